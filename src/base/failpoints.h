@@ -1,0 +1,17 @@
+// The one table of failpoints: PN_FAILPOINT_ENTRY(identifier, what stands just before or after it). No include guard: it
+// is included for several expansions.
+PN_FAILPOINT_ENTRY(source_connect_before, "before a connection to the source is opened")
+PN_FAILPOINT_ENTRY(source_snapshot_after, "after the source snapshot was exported")
+PN_FAILPOINT_ENTRY(source_read_during, "after a block was read from the source")
+PN_FAILPOINT_ENTRY(source_confirm_before, "before the durable position is confirmed to the source")
+PN_FAILPOINT_ENTRY(target_open_after, "after the target was opened and checkpoints were read")
+PN_FAILPOINT_ENTRY(target_schema_before, "before a schema change is made in the target")
+PN_FAILPOINT_ENTRY(target_stage_before, "before rows are staged")
+PN_FAILPOINT_ENTRY(target_stage_after, "after all rows of a table are staged, before the merge")
+PN_FAILPOINT_ENTRY(target_merge_after, "after the merge, before rejects and checkpoint are written")
+PN_FAILPOINT_ENTRY(target_commit_before, "before the target transaction commits or files are published")
+PN_FAILPOINT_ENTRY(target_publish_during, "between two steps of publishing files")
+PN_FAILPOINT_ENTRY(target_commit_after, "after the target has committed, before anything else learns of it")
+PN_FAILPOINT_ENTRY(target_cleanup_before, "before leftovers of the run are removed")
+PN_FAILPOINT_ENTRY(state_run_started_after, "after the run was recorded as started")
+PN_FAILPOINT_ENTRY(state_run_ended_before, "before the run is recorded as ended")

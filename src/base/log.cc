@@ -1,0 +1,93 @@
+#include "base/log.h"
+
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/clock.h"
+#include "base/secret.h"
+
+namespace penstock::log {
+namespace {
+
+Format active_format = Format::text;
+
+thread_local std::string scope_pipeline;
+thread_local std::string scope_run_id;
+
+spdlog::logger& logger() {
+    static auto instance = [] {
+        auto made = std::make_shared<spdlog::logger>("penstock", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+        made->set_pattern("%v");
+        return made;
+    }();
+    return *instance;
+}
+
+spdlog::level::level_enum spd_level(Level level) {
+    switch (level) {
+        case Level::debug: return spdlog::level::debug;
+        case Level::info: return spdlog::level::info;
+        case Level::warning: return spdlog::level::warn;
+        case Level::error: return spdlog::level::err;
+    }
+    std::unreachable();
+}
+
+std::string_view name(Level level) {
+    switch (level) {
+        case Level::debug: return "debug";
+        case Level::info: return "info";
+        case Level::warning: return "warning";
+        case Level::error: return "error";
+    }
+    std::unreachable();
+}
+
+std::string json_line(Level level, std::string_view message, std::string_view metadata_json) {
+    nlohmann::ordered_json line = {{"timestamp", iso_time(now())},
+                                   {"level", name(level)},
+                                   {"service", "penstock"},
+                                   {"pipeline", scope_pipeline},
+                                   {"organization_id", nullptr},
+                                   {"job_id", nullptr},
+                                   {"run_id", scope_run_id},
+                                   {"message", message}};
+    auto metadata = nlohmann::ordered_json::parse(metadata_json, nullptr, false);
+    line["metadata"] = metadata.is_object() ? metadata : nlohmann::ordered_json::object();
+    // A library's message may hold bytes that are not UTF-8; a log line must not fail over them.
+    return line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
+
+std::string text_line(Level level, std::string_view message) {
+    std::string prefix = scope_pipeline.empty() ? std::string() : scope_pipeline + ": ";
+    return fmt::format("{} {:<7} {}{}", iso_time(now()).substr(11, 12), name(level), prefix, message);
+}
+
+}  // namespace
+
+void setup(Format format, Level level) {
+    active_format = format;
+    logger().set_level(spd_level(level));
+    logger().flush_on(spdlog::level::info);
+}
+
+Scope::Scope(std::string pipeline, std::string run_id) {
+    scope_pipeline = std::move(pipeline);
+    scope_run_id = std::move(run_id);
+}
+
+Scope::~Scope() {
+    scope_pipeline.clear();
+    scope_run_id.clear();
+}
+
+void write(Level level, std::string_view message, std::string_view metadata_json) {
+    if (!logger().should_log(spd_level(level))) return;
+    std::string line =
+        active_format == Format::json ? json_line(level, message, metadata_json) : text_line(level, message);
+    logger().log(spd_level(level), "{}", redact(std::move(line)));
+}
+
+}  // namespace penstock::log

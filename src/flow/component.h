@@ -1,0 +1,63 @@
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "data/holds.h"
+#include "flow/sink.h"
+#include "flow/source.h"
+
+namespace penstock::config {
+class Node;
+class SpecBase;
+struct PipelineConfig;
+}  // namespace penstock::config
+
+namespace penstock::flow {
+
+/// What `doctor` says about a connection; `fix` is what to do, "" when all is well.
+struct Finding {
+    enum class Severity { ok, warning, problem };
+    Severity severity = Severity::ok;
+    std::string what;
+    std::string detail;
+    std::string fix;
+};
+
+/// All a component needs to come to life; references live as long as the program's configuration.
+struct BuildContext {
+    const config::PipelineConfig& pipeline;
+    const config::Node& connection;   ///< the mapping under `connections:`
+    std::string connection_name;
+    std::filesystem::path directory;  ///< of penstock.yaml; relative paths start here
+    unsigned parallel = 1;            ///< resolved from `parallel: auto`
+    uint64_t memory_bytes = 0;        ///< the whole pipeline's budget
+    data::Holds holds = {};           ///< of the target; for sources
+};
+
+/// A kind of connection and what can be done with it. `validate` does no I/O, `build` may connect and starts no thread.
+/// Absent abilities are null. The one list of these is app/components.cc.
+struct Component {
+    std::string_view type;  ///< `type:` of a connection
+    std::string_view doc;
+    const config::SpecBase& (*connection_spec)() = nullptr;
+    const config::SpecBase& (*source_spec)() = nullptr;
+    const config::SpecBase& (*target_spec)() = nullptr;
+    Status (*validate_source)(const BuildContext&) = nullptr;
+    Status (*validate_target)(const BuildContext&) = nullptr;
+    Result<std::unique_ptr<Source>> (*build_source)(const BuildContext&) = nullptr;
+    Result<std::unique_ptr<Sink>> (*build_sink)(const BuildContext&) = nullptr;
+    /// The target's name for a source table, from the pipeline's target options: "ecommerce.fct_events", a path.
+    Result<std::string> (*target_name)(const BuildContext&, const TableInfo&) = nullptr;
+    data::Holds target_holds = {};
+    Result<std::vector<Finding>> (*doctor)(const config::Node& connection, const std::filesystem::path& directory,
+                                           std::stop_token stop) = nullptr;
+};
+
+}  // namespace penstock::flow

@@ -1,0 +1,82 @@
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "flow/accounting.h"
+#include "flow/error_policy.h"
+#include "flow/reject.h"
+#include "flow/sink.h"
+#include "flow/source.h"
+
+namespace penstock::flow {
+
+/// What became of one table in a run.
+struct TableResult {
+    std::string source;  ///< schema.table
+    std::string target;
+    Counts counts;
+    Checkpoint checkpoint;  ///< the newest durable one
+    std::vector<SchemaDecision> decisions;
+    std::vector<std::string> notes;
+    std::chrono::duration<double> duration{};
+};
+
+enum class RunStatus { success, failed, skipped, stopped };
+std::string_view to_string(RunStatus status);
+
+struct RunResult {
+    RunIdentity identity;
+    RunStatus status = RunStatus::success;
+    std::vector<TableResult> tables;
+    std::optional<Error> error;
+    int attempts = 1;
+    TimePoint started_at{};
+    std::chrono::duration<double> duration{};
+    uint64_t peak_memory_bytes = 0;
+    Counts counts() const;  ///< sum over tables
+};
+
+/// Told about a run while it goes on, from the runner's thread; progress figures may be read from any thread meanwhile.
+class RunObserver {
+  public:
+    virtual ~RunObserver() = default;
+    virtual void tables_planned(const std::vector<TableTarget>&, const std::vector<TablePlan>&) {}
+    virtual void table_started(const TableTarget&, const Progress&) {}
+    virtual void table_ended(const TableResult&) {}
+    virtual void retrying(const Error&, std::chrono::microseconds delay, int attempt, int max_attempts) {
+        (void)delay, (void)attempt, (void)max_attempts;
+    }
+};
+
+struct RunRequest {
+    RunIdentity identity;
+    std::function<Result<std::unique_ptr<Source>>()> make_source;
+    std::function<Result<std::unique_ptr<Sink>>()> make_sink;
+    /// Target options for a discovered table; an error ends the run before anything is read.
+    std::function<Result<TableTarget>(size_t index, const TableInfo&)> target_for;
+    RejectPolicy rejects;
+    RetryPolicy retries;
+    RunObserver* observer = nullptr;
+};
+
+/// Runs a pipeline once, to its end: discover, plan, then segment by segment begin, load, commit, confirm. Retries failures
+/// that another try can mend from the last durable checkpoint. Never throws; the result holds what was done even when it
+/// failed. Writes nothing but through the sink.
+RunResult run(const RunRequest& request, std::stop_token stop);
+
+/// The same up to the plan, for `penstock plan`, `types` and `schema diff`: what would be read and done.
+struct PlannedTable {
+    TableTarget target;
+    TablePlan plan;
+};
+Result<std::vector<PlannedTable>> plan(const RunRequest& request, std::stop_token stop);
+
+}  // namespace penstock::flow

@@ -1,0 +1,93 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "flow/scan.h"
+#include "flow/source.h"
+
+namespace penstock::flow {
+
+enum class Mode {
+    append,   ///< rows are added; rows re-read at a cursor bound are recognised and not added twice
+    replace,  ///< built aside, swapped in one step (I8)
+    merge,    ///< insert or update by key; never deletes
+    history,  ///< type 2: a changed row closes its version and opens a new one
+};
+
+enum class SchemaChange {
+    evolve,  ///< add, widen, relax; a dropped column stays and becomes NULL; an incompatible type gets `<name>__v2`
+    freeze,  ///< the target keeps its shape: new columns are left out, said in a warning; anything else stops
+    reject,  ///< any difference stops the run
+};
+
+/// One table to write.
+struct TableTarget {
+    size_t table = 0;      ///< index into the source's tables
+    TableInfo info;
+    std::string name;      ///< in the target: schema.table, or a path
+    Mode mode = Mode::append;
+    std::vector<std::string> key;
+    std::string update_when;                  ///< SQL over T (target) and S (staged); "" is always
+    std::string partition_by;                 ///< an SQL expression
+    std::vector<std::string> cluster_by;
+    SchemaChange schema_change = SchemaChange::evolve;
+    bool full_refresh = false;                ///< ignore the checkpoint and rebuild
+};
+
+/// One difference between source and target and what will be done about it.
+struct SchemaDecision {
+    std::string column;
+    std::string change;    ///< table_created, column_added, column_dropped, column_renamed, type_widened, type_changed, …
+    std::string decision;  ///< applied, kept_as_null, new_column, ignored, refused
+    std::string sql;       ///< the statement that does it, or ""
+    std::string detail;    ///< for people
+};
+
+/// What a run would find and do for a table. Reading it changes nothing.
+struct TablePlan {
+    std::optional<Checkpoint> checkpoint;
+    std::vector<SchemaDecision> decisions;
+    std::vector<std::string> statements;  ///< the load itself as SQL, for `plan`
+    bool exists = false;
+};
+
+/// Names the run in everything the sink writes beside the data.
+struct RunIdentity {
+    std::string pipeline;
+    std::string run_id;
+};
+
+/// What one table adds to a commit.
+struct TableCommit {
+    const TableTarget& target;
+    const Checkpoint& checkpoint;
+    const Counts& counts;
+    const RejectLog& rejects;
+};
+
+/// Where rows go. Calls come from the runner's thread, in the order plan, then per segment: begin, load*, commit or abort.
+/// Between begin and commit nothing is visible to readers of the target. A sink may pull with threads of its engine.
+class Sink {
+  public:
+    virtual ~Sink() = default;
+    /// Connects, reads checkpoints, compares shapes; reaps what a killed run left. No change that a reader could see.
+    virtual Result<std::vector<TablePlan>> plan(const std::vector<TableTarget>& tables, std::stop_token stop) = 0;
+    /// Starts a unit of work.
+    virtual Status begin(const RunIdentity& run) = 0;
+    /// Pulls the scan to its end, applies the plan's decisions and stages and merges the rows. Nothing is durable yet.
+    /// The counts cover what became of the rows the reader handed over.
+    virtual Result<Counts> load(const TableTarget& target, Scan& scan, const ScanContext& context) = 0;
+    /// Makes everything since begin durable, all tables at once, together with their checkpoints, their rows in
+    /// pipeline_metadata and their rejects.
+    virtual Status commit(std::span<const TableCommit> tables) = 0;
+    /// Forgets everything since begin. Called after any failure; must not fail.
+    virtual void abort() noexcept = 0;
+};
+
+}  // namespace penstock::flow

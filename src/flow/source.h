@@ -1,0 +1,59 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "flow/scan.h"
+
+namespace penstock::flow {
+
+/// A table as the source describes it, before anything is read.
+struct TableInfo {
+    std::string name;                 ///< schema.table, or the query's name
+    data::Schema schema;
+    std::vector<std::string> key;     ///< primary key; empty when there is none
+    bool key_is_unique = false;       ///< the source enforces `key`
+    int64_t estimated_rows = -1;      ///< of the coming read; -1 unknown
+    int64_t estimated_bytes = -1;
+    std::string cursor;               ///< cursor column, or ""
+    std::vector<std::string> notes;   ///< what a user should know: not captured, late commits not visible …
+};
+
+/// A piece of one table inside a segment.
+struct Part {
+    size_t table;  ///< index into discover()'s tables
+    std::unique_ptr<Scan> scan;
+};
+
+/// What one commit makes durable: one table's increment for batch, a run of whole transactions for a change stream.
+struct Segment {
+    std::vector<Part> parts;
+};
+
+/// One table to read, and from where on.
+struct TableRead {
+    size_t table;
+    std::optional<Checkpoint> from;  ///< nothing: from the beginning
+    ScanContext context;
+};
+
+/// Where rows come from. Calls come from the runner's thread, in the order discover, open, (next, pull, confirm)*, close.
+/// Failures of kind `unavailable` may be retried from `open` on with a new source; all others end the run.
+class Source {
+  public:
+    virtual ~Source() = default;
+    /// Connects; tables, schemas, estimates. Reads no rows.
+    virtual Result<std::vector<TableInfo>> discover(std::stop_token stop) = 0;
+    /// Fixes what will be read: one snapshot for all tables, or a stream position.
+    virtual Status open(std::vector<TableRead> tables) = 0;
+    /// The next segment, or nothing at the end. The one before has been pulled to its end.
+    virtual Result<std::optional<Segment>> next() = 0;
+    /// I1: `durable` is committed in the target; the source may let go of what lies before it.
+    virtual Status confirm(size_t table, const Checkpoint& durable) = 0;
+};
+
+}  // namespace penstock::flow
