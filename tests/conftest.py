@@ -1,0 +1,74 @@
+"""Fixtures: real servers, a fresh database and a fresh folder for every test."""
+
+import itertools
+import os
+
+import pytest
+
+from support.postgres import Database, PostgresServer
+from support.program import BINARY, Project
+
+_numbers = itertools.count()
+
+
+def pytest_sessionstart(session):
+    if not BINARY.exists() and not session.config.option.collectonly:
+        pytest.exit(f"{BINARY} does not exist: build it first (make build), or name it in PENSTOCK_BIN", returncode=4)
+
+
+@pytest.fixture(scope="session")
+def server():
+    made = PostgresServer()
+    yield made
+    made.destroy()
+
+
+@pytest.fixture
+def own_server():
+    """A server this test may stop, restart and kill."""
+    made = PostgresServer()
+    yield made
+    made.destroy()
+
+
+@pytest.fixture(scope="session")
+def tls_server():
+    made = PostgresServer(tls=True)
+    yield made
+    made.destroy()
+
+
+@pytest.fixture(scope="session")
+def ascii_server():
+    made = PostgresServer(encoding="SQL_ASCII")
+    yield made
+    made.destroy()
+
+
+@pytest.fixture
+def make_database():
+    made = []
+
+    def make(server, **options) -> Database:
+        made.append(Database(server, f"t{os.getpid()}_{next(_numbers)}", **options))
+        return made[-1]
+
+    yield make
+    for database in made:
+        database.drop()
+
+
+@pytest.fixture
+def database(server, make_database):
+    return make_database(server)
+
+
+@pytest.fixture
+def project(tmp_path):
+    return Project(tmp_path / "project")
+
+
+@pytest.fixture
+def make_project(tmp_path):
+    numbers = itertools.count()
+    return lambda: Project(tmp_path / f"project{next(numbers)}")
