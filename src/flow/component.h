@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "data/holds.h"
+#include "flow/ledger.h"
 #include "flow/sink.h"
 #include "flow/source.h"
 
@@ -55,6 +56,8 @@ struct Component {
     Result<std::unique_ptr<Sink>> (*build_sink)(const BuildContext&) = nullptr;
     /// The target's name for a source table, from the pipeline's target options: "ecommerce.fct_events", a path.
     Result<std::string> (*target_name)(const BuildContext&, const TableInfo&) = nullptr;
+    /// What was written beside the data. Never creates the target; writes only in Ledger::resolve.
+    Result<std::unique_ptr<Ledger>> (*open_ledger)(const BuildContext&) = nullptr;
     data::Holds target_holds = {};
     Result<std::vector<Finding>> (*doctor)(const config::Node& connection, const std::filesystem::path& directory,
                                            std::stop_token stop) = nullptr;
