@@ -55,7 +55,7 @@ endfunction()
 
 # Every folder of src/connect, in one declaration: they never use one another.
 macro(penstock_connect_folders)
-  file(GLOB penstock_connect_found CONFIGURE_DEPENDS LIST_DIRECTORIES true RELATIVE ${CMAKE_SOURCE_DIR}/src src/connect/*)
+  file(GLOB penstock_connect_found LIST_DIRECTORIES true RELATIVE ${CMAKE_SOURCE_DIR}/src CONFIGURE_DEPENDS src/connect/*)
   foreach(penstock_connect IN LISTS penstock_connect_found)
     if(IS_DIRECTORY ${CMAKE_SOURCE_DIR}/src/${penstock_connect})
       penstock_folder(${penstock_connect} ${ARGN})
@@ -85,7 +85,7 @@ function(penstock_unit_tests name)
 endfunction()
 
 function(penstock_no_unknown_folders)
-  file(GLOB found CONFIGURE_DEPENDS LIST_DIRECTORIES true RELATIVE ${CMAKE_SOURCE_DIR}/src src/*)
+  file(GLOB found LIST_DIRECTORIES true RELATIVE ${CMAKE_SOURCE_DIR}/src CONFIGURE_DEPENDS src/*)
   foreach(folder IN LISTS found)
     if(IS_DIRECTORY ${CMAKE_SOURCE_DIR}/src/${folder} AND NOT folder STREQUAL "connect" AND NOT folder IN_LIST penstock_known_folders)
       message(FATAL_ERROR "src/${folder} is not in the table of folders in CMakeLists.txt: add it on its layer")

@@ -85,13 +85,6 @@ size_t Column::grow(size_t count) {
     return first;
 }
 
-void Column::shrink(size_t size) {
-    for (size_t row = size; has_nulls_ && row < size_; ++row) set_valid(row);
-    size_ = size;
-    if (layout_ == Layout::structure)
-        for (auto& child : children_) child.shrink(size);
-}
-
 void Column::clear() {
     if (has_nulls_) std::fill(validity_.begin(), validity_.end(), ~uint64_t{0});
     has_nulls_ = false;
@@ -101,10 +94,7 @@ void Column::clear() {
 
 Block::Block(const Schema& schema) {
     columns.reserve(schema.fields.size());
-    for (const auto& field : schema.fields) {
-        columns.emplace_back(field.type, block_rows);
-        nested_ |= !columns.back().children().empty();
-    }
+    for (const auto& field : schema.fields) columns.emplace_back(field.type, block_rows);
 }
 
 void Block::clear() {
@@ -112,37 +102,6 @@ void Block::clear() {
     arena_.clear();
     arena_used_ = arena_size_ = 0;
     for (auto& column : columns) column.clear();
-}
-
-namespace {
-
-void collect_marks(const Column& column, std::vector<size_t>& marks) {
-    for (const auto& child : column.children()) {
-        if (column.layout() == Layout::list) marks.push_back(child.size());
-        collect_marks(child, marks);
-    }
-}
-
-void restore_marks(Column& column, size_t row, bool row_known, const size_t*& mark) {
-    if (row_known) column.set_valid(row);
-    for (auto& child : column.children()) {
-        bool is_list = column.layout() == Layout::list;
-        if (is_list) child.shrink(*mark++);
-        restore_marks(child, row, row_known && !is_list, mark);
-    }
-}
-
-}  // namespace
-
-void Block::mark() {
-    if (!nested_) return;
-    marks_.clear();
-    for (const auto& column : columns) collect_marks(column, marks_);
-}
-
-void Block::take_back(size_t row) {
-    const size_t* mark = marks_.data();
-    for (auto& column : columns) restore_marks(column, row, true, mark);
 }
 
 char* Block::allocate(size_t bytes) {

@@ -16,7 +16,7 @@ namespace penstock::data {
 /// Rows a block holds at most.
 inline constexpr size_t block_rows = 2048;
 
-using Int128 = __int128;
+__extension__ using Int128 = __int128;
 
 /// A reference to bytes: up to 12 inline, longer ones behind a pointer with the first four repeated. The same 16 bytes
 /// as DuckDB's string_t, so that a column of these is handed over as it is.
@@ -123,8 +123,6 @@ class Column {
     size_t size() const { return size_; }
     /// Makes room for `count` more elements, all valid, and returns the first one's row.
     size_t grow(size_t count);
-    /// Forgets elements from `size` on.
-    void shrink(size_t size);
     /// Every row valid, no list elements.
     void clear();
 
@@ -153,16 +151,10 @@ class Block {
     size_t rows = 0;
 
     void clear();
-    /// Call before a row that may be taken back, and `take_back` to undo what was written of it at `row`.
-    void mark();
-    void take_back(size_t row);
-
     /// Memory for bytes that do not exist in the producer's buffers (rendered text, NULs replaced); freed by clear().
     char* allocate(size_t bytes);
 
   private:
-    bool nested_ = false;
-    std::vector<size_t> marks_;
     std::vector<std::unique_ptr<char[]>> arena_;
     size_t arena_used_ = 0;
     size_t arena_size_ = 0;
