@@ -106,9 +106,13 @@ class Column {
     }
 
     bool valid(size_t row) const { return (validity_[row / 64] >> (row % 64) & 1) != 0; }
+    /// Makes a structure's fields null with it, and a list's entry empty, so that no consumer meets stray memory.
     void set_null(size_t row) {
         validity_[row / 64] &= ~(uint64_t{1} << (row % 64));
         has_nulls_ = true;
+        if (layout_ == Layout::list) values<ListEntry>()[row] = {0, 0};
+        if (layout_ == Layout::structure)
+            for (auto& child : children_) child.set_null(row);
     }
     void set_valid(size_t row) { validity_[row / 64] |= uint64_t{1} << (row % 64); }
     /// False means that no row is null and the validity bits need not be looked at.
