@@ -98,9 +98,13 @@ Block::Block(const Schema& schema) {
 }
 
 void Block::clear() {
-    rows = 0;
     arena_.clear();
     arena_used_ = arena_size_ = 0;
+    clear_columns();
+}
+
+void Block::clear_columns() {
+    rows = 0;
     for (auto& column : columns) column.clear();
 }
 
