@@ -8,7 +8,7 @@ namespace penstock::flow {
 
 /// How often and how patiently a run is tried again.
 struct RetryPolicy {
-    int max = 3;  ///< tries after the first
+    int max = 3;  ///< tries in a row without progress, after the first
     std::chrono::microseconds delay = std::chrono::seconds(5);
     double backoff = 2;
     bool jitter = true;  ///< spreads each delay over [50 %, 150 %]

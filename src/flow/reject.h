@@ -13,7 +13,8 @@
 
 namespace penstock::flow {
 
-/// A row the target cannot hold, with all that is needed to understand it and to try it again.
+/// A row the target cannot hold, with all that is needed to understand it and to try it again. One row is one reject, even
+/// when several of its values are at fault.
 struct Reject {
     std::string table;            ///< source table
     std::string route = {};
@@ -33,8 +34,8 @@ struct RejectPolicy {
     double max_share = 1.0;  ///< of rows read, judged at the end
 };
 
-/// Collects the rejects of one table's load from many threads. Keeps a bounded number in memory and the rest in an
-/// unlinked temporary file, so that a source full of bad rows does not cost memory.
+/// Collects the rejects of one table from many threads, over all segments of a run. Keeps a bounded number in memory and the
+/// rest in an unlinked temporary file, so that a source full of bad rows does not cost memory.
 class RejectLog {
   public:
     explicit RejectLog(RejectPolicy policy) : policy_(policy) {}
@@ -44,21 +45,31 @@ class RejectLog {
 
     /// Any thread. Fails when the policy says that the run must end here: the error quotes the first rejects.
     Status add(Reject reject);
-    /// The share limit, once all rows are read.
+    /// The share limit over the whole run, once the rows of a commit are read; `rows_read` counts the run's.
     Status check_share(int64_t rows_read) const;
+    /// Rejects of the segment under way: what its commit must record.
     int64_t size() const;
-    /// In order of arrival; not while others add.
+    /// The same, in order of arrival; not while others add.
     Status for_each(const std::function<Status(const Reject&)>& visit) const;
+
+    /// The runner's, between segments: the commit has recorded them, so they are let go but still count for the limits.
+    void settle();
+    /// The runner's, after an abort: the rows will be read again, so the segment's rejects are forgotten.
+    void rewind();
 
   private:
     Status spill(const Reject& reject);
-    Error stop_error(std::string message) const;
+    Status for_each_spilled(const std::function<Status(const Reject&)>& visit) const;
+    Error stop_error(std::string why) const;
+    void clear();
 
     RejectPolicy policy_;
     mutable std::mutex mutex_;
     std::vector<Reject> first_;
+    size_t first_bytes_ = 0;
     std::FILE* spilled_ = nullptr;
     int64_t size_ = 0;
+    int64_t settled_ = 0;
 };
 
 }  // namespace penstock::flow

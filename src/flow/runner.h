@@ -44,7 +44,8 @@ struct RunResult {
     Counts counts() const;  ///< sum over tables
 };
 
-/// Told about a run while it goes on, from the runner's thread; progress figures may be read from any thread meanwhile.
+/// Told about a run while it goes on, from the runner's thread; progress figures may be read from any thread until run()
+/// returns. A table is started again by a retry.
 class RunObserver {
   public:
     virtual ~RunObserver() = default;
@@ -68,8 +69,9 @@ struct RunRequest {
 };
 
 /// Runs a pipeline once, to its end: discover, plan, then segment by segment begin, load, commit, confirm. Retries failures
-/// that another try can mend from the last durable checkpoint. Never throws; the result holds what was done even when it
-/// failed. Writes nothing but through the sink.
+/// that another try can mend from the last durable checkpoint, with new source and sink objects; tables that are done stay
+/// done, and a commit that made progress gives the full number of retries back. Never throws; the result holds the tables
+/// that are durable even when it failed. Writes nothing but through the sink.
 RunResult run(const RunRequest& request, std::stop_token stop);
 
 /// The same up to the plan, for `penstock plan`, `types` and `schema diff`: what would be read and done.

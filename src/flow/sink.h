@@ -81,7 +81,8 @@ class Sink {
     /// Starts a unit of work.
     virtual Status begin(const RunIdentity& run) = 0;
     /// Pulls the scan to its end, applies the plan's decisions and stages and merges the rows. Nothing is durable yet.
-    /// The counts cover what became of the rows the reader handed over.
+    /// The counts cover what became of the rows the reader handed over (written, filtered, deleted, bytes); the runner adds
+    /// rows read from the progress and rows rejected from the log.
     virtual Result<Counts> load(const TableTarget& target, Scan& scan, const ScanContext& context) = 0;
     /// Makes everything since begin durable, all tables at once, together with their checkpoints, their rows in
     /// pipeline_metadata and their rejects.

@@ -27,6 +27,9 @@ struct TableInfo {
 struct Part {
     size_t table;  ///< index into discover()'s tables
     std::unique_ptr<Scan> scan;
+    /// Nothing more of this table comes in this run, so that a retry leaves it out. A change stream says false. A table in
+    /// mode replace comes as one part.
+    bool last = true;
 };
 
 /// What one commit makes durable: one table's increment for batch, a run of whole transactions for a change stream.
@@ -41,8 +44,8 @@ struct TableRead {
     ScanContext context;
 };
 
-/// Where rows come from. Calls come from the runner's thread, in the order discover, open, (next, pull, confirm)*, close.
-/// Failures of kind `unavailable` may be retried from `open` on with a new source; all others end the run.
+/// Where rows come from. Calls come from the runner's thread, in the order discover, open, (next, pull, confirm)*.
+/// Failures that error_policy.h finds worth it are retried with a new source; all others end the run.
 class Source {
   public:
     virtual ~Source() = default;
