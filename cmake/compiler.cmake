@@ -25,6 +25,8 @@ endif()
 add_library(penstock_flags INTERFACE)
 target_include_directories(penstock_flags INTERFACE ${CMAKE_SOURCE_DIR}/src ${CMAKE_BINARY_DIR}/generated)
 target_compile_options(penstock_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow $<$<BOOL:${PENSTOCK_WERROR}>:-Werror>)
+# Designated initializers name what differs from the default; the rest is meant to be left out.
+target_compile_options(penstock_flags INTERFACE -Wno-missing-field-initializers)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 14)
   # False alarms inside std::string and std::vector (GCC bugs 105329, 105651, 105562).
   target_compile_options(penstock_flags INTERFACE
