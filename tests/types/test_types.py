@@ -3,6 +3,7 @@ read back what two pipelines stored, and each value is equal or in the rejects w
 
 import os
 import random
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,8 +17,6 @@ import yaml
 from support.kinds import DUCKDB, MAY, PARQUET, Kind, kind_of, plain
 from support.postgres import Database
 from support.program import Report, key_of
-
-import re
 
 HERE = Path(__file__).parent
 ROWS = int(os.environ.get("PENSTOCK_TYPES_ROWS", 2000))
@@ -130,7 +129,7 @@ def compare(truth: list[tuple], stored: dict, rejected: dict, kind: Kind, target
 
 def load(project, database: Database, case: Case, target: str) -> Report:
     where = ({"table": "types.v", "mode": "append"} if target == DUCKDB else {"format": "parquet", "path": "types/"})
-    project.pipeline(database, {"table": case.table, **case.options}, where, on_reject="continue")
+    project.pipeline(database, {"table": case.table}, where, on_reject="continue", **case.options)
     return project.load()
 
 
@@ -167,11 +166,11 @@ def test_every_row_of_the_contract_has_a_case():
     assert set(contract) <= set(CASES)
 
 
-def load_values(project, database, definition: str, target: str, kind: Kind, source: dict | None = None):
+def load_values(project, database, definition: str, target: str, kind: Kind):
     """A table made on the spot, loaded and compared; the short form for the single tests below."""
     database.execute(definition)
     where = {"table": "types.v", "mode": "append"} if target == DUCKDB else {"format": "parquet", "path": "types/"}
-    project.pipeline(database, {"table": "public.t", **(source or {})}, where, on_reject="continue")
+    project.pipeline(database, {"table": "public.t"}, where, on_reject="continue")
     report = project.load()
     stored, declared = (read_duckdb(project, "types.v", kind) if target == DUCKDB else read_parquet(project, "types", kind))
     compare(ground_truth(database, "SELECT id, v FROM public.t"), stored,
@@ -290,12 +289,23 @@ def test_other_server_encodings_arrive_as_utf8(encoding, server, make_database, 
             admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
+@pytest.mark.parametrize("target", [DUCKDB, PARQUET])
+def test_dimensions_named_by_the_user(target, database, project):
+    """PostgreSQL does not keep to declared dimensions; where they differ, the user says what is meant."""
+    database.execute("CREATE TABLE t (id bigint PRIMARY KEY, v int[]); INSERT INTO t VALUES (1, '{{1,2},{3,NULL}}'), (2, '{}')")
+    where = {"table": "types.v", "mode": "append"} if target == DUCKDB else {"format": "parquet", "path": "types/"}
+    project.pipeline(database, {"table": "public.t", "array_dimensions": {"v": 2}}, where)
+    project.load()
+    rows = (project.duck("SELECT id, v FROM types.v") if target == DUCKDB else project.parquet("types", "SELECT id, v FROM data"))
+    assert sorted(rows) == [(1, [[1, 2], [3, None]]), (2, [])]
+
+
 def test_special_policies_named_by_the_user(database, project):
     """`special_dates` and `special_numbers`: null and clamp do what they say, and only where a value cannot be held."""
     database.execute("""CREATE TABLE t (id bigint PRIMARY KEY, d date, n numeric(6,2));
                         INSERT INTO t VALUES (1, 'infinity', 'NaN'), (2, '2020-01-01', 1.5)""")
-    project.pipeline(database, {"table": "public.t", "special_dates": "null", "special_numbers": "null"},
-                     {"format": "parquet", "path": "types/"})
+    project.pipeline(database, {"table": "public.t"}, {"format": "parquet", "path": "types/"},
+                     special_dates="null", special_numbers="null")
     assert project.load().counts() == (2, 2, 0, 0)
     assert sorted(project.parquet("types", "SELECT id, d::VARCHAR, n::VARCHAR FROM data")) == [(1, None, None), (2, "2020-01-01", "1.50")]
 
