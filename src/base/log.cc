@@ -3,6 +3,7 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <mutex>
 #include <nlohmann/json.hpp>
 
 #include "base/clock.h"
@@ -12,6 +13,9 @@ namespace penstock::log {
 namespace {
 
 Format active_format = Format::text;
+
+std::mutex interleave_mutex;
+std::function<void(const std::function<void()>&)> interleave;
 
 thread_local std::string scope_pipeline;
 thread_local std::string scope_run_id;
@@ -73,6 +77,11 @@ void setup(Format format, Level level) {
     logger().flush_on(spdlog::level::info);
 }
 
+void set_interleave(std::function<void(const std::function<void()>&)> around) {
+    std::lock_guard lock(interleave_mutex);
+    interleave = std::move(around);
+}
+
 Scope::Scope(std::string pipeline, std::string run_id) {
     scope_pipeline = std::move(pipeline);
     scope_run_id = std::move(run_id);
@@ -87,7 +96,10 @@ void write(Level level, std::string_view message, std::string_view metadata_json
     if (!logger().should_log(spd_level(level))) return;
     std::string line =
         active_format == Format::json ? json_line(level, message, metadata_json) : text_line(level, message);
-    logger().log(spd_level(level), "{}", redact(std::move(line)));
+    auto write_line = [&] { logger().log(spd_level(level), "{}", redact(std::move(line))); };
+    std::lock_guard lock(interleave_mutex);
+    if (interleave) interleave(write_line);
+    else write_line();
 }
 
 }  // namespace penstock::log

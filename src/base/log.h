@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -12,6 +13,10 @@ enum class Format { text, json };
 
 /// Where lines go (always stderr) and how they look. Call once from main.
 void setup(Format format, Level level);
+
+/// Whoever draws on the terminal gets each line's writing handed over, to make room and draw again; empty ends that. The
+/// function may be called from any thread and must not log.
+void set_interleave(std::function<void(const std::function<void()>& write_line)> around);
 
 /// Fields every line of this thread carries until the scope ends.
 class Scope {
