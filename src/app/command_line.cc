@@ -1,0 +1,332 @@
+#include "app/command_line.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <array>
+#include <memory>
+
+#include "base/humane.h"
+#include "base/version.h"
+
+namespace penstock::app {
+namespace {
+
+constexpr auto about =
+    "Moves tables from PostgreSQL into DuckDB and Parquet, incrementally and exactly once. Every row read ends as "
+    "written, rejected with its reason, or filtered by a named rule.";
+
+constexpr auto exit_codes =
+    "Exit codes: 0 done; 1 a run failed; 2 bad usage or configuration; 3 a check failed; 4 stopped by a budget; "
+    "130 interrupted (state is consistent).";
+
+/// Commands of the documented interface that this version does not have.
+constexpr std::array not_in_this_version = {"serve", "verify", "why", "replay", "quality", "backup", "export"};
+
+struct NamedLevel {
+    std::string_view name;
+    log::Level level;
+};
+/// LOG_LEVEL is shared with other programs, so their usual words are understood, too.
+constexpr std::array<NamedLevel, 9> levels = {{{"debug", log::Level::debug},
+                                               {"info", log::Level::info},
+                                               {"warning", log::Level::warning},
+                                               {"error", log::Level::error},
+                                               {"trace", log::Level::debug},
+                                               {"notice", log::Level::info},
+                                               {"warn", log::Level::warning},
+                                               {"critical", log::Level::error},
+                                               {"fatal", log::Level::error}}};
+
+CLI::Validator level_validator(std::optional<log::Level>& into) {
+    return CLI::Validator(
+        [&into](std::string& text) -> std::string {
+            std::string lower = CLI::detail::to_lower(text);
+            auto found = std::ranges::find(levels, lower, &NamedLevel::name);
+            if (found == levels.end()) return fmt::format("'{}' is not one of debug, info, warning, error", text);
+            into = found->level;
+            return "";
+        },
+        "{debug,info,warning,error}", "level");
+}
+
+/// Declares the whole command line and reads it into `options`.
+class CommandLine {
+  public:
+    explicit CommandLine(Options& options) : options_(options) {
+        app_.name("penstock");
+        app_.require_subcommand(1);
+        app_.fallthrough();
+        app_.set_help_flag("-h,--help", "Say what can be done here");
+        app_.set_version_flag("--version", fmt::format("penstock {}", version), "Print the version");
+        app_.footer(exit_codes);
+        declare_global();
+        declare_start();
+        declare_pipelines();
+        declare_history();
+        declare_schema();
+        declare_rejects();
+        declare_reference();
+    }
+
+    CLI::App& app() { return app_; }
+    bool wants_manual() const { return manual_; }
+
+    std::string chosen() const {
+        std::string path;
+        const CLI::App* at = &app_;
+        while (!at->get_subcommands().empty()) {
+            at = at->get_subcommands().front();
+            path += (path.empty() ? "" : " ") + at->get_name();
+        }
+        return path;
+    }
+
+    void finish() {
+        options_.command = chosen();
+        options_.output = output_ == "json" || components_json_ ? OutputFormat::json : OutputFormat::text;
+        if (!log_format_.empty()) options_.log_format = log_format_ == "json" ? log::Format::json : log::Format::text;
+    }
+
+  private:
+    CLI::App* command(CLI::App& parent, const std::string& name, const std::string& doc, bool hidden = false) {
+        auto* made = parent.add_subcommand(name, doc);
+        if (hidden) made->group("");
+        return made;
+    }
+
+    CLI::Option* names(CLI::App* command, const std::string& what, const std::string& doc, bool required = false) {
+        auto* made = command->add_option(what, options_.names, doc)->type_name("");
+        return required ? made->required() : made;
+    }
+
+    CLI::Option* name(CLI::App* command, const std::string& what, const std::string& doc, bool required) {
+        return names(command, what, doc, required)->expected(required ? 1 : 0, 1);
+    }
+
+    void declare_global() {
+        app_.add_option("-f,--file", options_.file, "The configuration")->type_name("FILE")->envname("PENSTOCK_FILE")->capture_default_str();
+        app_.add_option("--output", output_, "How results are written to standard output")
+            ->check(CLI::IsMember({"text", "json"}))
+            ->type_name("FORMAT");
+        app_.add_option("--log-format", log_format_, "How the log is written to standard error; json when that is no terminal")
+            ->check(CLI::IsMember({"text", "json"}))
+            ->type_name("FORMAT");
+        app_.add_option("--log-level", log_level_, "How much is logged")
+            ->check(level_validator(options_.log_level))
+            ->type_name("LEVEL")
+            ->envname("LOG_LEVEL");
+        app_.add_flag("--quiet", options_.quiet, "No progress, and only warnings and errors in the log");
+        app_.add_option("--state", options_.state, "Where run history and locks are kept, instead of `state:`")->type_name("URL");
+        app_.add_flag("--man", manual_, "Print the manual page")->group("");
+    }
+
+    void declare_start() {
+        auto* demo = command(app_, "demo", "Take a tour on a throwaway PostgreSQL server");
+        demo->add_option("--keep", options_.keep, "Leave configuration and warehouse in this new folder")->type_name("DIR");
+        auto* init = command(app_, "init", "Write a commented configuration");
+        init->add_option("--from", options_.url, "Write a pipeline for each table of this database")->type_name("URL");
+        init->add_flag("--force", options_.force, "Overwrite an existing file");
+        command(app_, "check", "Read the configuration and report every mistake in it; connects to nothing");
+        auto* doctor = command(app_, "doctor", "Connect, and look at versions, settings and privileges");
+        names(doctor, "CONNECTION", "Only these connections");
+    }
+
+    void declare_pipelines() {
+        auto* plan = command(app_, "plan", "Say what a run would do: schema changes as SQL, rows, bytes, lossy spots");
+        names(plan, "PIPELINE", "Only these pipelines");
+        plan->add_flag("--full-refresh", options_.full_refresh, "As if checkpoints were forgotten");
+        auto* run = command(app_, "run", "Run pipelines once");
+        names(run, "PIPELINE", "The pipelines; may be left out when there is only one");
+        run->add_flag("--all", options_.all, "All pipelines");
+        run->add_flag("--full-refresh", options_.full_refresh, "Forget checkpoints and load everything again");
+        run->add_option("--limit", options_.limit, "Read at most this many rows of each table")->type_name("N")->check(CLI::PositiveNumber);
+        run->add_option("--from", options_.from, "Read from this cursor value on, instead of the checkpoint")->type_name("VALUE");
+        run->add_option("--to", options_.to, "Read up to this cursor value")->type_name("VALUE");
+        run->add_option("--shard", options_.shard, "Read the I-th of N parts")->type_name("I/N");
+        run->add_option("--param", options_.parameters, "Set a parameter of the configuration; may be repeated")
+            ->type_name("NAME=VALUE")
+            ->allow_extra_args(false);
+        run->add_flag("--follow", options_.follow, "Go on until stopped");
+        run->add_flag("--drain", options_.drain, "Read a stream up to what is there now");
+        auto* types = command(app_, "types", "Show how each column maps, and where a value could not be held");
+        names(types, "PIPELINE", "Only these pipelines");
+    }
+
+    void declare_history() {
+        auto* status = command(app_, "status", "Show each pipeline: last run, state, rows, rejects");
+        names(status, "PIPELINE", "Only these pipelines");
+        auto* runs = command(app_, "runs", "Show past runs, or one in detail");
+        name(runs, "ID", "The run; the beginning of its id will do", false);
+        runs->add_option("--pipeline", options_.pipeline, "Only runs of this pipeline")->type_name("PIPELINE");
+        runs->add_option("--most", options_.most, "How many")->type_name("N")->check(CLI::PositiveNumber)->capture_default_str();
+    }
+
+    void declare_schema() {
+        auto* schema = command(app_, "schema", "Show the shape of tables, how it would change and how it has changed");
+        schema->require_subcommand(1);
+        for (auto [verb, doc] : {std::pair{"show", "Show the columns of a target table as of the last run"},
+                                 std::pair{"diff", "Show what the next run would change in a target table"},
+                                 std::pair{"history", "Show every decision about a target table's shape"}}) {
+            auto* made = command(*schema, verb, doc);
+            name(made, "TABLE", "The target's name of the table", true);
+            made->add_option("--pipeline", options_.pipeline, "The pipeline that writes it")->type_name("PIPELINE");
+        }
+    }
+
+    void declare_rejects() {
+        auto* rejects = command(app_, "rejects", "Look at rows that could not be written, try them again, or let them go");
+        rejects->require_subcommand(1);
+        auto* list = command(*rejects, "list", "List rejected rows that nobody has dealt with");
+        names(list, "PIPELINE", "Only these pipelines");
+        list->add_option("--most", options_.most, "How many of each pipeline")->type_name("N")->check(CLI::PositiveNumber)->capture_default_str();
+        list->add_flag("--closed", options_.closed, "Also those that were replayed or discarded");
+        auto* show = command(*rejects, "show", "Show a rejected row in full");
+        names(show, "ID", "The reject", true);
+        auto* replay = command(*rejects, "replay", "Read rejected rows again from the source and write them");
+        name(replay, "PIPELINE", "The pipeline", true);
+        auto* discard = command(*rejects, "discard", "Mark rejected rows as dealt with, without writing them");
+        names(discard, "PIPELINE|ID", "All of a pipeline, or single rejects", true);
+        for (auto* made : {list, replay, discard})
+            made->add_option("--table", options_.table, "Only rows of this source table")->type_name("TABLE");
+    }
+
+    void declare_reference() {
+        auto* components = command(app_, "components", "Show the kinds of connections and all their options");
+        components->add_flag("--json", components_json_, "The same as --output json");
+        command(app_, "config-schema", "Print the JSON Schema of the configuration");
+        auto* completion = command(app_, "completion", "Print the completions for a shell");
+        completion->add_option("SHELL", options_.shell, "The shell")
+            ->check(CLI::IsMember({"bash", "zsh", "fish"}))
+            ->type_name("")
+            ->required();
+        command(app_, "failpoints", "List the failpoints, for tests", true);
+        auto* docs = command(app_, "docs", "Write the reference pages", true);
+        docs->add_option("DIR", options_.directory, "Into this folder")->type_name("")->required();
+    }
+
+    Options& options_;
+    CLI::App app_{about};
+    std::string output_ = "text";
+    std::string log_format_;
+    std::string log_level_;
+    bool manual_ = false;
+    bool components_json_ = false;
+};
+
+Error usage_error(std::string message, std::string hint) {
+    return {.kind = ErrorKind::usage, .code = "usage", .message = std::move(message), .hint = std::move(hint)};
+}
+
+const CLI::App& innermost(const CLI::App& app) {
+    return app.get_subcommands().empty() ? app : innermost(*app.get_subcommands().front());
+}
+
+std::vector<std::string> known_words(const CLI::App& app, bool options) {
+    std::vector<std::string> words;
+    if (!options) {
+        for (const auto* command : app.get_subcommands([](const CLI::App*) { return true; })) words.push_back(command->get_name());
+        return words;
+    }
+    for (const CLI::App* at = &app; at != nullptr; at = at->get_parent())
+        for (const auto* option : at->get_options())
+            for (const auto& name : option->get_lnames()) words.push_back("--" + name);
+    return words;
+}
+
+/// What stands on the command line and belongs nowhere.
+Error unknown_word(const CLI::App& at, const std::string& word, const std::string& command) {
+    bool option = word.starts_with("-");
+    std::string help = fmt::format("`penstock {}{}--help` lists what is there", command, command.empty() ? "" : " ");
+    if (!option && std::ranges::find(not_in_this_version, word) != not_in_this_version.end() && command.empty())
+        return usage_error(fmt::format("`penstock {}` is not in this version", word), help);
+    std::string known = nearest_name(word, known_words(at, option));
+    std::string message = option || at.get_subcommands([](const CLI::App*) { return true; }).empty()
+                              ? fmt::format("`penstock{}{}` takes no {}'{}'", command.empty() ? "" : " ", command, option ? "option " : "", word)
+                              : fmt::format("there is no command '{}{}{}'", command, command.empty() ? "" : " ", word);
+    return usage_error(std::move(message), known.empty() ? help : fmt::format("did you mean {}?", known));
+}
+
+/// The parser's complaint in our words.
+Error explain(const CommandLine& line, CLI::App& app, const CLI::ParseError& error) {
+    const CLI::App& at = innermost(app);
+    std::string command = line.chosen();
+    auto extra = app.remaining(true);
+    if (!extra.empty()) return unknown_word(at, extra.front(), command);
+    std::string prefix = command.empty() ? "penstock" : "penstock " + command;
+    std::string hint = fmt::format("`{} --help` says how it is used", prefix);
+    bool wants_command = !at.get_subcommands([](const CLI::App*) { return true; }).empty() && at.get_subcommands().empty();
+    if (dynamic_cast<const CLI::RequiredError*>(&error) != nullptr && wants_command)
+        return usage_error(fmt::format("`{}` needs a command", prefix), hint);
+    return usage_error(fmt::format("{}: {}", prefix, error.what()), hint);
+}
+
+OptionInfo describe(const CLI::Option& option) {
+    OptionInfo info;
+    for (const auto& name : option.get_snames()) info.names.push_back("-" + name);
+    for (const auto& name : option.get_lnames()) info.names.push_back("--" + name);
+    info.doc = option.get_description();
+    info.variable = option.get_envname();
+    info.required = option.get_required();
+    info.repeats = option.get_items_expected_max() > 1;
+    // The parser shows a type as NAME or NAME:{choice,choice}.
+    std::string type = option.get_type_size() == 0 ? "" : option.get_type_name();
+    auto open = type.find('{');
+    if (open != type.npos && type.back() == '}') {
+        info.choices = CLI::detail::split(type.substr(open + 1, type.size() - open - 2), ',');
+        type = type.substr(0, open == 0 ? 0 : open - 1);
+    }
+    info.value = type.substr(0, type.find(':'));
+    if (option.get_positional()) info.value = option.get_name(true);
+    return info;
+}
+
+CommandInfo describe(const CLI::App& app) {
+    CommandInfo info{.name = app.get_parent() == nullptr ? "" : app.get_name(), .doc = app.get_description()};
+    for (const auto* option : app.get_options()) {
+        if (option->get_group().empty()) continue;
+        (option->get_positional() ? info.arguments : info.options).push_back(describe(*option));
+    }
+    for (const auto* command : app.get_subcommands([](const CLI::App*) { return true; }))
+        if (!command->get_group().empty()) info.commands.push_back(describe(*command));
+    return info;
+}
+
+}  // namespace
+
+Result<Request> read_command_line(int argc, const char* const* argv) {
+    Request request;
+    CommandLine line(request.options);
+    CLI::App& app = line.app();
+    // The manual is asked for without a command.
+    if (argc == 2 && std::string_view(argv[1]) == "--man") {
+        request.options.command = "--man";
+        return request;
+    }
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::CallForHelp&) {
+        request.answer = app.help();
+        return request;
+    } catch (const CLI::CallForVersion&) {
+        request.answer = fmt::format("penstock {}\n", version);
+        return request;
+    } catch (const CLI::ParseError& error) {
+        if (argc <= 1) {
+            request.answer = app.help();
+            return request;
+        }
+        return fail(explain(line, app, error));
+    }
+    line.finish();
+    return request;
+}
+
+CommandInfo describe_command_line() {
+    Options scratch;
+    CommandLine line(scratch);
+    return describe(line.app());
+}
+
+}  // namespace penstock::app

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/log.h"
+
+namespace penstock::app {
+
+enum class OutputFormat { text, json };
+
+/// The command line, read. Every command has what it needs and leaves the rest alone.
+struct Options {
+    std::string command;  ///< "run", "rejects list"
+
+    // All commands.
+    std::string file = "penstock.yaml";
+    OutputFormat output = OutputFormat::text;
+    std::optional<log::Format> log_format;  ///< absent: text on a terminal, else JSON
+    std::optional<log::Level> log_level;
+    bool quiet = false;
+    std::string state;  ///< instead of the configuration's `state:`
+
+    std::vector<std::string> names;  ///< pipelines, connections, a run, a table, rejects: as the command takes them
+    bool all = false;
+
+    // run and plan
+    bool full_refresh = false;
+    bool follow = false;
+    bool drain = false;
+    int64_t limit = -1;
+    std::string from;
+    std::string to;
+    std::string shard;
+    std::vector<std::string> parameters;
+
+    // init and demo
+    std::string url;
+    bool force = false;
+    std::string keep;
+
+    // lists
+    std::string pipeline;
+    std::string table;
+    int64_t most = 20;
+    bool closed = false;  ///< rejects that were replayed or discarded, too
+
+    std::string shell;      ///< completion
+    std::string directory;  ///< docs
+};
+
+}  // namespace penstock::app
