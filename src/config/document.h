@@ -1,0 +1,61 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "base/secret.h"
+#include "config/catalog.h"
+#include "config/diagnostics.h"
+#include "config/pipeline.h"
+#include "config/reference.h"
+
+namespace penstock::config {
+
+/// One entry of `connections`; `options` (with `type`) are parsed by the connection spec of that type.
+struct Connection {
+    std::string name;
+    std::string type;
+    Place place;  ///< of the name
+    Node options;
+};
+
+/// The top level of the file as its spec binds it.
+struct DocumentOptions {
+    int64_t version = 1;
+    Secret state{"sqlite:.penstock/state.db"};
+    Node connections;
+    PipelineSettings defaults;
+    Node pipelines;
+};
+
+const Spec<DocumentOptions>& document_spec();
+
+/// A whole, valid configuration. Every name in it refers to something in it; every component's options were found good.
+struct Document {
+    std::filesystem::path file;
+    std::filesystem::path directory;  ///< what relative paths are relative to
+    Secret state;                     ///< sqlite:path, mysql://… or postgres://…
+    PipelineSettings defaults;
+    std::vector<Connection> connections;    ///< in the order of the file
+    std::vector<PipelineConfig> pipelines;  ///< in the order of the file
+
+    const Connection* connection(std::string_view name) const;
+    const PipelineConfig* pipeline(std::string_view name) const;
+    /// The names of the pipelines in an order in which each comes after those it waits for, else as in the file.
+    std::vector<std::string> run_order() const;
+};
+
+/// Reads and checks the file: YAML, references, every option of every component, names, cycles in `after`, pipelines that
+/// write to one target. All problems in one error, each with its place.
+Result<Document> load_document(const std::string& path, const Catalog& catalog, const Surroundings& surroundings = Surroundings::of_process());
+Result<Document> load_document_text(std::string_view text, const std::string& name, const Catalog& catalog, const Surroundings& surroundings = Surroundings::of_process());
+
+/// The same from a loaded tree whose references were resolved; what is wrong goes to `diagnostics`.
+Document read_document(const Node& root, const Catalog& catalog, Diagnostics& diagnostics);
+
+/// The error of a command line that names a pipeline or connection the file has not, with the nearest name.
+Error no_such_pipeline(const Document& document, std::string_view name);
+Error no_such_connection(const Document& document, std::string_view name);
+
+}  // namespace penstock::config

@@ -1,0 +1,72 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/settings.h"
+
+namespace penstock::config {
+
+/// The options that every connection, source and target has, whatever its system. The options of a component derive from one
+/// of these structs and its Spec starts with `.include(…)` of the matching spec.
+
+struct ConnectionOptions {
+    std::string type;
+};
+
+struct SourceOptions {
+    Text connection;
+};
+
+enum class WriteMode { append, replace, merge, history };
+enum class SchemaChange { evolve, freeze, reject };
+
+std::string_view to_string(WriteMode mode);
+std::string_view to_string(SchemaChange policy);
+
+struct TargetOptions {
+    Text connection;
+    std::optional<WriteMode> mode;
+    std::vector<Text> key;
+    Text update_when;
+    Text partition_by;
+    std::vector<Text> cluster_by;
+    SchemaChange schema_change = SchemaChange::evolve;
+
+    /// The mode, or what stands for it where none is given: whole reads replace; increments merge where there is a key, and
+    /// append where there is none.
+    WriteMode mode_for(bool incremental) const;
+};
+
+/// Targets that hold tables by name (databases), where TargetOptions alone are for files and buses.
+struct TableTargetOptions : TargetOptions {
+    Text table;
+    Text dataset;
+};
+
+const Spec<ConnectionOptions>& connection_spec();
+const Spec<SourceOptions>& source_spec();
+const Spec<TargetOptions>& target_spec();
+const Spec<TableTargetOptions>& table_target_spec();
+
+enum class Catchup { none, one, all };
+
+/// One entry of `pipelines`. The settings are those of `defaults` with the pipeline's own over them. `source` and `target` are
+/// parsed by the spec of their component (`connect/<system>`); the document has already reported their mistakes.
+struct PipelineConfig : PipelineSettings {
+    std::string name;
+    Place place;  ///< of the name
+    Node source;
+    Node target;
+    std::string source_connection;
+    std::string target_connection;
+    Text schedule;
+    Text timezone;
+    Catchup catchup = Catchup::none;
+    std::vector<Text> after;
+};
+
+const Spec<PipelineConfig>& pipeline_spec();
+
+}  // namespace penstock::config
