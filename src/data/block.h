@@ -155,6 +155,9 @@ class Block {
     size_t rows = 0;
 
     void clear();
+    /// The same, but memory from allocate() stays.
+    void clear_columns();
+
     /// Memory for bytes that do not exist in the producer's buffers (rendered text, NULs replaced); freed by clear().
     char* allocate(size_t bytes);
 
