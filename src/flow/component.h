@@ -31,6 +31,15 @@ struct Finding {
     std::string fix;
 };
 
+/// What a command line narrows one run to. The checkpoint never moves past rows that were left out.
+struct ReadBounds {
+    int64_t limit = -1;  ///< rows of each table; -1: all
+    std::string from;    ///< cursor values as text; "": from the checkpoint on, up to the end
+    std::string to;
+
+    bool any() const { return limit >= 0 || !from.empty() || !to.empty(); }
+};
+
 /// All a component needs to come to life; references live as long as the program's configuration.
 struct BuildContext {
     const config::PipelineConfig& pipeline;
@@ -40,6 +49,7 @@ struct BuildContext {
     unsigned parallel = 1;            ///< resolved from `parallel: auto`
     uint64_t memory_bytes = 0;        ///< the whole pipeline's budget
     data::Holds holds = {};           ///< of the target; for sources
+    ReadBounds bounds = {};           ///< for sources that take them
 };
 
 /// A kind of connection and what can be done with it. `validate` does no I/O, `build` may connect and starts no thread.
@@ -53,12 +63,19 @@ struct Component {
     Status (*validate_source)(const BuildContext&) = nullptr;
     Status (*validate_target)(const BuildContext&) = nullptr;
     Result<std::unique_ptr<Source>> (*build_source)(const BuildContext&) = nullptr;
+    bool takes_bounds = false;  ///< the source honours BuildContext::bounds
     Result<std::unique_ptr<Sink>> (*build_sink)(const BuildContext&) = nullptr;
     /// The target's name for a source table, from the pipeline's target options: "ecommerce.fct_events", a path.
     Result<std::string> (*target_name)(const BuildContext&, const TableInfo&) = nullptr;
     /// What was written beside the data. Never creates the target; writes only in Ledger::resolve.
     Result<std::unique_ptr<Ledger>> (*open_ledger)(const BuildContext&) = nullptr;
     data::Holds target_holds = {};
+    /// The target's own name of a type: "DECIMAL(12,2)". For `penstock types`.
+    std::string (*target_type)(const data::Type&) = nullptr;
+    /// Every table of a database that somebody may want to load, for `penstock init --from`: their cursor is a guess, a
+    /// column whose name and type say that it is set at each change. `connection` is a mapping as under `connections:`.
+    Result<std::vector<TableInfo>> (*discover_all)(const config::Node& connection, const std::filesystem::path& directory,
+                                                   std::stop_token stop) = nullptr;
     Result<std::vector<Finding>> (*doctor)(const config::Node& connection, const std::filesystem::path& directory,
                                            std::stop_token stop) = nullptr;
 };

@@ -126,6 +126,7 @@ RunResult run(const RunRequest& request, std::stop_token stop) {
     auto started = std::chrono::steady_clock::now();
     Run run(request, stop);
     Status status = run.to_the_end();
+    if (request.observer != nullptr) request.observer->run_ended();
     if (!status) {
         result.error = stop.stop_requested() ? as_stopped(std::move(status.error())) : std::move(status.error());
         result.status = status_of(*result.error);

@@ -55,6 +55,8 @@ class RunObserver {
     virtual void retrying(const Error&, std::chrono::microseconds delay, int attempt, int max_attempts) {
         (void)delay, (void)attempt, (void)max_attempts;
     }
+    /// Progress figures must not be read any more.
+    virtual void run_ended() {}
 };
 
 struct RunRequest {
