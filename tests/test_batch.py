@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from support.shop import (APPEND, HISTORY, INCREMENT, LAKE_APPEND, LAKE_REPLACE, MERGE, REPLACE, WHOLE, add_orders,
-                          assert_equal_rows, assert_same, lake_rows, make_orders, source_rows, target_rows)
+from support.shop import (APPEND, HISTORY, INCREMENT, LAKE_APPEND, LAKE_HISTORY, LAKE_MERGE, MERGE, REPLACE, WHOLE, add_orders,
+                          assert_equal_rows, assert_same, lake_rows, make_orders, source_rows, stored_rows, target_rows)
 
 
 def stored_count(project, table: str = "shop.orders") -> int:
@@ -32,17 +32,19 @@ def test_replace_leaves_exactly_the_source(database, project):
     assert not project.staging_left()
 
 
-def test_merge_inserts_and_updates_and_never_deletes(database, project):
+@pytest.mark.parametrize("target", [MERGE, LAKE_MERGE], ids=["duckdb", "parquet"])
+def test_merge_inserts_and_updates_and_never_deletes(target, database, project):
     make_orders(database, 500)
-    project.pipeline(database, INCREMENT, MERGE)
+    project.pipeline(database, INCREMENT, dict(target))
     assert project.load().counts() == (500, 500, 0, 0)
     database.execute("UPDATE orders SET status = 'changed', updated_at = clock_timestamp() WHERE id <= 10")
     database.execute("DELETE FROM orders WHERE id = 400")
     add_orders(database, 20)
     report = project.load()
     assert 30 <= report.run()["rows_read"] <= 31  # the row at the old bound may be read again
-    assert stored_count(project) == 520  # the deleted row stays: a batch increment does not see deletes
-    assert_equal_rows(source_rows(database), [row for row in target_rows(project) if row[0] != 400])
+    stored = stored_rows(project, target)
+    assert len(stored) == 520  # the deleted row stays: a batch increment does not see deletes
+    assert_equal_rows(source_rows(database), [row for row in stored if row[0] != 400])
 
 
 def test_merge_of_a_whole_table_by_a_key_of_two_columns(database, project):
@@ -64,25 +66,25 @@ def test_merge_key_defaults_to_the_primary_key(database, project):
     assert_same(project, database)
 
 
-def test_history_keeps_every_version_without_gaps(database, project):
+@pytest.mark.parametrize("target", [HISTORY, LAKE_HISTORY], ids=["duckdb", "parquet"])
+def test_history_keeps_every_version_without_gaps(target, database, project):
     make_orders(database, 100)
-    project.pipeline(database, INCREMENT, HISTORY)
+    project.pipeline(database, INCREMENT, dict(target))
     project.load()
     for change in range(3):
         database.execute(f"UPDATE orders SET status = 'v{change}', updated_at = clock_timestamp() WHERE id <= 10")
         project.load()
-    assert target_rows(project, where="_penstock_valid_to IS NULL") == source_rows(database)
-    assert stored_count(project) == 100 + 3 * 10
-    versions = project.duck("SELECT id, _penstock_valid_from, _penstock_valid_to FROM (SELECT id, "
-                            "epoch_us(_penstock_valid_from) AS _penstock_valid_from, epoch_us(_penstock_valid_to) AS "
-                            "_penstock_valid_to FROM shop.orders) WHERE id <= 10 ORDER BY 1, 2")
+    assert_equal_rows(source_rows(database), stored_rows(project, target))
+    selected = "SELECT id, epoch_us(_penstock_valid_from), epoch_us(_penstock_valid_to), status FROM {} ORDER BY 1, 2"
+    versions = (project.parquet("orders", selected.format("data")) if target is LAKE_HISTORY
+                else project.duck(selected.format("shop.orders")))
+    assert len(versions) == 100 + 3 * 10
     for before, after in zip(versions, versions[1:]):
         if before[0] == after[0]:
             assert before[1] < before[2] == after[1], f"versions overlap or leave a gap: {before} {after}"
         else:
             assert before[2] is None
-    assert [row[0] for row in project.duck("SELECT status FROM shop.orders WHERE id = 1 ORDER BY _penstock_valid_from")][1:] == [
-        "v0", "v1", "v2"]
+    assert [row[3] for row in versions if row[0] == 1][1:] == ["v0", "v1", "v2"]
 
 
 def test_history_opens_no_version_for_a_row_that_did_not_change(database, project):

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from support.shop import APPEND, HISTORY, LAKE_APPEND, MERGE, assert_equal_rows, lake_rows, make_orders, source_rows, target_rows
+from support.shop import APPEND, HISTORY, LAKE_APPEND, LAKE_MERGE, MERGE, assert_equal_rows, make_orders, source_rows, stored_rows, target_rows
 
 SECONDS = 8
 
@@ -81,9 +81,10 @@ def test_the_writers_do_commit_out_of_order(database):
     (HISTORY, "updated_at", True),
     (APPEND, "updated_at", False),
     (LAKE_APPEND, "updated_at", False),
+    (LAKE_MERGE, "updated_at", True),
     (MERGE, "id", False),
     (LAKE_APPEND, "id", False),
-], ids=["merge", "history", "append", "parquet", "merge-by-serial", "parquet-by-serial"])
+], ids=["merge", "history", "append", "parquet", "parquet-merge", "merge-by-serial", "parquet-by-serial"])
 def test_increments_under_load_lose_and_double_nothing(target, cursor, updates, database, project):
     make_orders(database, 2000)
     project.pipeline(database, {"table": "public.orders", "cursor": cursor}, dict(target))
@@ -96,13 +97,7 @@ def test_increments_under_load_lose_and_double_nothing(target, cursor, updates, 
             time.sleep(0.1)
     read += project.load().counts()[0]
     assert runs >= 3 and writers.committed > 20
-    if target is LAKE_APPEND:
-        stored = lake_rows(project)
-    elif target is HISTORY:
-        stored = target_rows(project, where="_penstock_valid_to IS NULL")
-    else:
-        stored = target_rows(project)
-    assert_equal_rows(source_rows(database), stored)
+    assert_equal_rows(source_rows(database), stored_rows(project, target))
     assert project.load().counts()[0] == 0, "after the last writer there is nothing left to read"
 
 

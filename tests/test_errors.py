@@ -1,7 +1,6 @@
 """Errors are part of the interface: each says what failed, where, why and what to do, and ends with the right code."""
 
 import json
-import os
 import re
 import socket
 import subprocess
@@ -12,7 +11,7 @@ import pytest
 import yaml
 
 from support.postgres import free_port
-from support.shop import APPEND, HISTORY, INCREMENT, LAKE_APPEND, MERGE, REPLACE, WHOLE, make_orders
+from support.shop import INCREMENT, LAKE_APPEND, MERGE, REPLACE, WHOLE, make_orders
 
 MISTAKES = yaml.safe_load((Path(__file__).parent / "errors" / "configuration.yaml").read_text())
 
@@ -62,7 +61,8 @@ def test_no_configuration_at_all(project):
 
 def test_usage_mistakes(database, project):
     make_orders(database, 1)
-    project.pipeline(database, WHOLE, REPLACE, name="orders")
+    project.pipelines(database, {"orders": {"source": dict(WHOLE), "target": dict(REPLACE)},
+                                 "again": {"source": dict(WHOLE), "target": dict(LAKE_APPEND)}})
     assert_says(project.run("run", "oders", expect=2).err, ["no pipeline 'oders'", "did you mean 'orders'"])
     assert_says(project.run("rnu", expect=2, log_format=None).err, ["rnu"])
     assert_says(project.run("run", "orders", "--no-such-option", expect=2).err, ["no-such-option"])
@@ -110,13 +110,6 @@ def test_cursor_of_the_wrong_type(column, database, project):
     make_orders(database, 1)
     project.pipeline(database, {"table": "public.orders", "cursor": column}, MERGE)
     failing(project, 2, column, "jsonb" if column == "note" else "text", "cursor", "timestamp", "penstock.yaml:\\d+:\\d+")
-
-
-def test_merge_and_history_on_files(database, project):
-    make_orders(database, 1)
-    for mode in ("merge", "history"):
-        project.pipeline(database, INCREMENT, {**LAKE_APPEND, "mode": mode, "key": ["id"]})
-        failing(project, 2, mode, "append", "replace", "penstock.yaml:\\d+:\\d+", command=("check",))
 
 
 def test_no_such_table(database, project):

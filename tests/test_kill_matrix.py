@@ -10,8 +10,8 @@ import pytest
 
 from support.postgres import Database
 from support.program import BINARY, Project
-from support.shop import (HISTORY, INCREMENT, LAKE_APPEND, LAKE_REPLACE, MERGE, REPLACE, WHOLE, add_orders, assert_equal_rows,
-                          lake_rows, make_orders, source_rows, target_rows)
+from support.shop import (HISTORY, INCREMENT, LAKE_APPEND, LAKE_HISTORY, LAKE_MERGE, LAKE_REPLACE, MERGE, REPLACE, WHOLE, add_orders,
+                          assert_equal_rows, lake_rows, make_orders, source_rows, stored_rows, target_rows)
 
 ROWS = 12000  # several blocks for several readers, so that points inside the reading are reached more than once
 
@@ -39,6 +39,8 @@ SCENARIOS = {scenario.name: scenario for scenario in [
     Scenario("duckdb-evolve", INCREMENT, MERGE, before=True),
     Scenario("parquet-full", INCREMENT, LAKE_APPEND),
     Scenario("parquet-increment", INCREMENT, LAKE_APPEND, before=True),
+    Scenario("parquet-merge", INCREMENT, LAKE_MERGE, before=True),
+    Scenario("parquet-history", INCREMENT, LAKE_HISTORY, before=True),
     Scenario("parquet-replace", WHOLE, LAKE_REPLACE, before=True),
 ]}
 
@@ -96,23 +98,21 @@ def copy_of(project: Project, folder) -> Project:
 
 def check_undisturbed(scenario: Scenario, database, project: Project) -> None:
     """The yardstick itself is right."""
-    if scenario.in_lake:
-        stored = lake_rows(project)
-        if scenario.target["mode"] == "append" and scenario.before:
-            assert len(stored) == ROWS + ROWS // 6  # an append has the changed rows in both versions
-            stored = [row for row in stored if row in set(source_rows(database))]
-    else:
-        stored = target_rows(project, where="_penstock_valid_to IS NULL" if scenario.target["mode"] == "history" else "true")
+    stored = stored_rows(project, scenario.target)
+    if scenario.target["mode"] == "append" and scenario.before:
+        assert len(stored) == ROWS + ROWS // 6  # an append has the changed rows in both versions
+        current = set(source_rows(database))
+        stored = [row for row in stored if row in current]
     assert_equal_rows(source_rows(database), stored)
 
 
 def contents(project: Project, scenario: Scenario) -> list[tuple]:
     """All that a user sees of the target: for a history also which versions are closed."""
+    versions = "SELECT id, status, _penstock_valid_to IS NULL FROM {} ORDER BY 1, 2, 3"
+    history = scenario.target["mode"] == "history"
     if scenario.in_lake:
-        return lake_rows(project)
-    rows = target_rows(project)
-    if scenario.target["mode"] == "history":
-        rows = rows + project.duck("SELECT id, status, _penstock_valid_to IS NULL FROM shop.orders ORDER BY 1, 2, 3")
+        return lake_rows(project) + (project.parquet("orders", versions.format("data")) if history else [])
+    rows = target_rows(project) + (project.duck(versions.format("shop.orders")) if history else [])
     if scenario.name == "duckdb-evolve":
         rows = rows + project.duck("SELECT id, extra FROM shop.orders ORDER BY 1, 2")
     return rows
@@ -169,8 +169,8 @@ UNCOMMITTED = {name for name in failpoints() if name.endswith("_before") or "sta
 def assert_visible_state_is_whole(project: Project, scenario: Scenario, baseline: Project, expected: list[tuple]) -> None:
     """After the kill, before the rerun: a reader sees the old contents or the new ones (I8)."""
     if scenario.in_lake:
-        old = lake_rows(baseline)
-        seen = lake_rows(project)
+        old = contents(baseline, scenario)
+        seen = contents(project, scenario)
         assert seen in (old, expected), f"{len(seen)} rows are visible: neither the old {len(old)} nor the new {len(expected)}"
     elif project.warehouse.exists() and scenario.before:
         seen = contents_or_old_shape(project, scenario)

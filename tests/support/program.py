@@ -237,7 +237,7 @@ class Project:
                 "SELECT schema_name, table_name FROM duckdb_tables() WHERE contains(table_name, '__staging_')"
                 " OR contains(table_name, '__aside_') OR contains(schema_name, 'staging')")]
         if self.lake.exists():
-            left += [str(p) for p in self.lake.rglob("*") if re.search(r"staging|\.tmp|\.partial|aside", p.name)]
+            left += [str(p) for p in self.lake.rglob("*") if p.is_file() and re.search(r"staging|\.tmp|\.partial|aside", str(p.relative_to(self.lake)))]
         return left
 
 

@@ -26,8 +26,15 @@ def target_rows(project, table: str = "shop.orders", where: str = "true") -> lis
     return project.duck(f"SELECT {DUCK_ROW} FROM {table} WHERE {where} ORDER BY id, customer, amount")
 
 
-def lake_rows(project, below: str = "orders") -> list[tuple]:
-    return project.parquet(below, f"SELECT {DUCK_ROW} FROM data ORDER BY id, customer, amount")
+def lake_rows(project, below: str = "orders", where: str = "true") -> list[tuple]:
+    return project.parquet(below, f"SELECT {DUCK_ROW} FROM data WHERE {where} ORDER BY id, customer, amount, 5")
+
+
+def stored_rows(project, target: dict, where: str = "true") -> list[tuple]:
+    """The rows of `orders` where the target put them; of a history the current ones."""
+    if target["mode"] == "history":
+        where = "_penstock_valid_to IS NULL"
+    return lake_rows(project, where=where) if "format" in target else target_rows(project, where=where)
 
 
 def assert_same(project, database, name: str = "orders", table: str = "shop.orders", where: str = "true") -> None:
@@ -54,6 +61,8 @@ APPEND = {"table": "shop.orders", "mode": "append"}
 REPLACE = {"table": "shop.orders", "mode": "replace"}
 HISTORY = {"table": "shop.orders", "mode": "history", "key": ["id"]}
 LAKE_APPEND = {"format": "parquet", "path": "orders/", "mode": "append"}
+LAKE_MERGE = {"format": "parquet", "path": "orders/", "mode": "merge", "key": ["id"]}
+LAKE_HISTORY = {"format": "parquet", "path": "orders/", "mode": "history", "key": ["id"]}
 LAKE_REPLACE = {"format": "parquet", "path": "orders/", "mode": "replace"}
 INCREMENT = {"table": "public.orders", "cursor": "updated_at"}
 WHOLE = {"table": "public.orders"}
