@@ -1,0 +1,50 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <stop_token>
+#include <string>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "state/process.h"
+
+namespace penstock::state {
+
+/// Who runs a pipeline.
+struct LockHolder {
+    std::string pipeline;
+    std::string run_id;
+    Process process;
+    TimePoint since{};
+    TimePoint lease_until{};
+
+    /// A process of this machine is asked; one of another machine lives as long as it renews its lease.
+    bool is_alive() const;
+};
+
+/// Keeps other runs of a pipeline away until it is destroyed or its process dies. A thread of its own renews the lease.
+class Lock {
+  public:
+    Lock(std::filesystem::path file, LockHolder holder);
+    ~Lock();
+    Lock(Lock&&) noexcept;
+    Lock& operator=(Lock&&) noexcept;
+
+    /// Requested when the lease could not be renewed in time and another machine took over: the run must not go on.
+    std::stop_token lost() const;
+
+  private:
+    struct Lease;
+    std::unique_ptr<Lease> lease_;
+};
+
+/// The refusal that names the holder.
+Error already_running(const LockHolder& holder);
+
+/// How long a lease lasts without being renewed.
+inline constexpr std::chrono::seconds lease_time{60};
+/// The wall clock, whatever PENSTOCK_NOW says: leases are real.
+TimePoint lease_clock();
+
+}  // namespace penstock::state

@@ -1,0 +1,209 @@
+#include "state/store.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/failpoint.h"
+#include "state/connection.h"
+
+namespace penstock::state {
+namespace {
+
+long long micros(TimePoint time) { return time.time_since_epoch().count(); }
+TimePoint from_micros(long long time) { return TimePoint(std::chrono::microseconds(time)); }
+
+std::vector<LockHolder> select_holders(soci::session& sql) {
+    LockHolder holder;
+    long long pid = 0, started = 0, since = 0, until = 0;
+    soci::statement select =
+        (sql.prepare << "SELECT pipeline, run_id, pid, pid_started, host, machine, acquired_at, lease_until FROM locks "
+                        "ORDER BY pipeline",
+         soci::into(holder.pipeline), soci::into(holder.run_id), soci::into(pid), soci::into(started),
+         soci::into(holder.process.host), soci::into(holder.process.machine), soci::into(since), soci::into(until));
+    std::vector<LockHolder> holders;
+    for (select.execute(); select.fetch(); holders.push_back(holder)) {
+        holder.process.pid = pid, holder.process.started = started;
+        holder.since = from_micros(since), holder.lease_until = from_micros(until);
+    }
+    return holders;
+}
+
+void insert_lock(soci::session& sql, const LockHolder& holder) {
+    long long pid = holder.process.pid, started = holder.process.started;
+    long long since = micros(holder.since), until = micros(holder.lease_until);
+    sql << "INSERT INTO locks (pipeline, run_id, pid, pid_started, host, machine, acquired_at, lease_until) "
+           "VALUES (:pipeline, :run_id, :pid, :started, :host, :machine, :since, :until)",
+        soci::use(holder.pipeline), soci::use(holder.run_id), soci::use(pid), soci::use(started),
+        soci::use(holder.process.host), soci::use(holder.process.machine), soci::use(since), soci::use(until);
+}
+
+/// Whoever holds the pipeline's lock knows that no other run of it lives.
+void record_crashed(soci::session& sql, const std::string& pipeline) {
+    std::string error = to_json(crashed());
+    sql << "UPDATE runs SET status = 'failed', error = :error WHERE status = 'running' AND pipeline = :pipeline",
+        soci::use(error), soci::use(pipeline);
+}
+
+/// A run's row as it lies in the database.
+struct RunRow {
+    RunRecord record;
+    Process process;
+    std::string tables, error;
+};
+
+Result<RunRecord> record_of(RunRow row, const std::vector<LockHolder>& holders) {
+    RunRecord& record = row.record;
+    PN_TRY(record.tables, tables_from_json(row.tables));
+    if (!row.error.empty()) {
+        PN_TRY(record.error, error_from_json(row.error));
+    }
+    record.pid = row.process.pid;
+    record.host = row.process.host;
+    if (record.status != "running") return record;
+    auto lock = std::ranges::find(holders, record.run_id, &LockHolder::run_id);
+    bool lives = lock != holders.end() ? lock->is_alive() : alive(row.process) == Alive::yes;
+    if (lives) {
+        record.duration = now() - record.started_at;
+    } else {
+        record.status = "failed";
+        record.error = crashed();
+    }
+    return record;
+}
+
+}  // namespace
+
+Store::Store(std::unique_ptr<Connection> connection) : connection_(std::move(connection)) {}
+Store::~Store() = default;
+Store::Store(Store&&) noexcept = default;
+Store& Store::operator=(Store&&) noexcept = default;
+
+Result<Store> Store::open(const std::string& url, const std::filesystem::path& directory) {
+    PN_TRY(auto file, state_file(url, directory));
+    PN_TRY(auto connection, Connection::open(file, Connection::Create::yes));
+    return Store(std::move(connection));
+}
+
+Result<std::optional<Store>> Store::open_existing(const std::string& url, const std::filesystem::path& directory) {
+    PN_TRY(auto file, state_file(url, directory));
+    std::error_code ignored;
+    if (!std::filesystem::exists(file, ignored)) return std::optional<Store>();
+    PN_TRY(auto connection, Connection::open(file, Connection::Create::no));
+    return std::optional<Store>(Store(std::move(connection)));
+}
+
+Result<Lock> Store::acquire(const std::string& pipeline, const std::string& run_id) {
+    auto since = lease_clock();
+    LockHolder ours{.pipeline = pipeline,
+                    .run_id = run_id,
+                    .process = this_process(),
+                    .since = since,
+                    .lease_until = since + lease_time};
+    PN_CHECK(connection_->write([&](soci::session& sql) -> Status {
+        for (const auto& holder : select_holders(sql))
+            if (holder.pipeline == pipeline && holder.is_alive()) return fail(already_running(holder));
+        sql << "DELETE FROM locks WHERE pipeline = :pipeline", soci::use(pipeline);
+        insert_lock(sql, ours);
+        record_crashed(sql, pipeline);
+        return {};
+    }));
+    return Lock(connection_->file(), std::move(ours));
+}
+
+Result<std::vector<LockHolder>> Store::holders() {
+    std::vector<LockHolder> holders;
+    PN_CHECK(connection_->read([&](soci::session& sql) -> Status {
+        holders = select_holders(sql);
+        return {};
+    }));
+    std::erase_if(holders, [](const LockHolder& holder) { return !holder.is_alive(); });
+    return holders;
+}
+
+Status Store::begin_run(const flow::RunIdentity& identity, TimePoint started_at) {
+    PN_CHECK(connection_->write([&](soci::session& sql) -> Status {
+        Process process = this_process();
+        long long started = micros(started_at), pid = process.pid, pid_started = process.started;
+        sql << "INSERT INTO runs (run_id, pipeline, status, started_at, duration_seconds, attempts, peak_memory_bytes, "
+               "tables, error, pid, pid_started, host, machine) "
+               "VALUES (:run_id, :pipeline, 'running', :started, 0, 1, 0, '[]', '', :pid, :pid_started, :host, :machine)",
+            soci::use(identity.run_id), soci::use(identity.pipeline), soci::use(started), soci::use(pid),
+            soci::use(pid_started), soci::use(process.host), soci::use(process.machine);
+        return {};
+    }));
+    PN_FAILPOINT(state_run_started_after);
+    return {};
+}
+
+Status Store::end_run(const flow::RunResult& result) {
+    PN_FAILPOINT(state_run_ended_before);
+    return connection_->write([&](soci::session& sql) -> Status {
+        Process process = this_process();
+        std::string status(to_string(result.status)), tables = to_json(result.tables);
+        std::string error = result.error ? to_json(*result.error) : "";
+        long long started = micros(result.started_at), attempts = result.attempts, pid = process.pid;
+        long long pid_started = process.started, peak = static_cast<long long>(result.peak_memory_bytes);
+        double duration = result.duration.count();
+        sql << "INSERT OR REPLACE INTO runs (run_id, pipeline, status, started_at, duration_seconds, attempts, "
+               "peak_memory_bytes, tables, error, pid, pid_started, host, machine) VALUES (:run_id, :pipeline, :status, "
+               ":started, :duration, :attempts, :peak, :tables, :error, :pid, :pid_started, :host, :machine)",
+            soci::use(result.identity.run_id), soci::use(result.identity.pipeline), soci::use(status),
+            soci::use(started), soci::use(duration), soci::use(attempts), soci::use(peak), soci::use(tables),
+            soci::use(error), soci::use(pid), soci::use(pid_started), soci::use(process.host),
+            soci::use(process.machine);
+        return {};
+    });
+}
+
+Result<std::vector<RunRecord>> Store::select(const std::string& where, const std::string& parameter, int limit) {
+    std::vector<RunRow> rows;
+    std::vector<LockHolder> locks;
+    PN_CHECK(connection_->read([&](soci::session& sql) -> Status {
+        RunRow row;
+        RunRecord& record = row.record;
+        long long started = 0, peak = 0, pid = 0, pid_started = 0;
+        double duration = 0;
+        soci::statement select =
+            (sql.prepare << "SELECT run_id, pipeline, status, started_at, duration_seconds, attempts, peak_memory_bytes, "
+                            "tables, error, pid, pid_started, host, machine FROM runs AS r WHERE "
+                         << where << " ORDER BY started_at DESC, run_id DESC LIMIT :rows",
+             soci::into(record.run_id), soci::into(record.pipeline), soci::into(record.status), soci::into(started),
+             soci::into(duration), soci::into(record.attempts), soci::into(peak), soci::into(row.tables),
+             soci::into(row.error), soci::into(pid), soci::into(pid_started), soci::into(row.process.host),
+             soci::into(row.process.machine), soci::use(parameter), soci::use(limit));
+        for (select.execute(); select.fetch(); rows.push_back(row)) {
+            record.started_at = from_micros(started);
+            record.duration = std::chrono::duration<double>(duration);
+            record.peak_memory_bytes = static_cast<uint64_t>(peak);
+            row.process.pid = pid, row.process.started = pid_started;
+        }
+        locks = select_holders(sql);
+        return {};
+    }));
+    std::vector<RunRecord> records;
+    for (auto& row : rows) {
+        PN_TRY(auto record, record_of(std::move(row), locks));
+        records.push_back(std::move(record));
+    }
+    return records;
+}
+
+Result<std::vector<RunRecord>> Store::runs(int limit, const std::string& pipeline) {
+    return select(pipeline.empty() ? ":pipeline = ''" : "pipeline = :pipeline", pipeline, limit);
+}
+
+Result<std::optional<RunRecord>> Store::run(const std::string& run_id) {
+    PN_TRY(auto found, select("run_id = :run_id", run_id, 1));
+    return found.empty() ? std::optional<RunRecord>() : std::optional(std::move(found[0]));
+}
+
+Result<std::vector<RunRecord>> Store::last_runs() {
+    PN_TRY(auto last, select(":none = '' AND run_id = (SELECT run_id FROM runs AS o WHERE o.pipeline = r.pipeline "
+                             "ORDER BY started_at DESC, run_id DESC LIMIT 1)",
+                             "", -1));
+    std::ranges::sort(last, {}, &RunRecord::pipeline);
+    return last;
+}
+
+}  // namespace penstock::state

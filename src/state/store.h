@@ -1,0 +1,53 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "flow/runner.h"
+#include "state/lock.h"
+#include "state/record.h"
+
+namespace penstock::state {
+
+class Connection;
+
+/// Run history and locks. Holds nothing that cannot be lost: checkpoints are in the targets. Any number of processes may
+/// have it open; one object belongs to one thread.
+class Store {
+  public:
+    /// `url` is `sqlite:path`, relative to `directory`. Makes the file when there is none.
+    static Result<Store> open(const std::string& url, const std::filesystem::path& directory);
+    /// For commands that only look: nothing when there is no state yet, and none is made.
+    static Result<std::optional<Store>> open_existing(const std::string& url, const std::filesystem::path& directory);
+    ~Store();
+    Store(Store&&) noexcept;
+    Store& operator=(Store&&) noexcept;
+
+    /// Takes the pipeline for a run, or says who has it (`already_running`). The lock of a process of this machine that is
+    /// gone is taken over at once, that of another machine when its lease is over; their runs are recorded as failed.
+    Result<Lock> acquire(const std::string& pipeline, const std::string& run_id);
+    /// Who runs what now.
+    Result<std::vector<LockHolder>> holders();
+
+    Status begin_run(const flow::RunIdentity& identity, TimePoint started_at);
+    /// What became of it. A run that was never begun (skipped) is recorded all the same.
+    Status end_run(const flow::RunResult& result);
+
+    /// Newest first. Runs recorded as running whose process is gone are shown as failed.
+    Result<std::vector<RunRecord>> runs(int limit, const std::string& pipeline = {});
+    Result<std::optional<RunRecord>> run(const std::string& run_id);
+    /// The newest run of each pipeline, by pipeline.
+    Result<std::vector<RunRecord>> last_runs();
+
+  private:
+    explicit Store(std::unique_ptr<Connection> connection);
+    Result<std::vector<RunRecord>> select(const std::string& where, const std::string& parameter, int limit);
+
+    std::unique_ptr<Connection> connection_;
+};
+
+}  // namespace penstock::state

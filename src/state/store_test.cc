@@ -1,0 +1,329 @@
+#include "state/store.h"
+
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <functional>
+
+#include "state/connection.h"
+
+namespace penstock::state {
+namespace {
+
+const std::string url = "sqlite:sub folder/state.db";
+
+struct Folder {
+    std::filesystem::path path;
+    Folder() {
+        std::string name = (std::filesystem::temp_directory_path() / "penstock-state-XXXXXX").string();
+        REQUIRE(::mkdtemp(name.data()) != nullptr);
+        path = name;
+    }
+    ~Folder() { std::filesystem::remove_all(path); }
+    std::filesystem::path file() const { return path / "sub folder/state.db"; }
+    Store store() const {
+        auto opened = Store::open(url, path);
+        REQUIRE_MESSAGE(opened, opened.error().text());
+        return std::move(*opened);
+    }
+    void execute(const std::string& statement) const {
+        auto connection = Connection::open(file(), Connection::Create::no);
+        REQUIRE(connection);
+        REQUIRE((*connection)->write([&](soci::session& sql) -> Status {
+            sql << statement;
+            return {};
+        }));
+    }
+};
+
+/// Runs the body in a process of its own, which ends without destructors, as by a crash. Its exit code is the body's.
+pid_t in_child(const std::function<int()>& body) {
+    pid_t pid = ::fork();
+    REQUIRE(pid >= 0);
+    if (pid == 0) ::_exit(body());
+    return pid;
+}
+
+int wait_for(pid_t pid) {
+    int status = 0;
+    REQUIRE(::waitpid(pid, &status, 0) == pid);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+flow::RunResult sample_result() {
+    flow::RunResult result;
+    result.identity = {.pipeline = "shop", .run_id = "run_1"};
+    result.status = flow::RunStatus::failed;
+    result.started_at = TimePoint(std::chrono::seconds(1'000));
+    result.duration = std::chrono::milliseconds(1'500);
+    result.attempts = 3;
+    result.peak_memory_bytes = uint64_t{5} << 32;
+    flow::TableResult table;
+    table.source = "public.orders";
+    table.target = "shop.orders";
+    table.counts = {.rows_read = 10, .rows_written = 7, .rows_rejected = 2, .rows_filtered = 1, .bytes_read = 99};
+    table.checkpoint = {.cursor_from = "1", .cursor_to = "9", .position = R"({"lsn":"0/1"})",
+                        .read_at = TimePoint(std::chrono::microseconds(7))};
+    table.decisions = {{.column = "a", .change = "column_added", .decision = "applied", .sql = "ALTER", .detail = "é"}};
+    table.notes = {"a note"};
+    table.duration = std::chrono::milliseconds(250);
+    result.tables = {table, table};
+    result.error = Error{.kind = ErrorKind::data,
+                         .code = "numeric_overflow",
+                         .message = "does not fit \xff",  // not UTF-8
+                         .where = "table public.orders",
+                         .hint = "widen it",
+                         .cause = std::make_shared<Error>(Error{.code = "inner", .message = "because"})};
+    return result;
+}
+
+}  // namespace
+
+TEST_CASE("a run is recorded from its start to its end") {
+    Folder folder;
+    auto store = folder.store();
+    auto result = sample_result();
+    auto lock = store.acquire("shop", "run_1");
+    REQUIRE(lock);
+    REQUIRE(store.begin_run(result.identity, result.started_at));
+    auto running = store.run("run_1");
+    REQUIRE(running);
+    CHECK((*running)->status == "running");
+    CHECK((*running)->duration.count() > 0);
+
+    REQUIRE(store.end_run(result));
+    auto ended = store.run("run_1");
+    REQUIRE(ended);
+    const RunRecord& record = **ended;
+    CHECK(record.status == "failed");
+    CHECK(record.started_at == result.started_at);
+    CHECK(record.duration.count() == doctest::Approx(1.5));
+    CHECK(record.attempts == 3);
+    CHECK(record.peak_memory_bytes == uint64_t{5} << 32);
+    CHECK(record.counts().rows_read == 20);
+    CHECK(record.counts().balanced());
+    REQUIRE(record.tables.size() == 2);
+    CHECK(record.tables[0].source == "public.orders");
+    CHECK(record.tables[0].checkpoint == result.tables[0].checkpoint);
+    CHECK(record.tables[0].decisions.at(0).detail == "é");
+    CHECK(record.tables[0].notes == result.tables[0].notes);
+    REQUIRE(record.error);
+    CHECK(record.error->kind == ErrorKind::data);
+    CHECK(record.error->code == "numeric_overflow");
+    CHECK(record.error->hint == "widen it");
+    REQUIRE(record.error->cause != nullptr);
+    CHECK(record.error->cause->message == "because");
+    CHECK(record.pid == ::getpid());
+}
+
+TEST_CASE("runs come newest first, by pipeline and by limit") {
+    Folder folder;
+    auto store = folder.store();
+    for (int i = 0; i < 6; ++i) {
+        flow::RunResult result;
+        result.identity = {.pipeline = i % 2 == 0 ? "even" : "odd", .run_id = fmt::format("run_{}", i)};
+        result.started_at = TimePoint(std::chrono::seconds(i));
+        REQUIRE(store.end_run(result));
+    }
+    auto all = store.runs(4);
+    REQUIRE(all);
+    REQUIRE(all->size() == 4);
+    CHECK(all->front().run_id == "run_5");
+    CHECK(all->back().run_id == "run_2");
+    auto odd = store.runs(10, "odd");
+    REQUIRE(odd);
+    CHECK(odd->size() == 3);
+    auto last = store.last_runs();
+    REQUIRE(last);
+    REQUIRE(last->size() == 2);
+    CHECK((*last)[0].run_id == "run_4");
+    CHECK((*last)[1].run_id == "run_5");
+    auto unknown = store.run("run_9");
+    REQUIRE(unknown);
+    CHECK_FALSE(unknown->has_value());
+}
+
+TEST_CASE("looking makes no file") {
+    Folder folder;
+    auto none = Store::open_existing(url, folder.path);
+    REQUIRE(none);
+    CHECK_FALSE(none->has_value());
+    CHECK_FALSE(std::filesystem::exists(folder.file().parent_path()));
+    folder.store();
+    auto some = Store::open_existing(url, folder.path);
+    REQUIRE(some);
+    CHECK(some->has_value());
+}
+
+TEST_CASE("an URL that cannot be used says why") {
+    Folder folder;
+    for (std::string other : {"mysql://u:hunter2@h/db", "postgres://u:hunter2@h/db", "postgresql://h/db"}) {
+        auto refused = Store::open(other, folder.path);
+        REQUIRE_FALSE(refused);
+        CHECK(refused.error().kind == ErrorKind::configuration);
+        CHECK(refused.error().message.find("not available in this version") != std::string::npos);
+        CHECK(refused.error().text().find("hunter2") == std::string::npos);
+    }
+    CHECK_FALSE(Store::open("state.db", folder.path));
+    CHECK_FALSE(Store::open("sqlite:", folder.path));
+    CHECK(Store::open("sqlite://" + (folder.path / "absolute.db").string(), "/nowhere"));
+    CHECK(std::filesystem::exists(folder.path / "absolute.db"));
+}
+
+TEST_CASE("a state that cannot be used says why") {
+    Folder folder;
+    SUBCASE("not a SQLite file") {
+        std::filesystem::create_directories(folder.file().parent_path());
+        std::ofstream(folder.file()) << std::string(5'000, 'x');
+        auto refused = Store::open(url, folder.path);
+        REQUIRE_FALSE(refused);
+        CHECK(refused.error().code == "state_not_sqlite");
+        CHECK(refused.error().where == folder.file().string());
+        CHECK_FALSE(Store::open_existing(url, folder.path));
+    }
+    SUBCASE("a file where a folder should be") {
+        std::ofstream(folder.path / "sub folder") << "x";
+        auto refused = Store::open(url, folder.path);
+        REQUIRE_FALSE(refused);
+        CHECK(refused.error().code == "state_folder");
+    }
+    SUBCASE("a folder where the file should be") {
+        std::filesystem::create_directories(folder.file());
+        auto refused = Store::open(url, folder.path);
+        REQUIRE_FALSE(refused);
+        CHECK(refused.error().code == "state_unwritable");
+    }
+    SUBCASE("written by a newer version") {
+        folder.store();
+        folder.execute("UPDATE schema_version SET version = 99");
+        auto refused = Store::open(url, folder.path);
+        REQUIRE_FALSE(refused);
+        CHECK(refused.error().code == "state_newer");
+    }
+}
+
+TEST_CASE("a second run of a pipeline is told who has it") {
+    Folder folder;
+    auto store = folder.store();
+    {
+        auto first = store.acquire("shop", "run_1");
+        REQUIRE(first);
+        CHECK_FALSE(first->lost().stop_requested());
+        auto second = store.acquire("shop", "run_2");
+        REQUIRE_FALSE(second);
+        CHECK(second.error().kind == ErrorKind::conflict);
+        CHECK(second.error().code == "already_running");
+        for (const auto& told : {std::string("shop is already running"), std::string("run run_1"),
+                                 fmt::format("process {}", ::getpid()), this_process().host})
+            CHECK(second.error().message.find(told) != std::string::npos);
+        CHECK(store.acquire("other", "run_3"));
+        auto holders = store.holders();
+        REQUIRE(holders);
+        REQUIRE(holders->size() == 1);
+        CHECK((*holders)[0].run_id == "run_1");
+    }
+    CHECK(store.acquire("shop", "run_4"));
+}
+
+TEST_CASE("the lock of a killed process is taken over at once and its run is failed") {
+    Folder folder;
+    folder.store();
+    pid_t child = in_child([&] {
+        auto store = Store::open(url, folder.path);
+        if (!store) return 1;
+        auto lock = store->acquire("shop", "run_1");
+        if (!lock || !store->begin_run({.pipeline = "shop", .run_id = "run_1"}, now())) return 2;
+        ::raise(SIGKILL);
+        return 3;
+    });
+    CHECK(wait_for(child) == -1);
+
+    auto store = folder.store();
+    auto shown = store.run("run_1");
+    REQUIRE(shown);
+    REQUIRE(shown->has_value());
+    CHECK((*shown)->status == "failed");
+    CHECK((*shown)->error->message == "interrupted by a crash");
+    auto holders = store.holders();
+    REQUIRE(holders);
+    CHECK(holders->empty());
+
+    auto lock = store.acquire("shop", "run_2");
+    REQUIRE_MESSAGE(lock, lock.error().text());
+    auto recorded = store.run("run_1");
+    REQUIRE(recorded);
+    CHECK((*recorded)->status == "failed");
+    CHECK((*recorded)->error->code == "crashed");
+}
+
+TEST_CASE("a stranger with the holder's pid is not the holder") {
+    Folder folder;
+    auto store = folder.store();
+    auto first = store.acquire("shop", "run_1");
+    REQUIRE(first);
+    folder.execute("UPDATE locks SET pid_started = pid_started - 1");
+    CHECK(store.acquire("shop", "run_2"));
+}
+
+TEST_CASE("the lock of another machine is kept as long as its lease") {
+    Folder folder;
+    auto store = folder.store();
+    auto first = store.acquire("shop", "run_1");
+    REQUIRE(first);
+    folder.execute("UPDATE locks SET machine = 'another', pid = 999999999");
+    auto second = store.acquire("shop", "run_2");
+    REQUIRE_FALSE(second);
+    CHECK(second.error().code == "already_running");
+    folder.execute("UPDATE locks SET lease_until = 1");
+    CHECK(store.acquire("shop", "run_2"));
+}
+
+TEST_CASE("of many processes at once one gets the lock and all are recorded") {
+    constexpr int processes = 8, runs_each = 20;
+    Folder folder;
+    int ready[2];
+    REQUIRE(::pipe(ready) == 0);
+    std::vector<pid_t> children;
+    for (int i = 0; i < processes; ++i)
+        children.push_back(in_child([&, i] {
+            ::close(ready[1]);
+            auto store = Store::open(url, folder.path);  // the schema is made by all of them, too
+            if (!store) return 9;
+            auto lock = store->acquire("shop", fmt::format("lock_{}", i));
+            if (!lock && lock.error().code != "already_running") return 8;
+            for (int run = 0; run < runs_each; ++run) {
+                flow::RunResult result;
+                result.identity = {.pipeline = fmt::format("p{}", i), .run_id = fmt::format("run_{}_{}", i, run)};
+                if (!store->begin_run(result.identity, now()) || !store->end_run(result)) return 7;
+            }
+            char end = 0;
+            [[maybe_unused]] auto closed = ::read(ready[0], &end, 1);  // holds the lock until all are through
+            return lock ? 1 : 0;
+        }));
+    ::close(ready[0]);
+    auto store = folder.store();
+    for (int waited = 0; waited < 600; ++waited) {
+        auto so_far = store.runs(1'000);
+        REQUIRE(so_far);
+        auto ended = std::ranges::count(*so_far, "success", &RunRecord::status);
+        if (ended == processes * runs_each) break;
+        ::usleep(50'000);
+    }
+    ::close(ready[1]);
+    int winners = 0;
+    for (pid_t child : children) {
+        int code = wait_for(child);
+        CHECK_MESSAGE(code <= 1, "child ended with " << code);
+        winners += code;
+    }
+    CHECK(winners == 1);
+    auto all = store.runs(1'000);
+    REQUIRE(all);
+    CHECK(all->size() == processes * runs_each);
+}
+
+}  // namespace penstock::state
