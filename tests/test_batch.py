@@ -325,7 +325,7 @@ def test_views(relation, database, project):
 def test_partitioned_parents_have_all_rows_once(database, project):
     database.execute("""
         CREATE TABLE orders (id bigint, customer text, amount numeric(12,2), status text, updated_at timestamptz, note jsonb,
-                             PRIMARY KEY (id, updated_at)) PARTITION BY RANGE (updated_at);
+                             PRIMARY KEY (id, updated_at, status)) PARTITION BY RANGE (updated_at);
         CREATE TABLE orders_1 PARTITION OF orders FOR VALUES FROM ('2024-01-01') TO ('2024-02-01');
         CREATE TABLE orders_2 PARTITION OF orders FOR VALUES FROM ('2024-02-01') TO ('2024-03-01') PARTITION BY LIST (status);
         CREATE TABLE orders_2a PARTITION OF orders_2 FOR VALUES IN ('a');
@@ -450,7 +450,7 @@ def test_dropped_and_added_again_is_another_column(database, project):
     database.execute("CREATE TABLE orders (id int PRIMARY KEY, v text, u bigint); INSERT INTO orders VALUES (1, 'old', 1)")
     project.pipeline(database, {"table": "public.orders", "cursor": "u"}, MERGE)
     project.load()
-    database.execute("ALTER TABLE orders DROP v; ALTER TABLE orders ADD v text; INSERT INTO orders VALUES (2, 'new', 2)")
+    database.execute("ALTER TABLE orders DROP v; ALTER TABLE orders ADD v text; INSERT INTO orders (id, v, u) VALUES (2, 'new', 2)")
     project.load()
     assert project.duck("SELECT v FROM shop.orders WHERE id = 2") == [("new",)]
 

@@ -73,13 +73,14 @@ class Numeric(Kind):
         if isinstance(canonical, str):
             return "(?i)nan|infinit|special"
         _, digits, exponent = canonical.as_tuple()
+        while exponent < 0 and digits[-1] == 0 and len(digits) > 1:  # zeros after the last digit lose nothing
+            digits, exponent = digits[:-1], exponent + 1
+        if not any(digits):
+            return None
         scale = max(0, -exponent)
         integral = max(0, len(digits) + exponent)
-        while scale > self.scale and digits[-(scale - self.scale):].count(0) == scale - self.scale:
-            scale = self.scale  # zeros beyond the scale lose nothing
-            return MAY if integral <= self.precision - self.scale else ".*"
         if scale > self.scale or integral > self.precision - self.scale:
-            return rf"\b{max(integral, 0) + max(0, -exponent)}\b.*\b{max(0, -exponent)}\b"
+            return rf"\b{integral + scale}\b.*\b{scale}\b"  # the value's own precision and scale
         return None
 
 
