@@ -18,8 +18,15 @@ std::string plain(std::string_view message) {
                                     "Out of Memory Error: ", "Constraint Error: ", "Conversion Error: ", "Invalid Error: "})
         if (message.starts_with(prefix)) message.remove_prefix(prefix.size());
     if (auto web = message.find(". See also http"); web != message.npos) message = message.substr(0, web);
-    while (!message.empty() && std::isspace(static_cast<unsigned char>(message.back()))) message.remove_suffix(1);
-    return redact(std::string(message));
+    // The statement is ours: a picture of it tells the user nothing.
+    if (auto statement = message.find("\n\nLINE "); statement != message.npos) message = message.substr(0, statement);
+    std::string line;
+    for (char c : message) {
+        bool space = std::isspace(static_cast<unsigned char>(c)) != 0;
+        if (!space || (!line.empty() && line.back() != ' ')) line += space ? ' ' : c;
+    }
+    while (line.ends_with(' ')) line.pop_back();
+    return redact(std::move(line));
 }
 
 /// The process in "Conflicting lock is held in /usr/bin/python3.11 (PID 18552)", or "".

@@ -23,7 +23,7 @@ struct ScanCallbacks {
     static void bind(duckdb_bind_info info) {
         auto* registry = static_cast<ScanRegistry*>(duckdb_bind_get_extra_info(info));
         duckdb_value number = duckdb_bind_get_parameter(info, 0);
-        LentScan* lent = registry->find(duckdb_get_uint64(number));
+        LentScan* lent = registry->find(static_cast<uint64_t>(duckdb_get_int64(number)));
         duckdb_destroy_value(&number);
         if (lent == nullptr) return duckdb_bind_set_error(info, "penstock_scan: no such scan");
         for (const auto& field : lent->scan_.schema().fields) {
@@ -87,7 +87,7 @@ struct ScanCallbacks {
 Status ScanRegistry::install(duckdb_connection connection, ScanRegistry& registry) {
     duckdb_table_function function = duckdb_create_table_function();
     duckdb_table_function_set_name(function, "penstock_scan");
-    LogicalType number(duckdb_create_logical_type(DUCKDB_TYPE_UBIGINT));
+    LogicalType number(duckdb_create_logical_type(DUCKDB_TYPE_BIGINT));
     duckdb_table_function_add_parameter(function, number.get());
     duckdb_table_function_set_extra_info(function, &registry, nullptr);
     duckdb_table_function_set_bind(function, ScanCallbacks::bind);
