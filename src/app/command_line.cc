@@ -138,7 +138,7 @@ class CommandLine {
         names(plan, "PIPELINE", "Only these pipelines");
         plan->add_flag("--full-refresh", options_.full_refresh, "As if checkpoints were forgotten");
         auto* run = command(app_, "run", "Run pipelines once");
-        names(run, "PIPELINE", "The pipelines; may be left out when there is only one");
+        names(run, "PIPELINE", "The pipelines to run, or --all");
         run->add_flag("--all", options_.all, "All pipelines");
         run->add_flag("--full-refresh", options_.full_refresh, "Forget checkpoints and load everything again");
         run->add_option("--limit", options_.limit, "Read at most this many rows of each table")->type_name("N")->check(CLI::PositiveNumber);

@@ -27,8 +27,7 @@ class ProgressDisplay : public flow::RunObserver {
     void table_started(const flow::TableTarget& table, const flow::Progress& progress) override;
     void table_ended(const flow::TableResult& result) override;
     void retrying(const Error& error, std::chrono::microseconds delay, int attempt, int max_attempts) override;
-    /// The run is over: figures are no longer read.
-    void run_ended();
+    void run_ended() override;
 
   private:
     struct Active {

@@ -84,7 +84,7 @@ void Pace::update(double seconds, int64_t count) {
     constexpr double memory_seconds = 3;
     double passed = seconds - last_seconds_;
     if (passed <= 0) return;
-    double rate = static_cast<double>(count - last_count_) / passed;
+    double rate = static_cast<double>(std::max<int64_t>(0, count - last_count_)) / passed;
     double weight = rate_ == 0 ? 1 : 1 - std::exp(-passed / memory_seconds);
     rate_ += weight * (rate - rate_);
     last_seconds_ = seconds;

@@ -1,0 +1,52 @@
+#include "app/components.h"
+
+#include <string>
+
+#if __has_include("connect/postgres/component.h")
+#include "connect/postgres/component.h"
+#define PN_POSTGRES &postgres::component(),
+#else
+#define PN_POSTGRES
+#endif
+#if __has_include("connect/duckdb/component.h")
+#include "connect/duckdb/component.h"
+#define PN_DUCKDB &duckdb::component(),
+#else
+#define PN_DUCKDB
+#endif
+#if __has_include("connect/parquet/component.h")
+#include "connect/parquet/component.h"
+#define PN_PARQUET &parquet::component(),
+#else
+#define PN_PARQUET
+#endif
+
+namespace penstock::app {
+
+const std::vector<const flow::Component*>& components() {
+    static const std::vector<const flow::Component*> list = {PN_POSTGRES PN_DUCKDB PN_PARQUET};
+    return list;
+}
+
+const flow::Component* find_component(std::string_view type) {
+    for (const auto* component : components())
+        if (component->type == type) return component;
+    return nullptr;
+}
+
+const config::Catalog& catalog() {
+    static const config::Catalog made = [] {
+        config::Catalog specs;
+        auto spec = [](const config::SpecBase& (*of)()) { return of == nullptr ? nullptr : &of(); };
+        for (const auto* component : components())
+            specs.push_back({.type = std::string(component->type),
+                             .doc = std::string(component->doc),
+                             .connection = spec(component->connection_spec),
+                             .source = spec(component->source_spec),
+                             .target = spec(component->target_spec)});
+        return specs;
+    }();
+    return made;
+}
+
+}  // namespace penstock::app

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <stop_token>
+#include <vector>
+
+#include "app/pipeline.h"
+#include "app/progress.h"
+#include "flow/runner.h"
+#include "state/store.h"
+
+namespace penstock::app {
+
+/// Runs one pipeline: takes its lock, records its start, runs it, records its end. A refused lock is a failed run.
+flow::RunResult execute(const Pipeline& pipeline, flow::RunRequest request, state::Store& store, std::stop_token stop);
+
+/// Those of `pipeline`'s dependencies that were to run and did not succeed; empty when it may run.
+std::vector<std::string> unmet(const config::PipelineConfig& pipeline, const std::vector<flow::RunResult>& earlier);
+
+/// What stands for a pipeline that was not run because of `waited_for`.
+flow::RunResult skipped(const std::string& pipeline, const std::vector<std::string>& waited_for);
+
+}  // namespace penstock::app

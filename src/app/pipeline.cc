@@ -1,0 +1,204 @@
+#include "app/pipeline.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <set>
+#include <thread>
+
+#include "app/components.h"
+#include "base/humane.h"
+#include "config/suggest.h"
+
+namespace penstock::app {
+namespace {
+
+/// The options that every target has, out of those of a particular one.
+Result<config::TargetOptions> common_target_options(const config::Node& target) {
+    config::Node common = target;
+    std::erase_if(common.entries, [](const auto& entry) { return config::target_spec().find(entry.key) == nullptr; });
+    return config::target_spec().parse(common);
+}
+
+unsigned resolve_threads(const config::Parallel& parallel) {
+    if (!parallel.automatic()) return static_cast<unsigned>(parallel.threads);
+    return std::clamp(std::thread::hardware_concurrency(), 1u, 16u);
+}
+
+flow::BuildContext context(const config::Document& document, const config::PipelineConfig& pipeline, const std::string& name,
+                           const data::Holds& holds) {
+    return {.pipeline = pipeline,
+            .connection = document.connection(name)->options,
+            .connection_name = name,
+            .directory = document.directory,
+            .parallel = resolve_threads(pipeline.parallel),
+            .memory_bytes = pipeline.memory.count,
+            .holds = holds};
+}
+
+const flow::Component* component_of(const config::Document& document, const std::string& connection) {
+    return find_component(document.connection(connection)->type);
+}
+
+flow::Mode to_flow(config::WriteMode mode) {
+    switch (mode) {
+        case config::WriteMode::append: return flow::Mode::append;
+        case config::WriteMode::replace: return flow::Mode::replace;
+        case config::WriteMode::merge: return flow::Mode::merge;
+        case config::WriteMode::history: return flow::Mode::history;
+    }
+    std::unreachable();
+}
+
+flow::SchemaChange to_flow(config::SchemaChange policy) {
+    switch (policy) {
+        case config::SchemaChange::evolve: return flow::SchemaChange::evolve;
+        case config::SchemaChange::freeze: return flow::SchemaChange::freeze;
+        case config::SchemaChange::reject: return flow::SchemaChange::reject;
+    }
+    std::unreachable();
+}
+
+/// Whoever bounds the rejects expects some: a bound without `on_reject` lets the run go on up to it.
+flow::RejectPolicy reject_policy(const config::PipelineConfig& config) {
+    bool bounded = config.max_rejects.rows || config.max_rejects.share;
+    auto choice = config.on_reject.value_or(bounded ? config::OnReject::go_on : config::OnReject::stop);
+    return {.stop = choice == config::OnReject::stop,
+            .max_count = config.max_rejects.rows.value_or(-1),
+            .max_share = config.max_rejects.share.value_or(1.0)};
+}
+
+std::vector<std::string> column_names(const flow::TableInfo& info) {
+    std::vector<std::string> names;
+    for (const auto& field : info.schema.fields) names.push_back(field.name);
+    return names;
+}
+
+Error no_key(const flow::TableInfo& info, config::WriteMode mode, const std::string& place) {
+    return {.kind = ErrorKind::configuration,
+            .code = "no_key",
+            .message = fmt::format("mode {} needs a key, and {} has no primary key", config::to_string(mode), info.name),
+            .where = place,
+            .hint = fmt::format("add `key: [column, …]` to the target, naming columns that are unique together ({}), or use mode "
+                                "append or replace",
+                                fmt::join(column_names(info), ", "))};
+}
+
+}  // namespace
+
+Pipeline::Pipeline(const config::Document& document, const config::PipelineConfig& config, config::TargetOptions options)
+    : config_(&config),
+      options_(std::move(options)),
+      source_component_(component_of(document, config.source_connection)),
+      target_component_(component_of(document, config.target_connection)),
+      source_(context(document, config, config.source_connection, target_component_->target_holds)),
+      target_(context(document, config, config.target_connection, target_component_->target_holds)) {}
+
+Result<Pipeline> Pipeline::find(const config::Document& document, const std::string& name) {
+    const auto* config = document.pipeline(name);
+    if (config == nullptr) return fail(config::no_such_pipeline(document, name));
+    PN_TRY(auto options, common_target_options(config->target));
+    return Pipeline(document, *config, std::move(options));
+}
+
+Status Pipeline::validate() const {
+    if (source_component_->validate_source != nullptr) PN_CHECK(source_component_->validate_source(source_));
+    if (target_component_->validate_target != nullptr) PN_CHECK(target_component_->validate_target(target_));
+    return {};
+}
+
+Status Pipeline::limit(const flow::ReadBounds& bounds) {
+    source_.bounds = bounds;
+    if (source_component_->takes_bounds) return {};
+    return fail({.kind = ErrorKind::usage,
+                 .code = "option_not_available",
+                 .message = fmt::format("{}: a {} source does not take --limit, --from or --to in this version", name(), source_component_->type),
+                 .hint = "bound the read with `where:` in the pipeline's source"});
+}
+
+Result<std::unique_ptr<flow::Source>> Pipeline::build_source() const { return source_component_->build_source(source_); }
+Result<std::unique_ptr<flow::Sink>> Pipeline::build_sink() const { return target_component_->build_sink(target_); }
+
+Result<std::unique_ptr<flow::Ledger>> Pipeline::open_ledger() const {
+    if (target_component_->open_ledger == nullptr) return std::unique_ptr<flow::Ledger>();
+    return target_component_->open_ledger(target_);
+}
+
+std::string Pipeline::target_type(const data::Type& type) const {
+    return target_component_->target_type == nullptr ? data::to_string(type) : target_component_->target_type(type);
+}
+
+Result<std::vector<std::string>> Pipeline::known_columns(const std::vector<config::Text>& names, const flow::TableInfo& info,
+                                                         std::string_view option) const {
+    std::vector<std::string> known;
+    for (const auto& name : names) {
+        if (info.schema.find(name.value) >= 0) {
+            known.push_back(name.value);
+            continue;
+        }
+        auto columns = column_names(info);
+        return fail({.kind = ErrorKind::configuration,
+                     .code = fmt::format("{}_not_in_table", option),
+                     .message = fmt::format("{} has no column '{}', which `{}` names{}", info.name, name.value, option,
+                                            config::did_you_mean(name.value, columns)),
+                     .where = name.place.text(),
+                     .hint = fmt::format("its columns: {}", fmt::join(columns, ", "))});
+    }
+    return known;
+}
+
+Result<flow::TableTarget> Pipeline::target_for(const flow::TableInfo& info) const {
+    flow::TableTarget target{.info = info};
+    PN_TRY(target.name, target_component_->target_name(target_, info));
+    PN_TRY(target.key, known_columns(options_.key, info, "key"));
+    PN_TRY(target.cluster_by, known_columns(options_.cluster_by, info, "cluster_by"));
+    // An increment of a table with a primary key is merged by it unless the configuration says otherwise.
+    bool has_key = info.key_is_unique && !info.key.empty();
+    bool incremental = !info.cursor.empty();
+    auto mode = options_.mode_for(incremental);
+    if (!options_.mode && incremental && target.key.empty() && has_key) mode = config::WriteMode::merge;
+    bool keyed = mode == config::WriteMode::merge || mode == config::WriteMode::history;
+    if (keyed && target.key.empty()) {
+        if (!has_key) return fail(no_key(info, mode, config_->target.place.text()));
+        target.key = info.key;
+    }
+    target.mode = to_flow(mode);
+    target.update_when = options_.update_when.value;
+    target.partition_by = options_.partition_by.value;
+    target.schema_change = to_flow(options_.schema_change);
+    return target;
+}
+
+flow::RunRequest Pipeline::request(const std::string& run_id, bool full_refresh) const {
+    flow::RunRequest request;
+    request.identity = {.pipeline = name(), .run_id = run_id};
+    request.make_source = [this] { return build_source(); };
+    request.make_sink = [this] { return build_sink(); };
+    request.target_for = [this, full_refresh](size_t, const flow::TableInfo& info) -> Result<flow::TableTarget> {
+        PN_TRY(auto target, target_for(info));
+        target.full_refresh = full_refresh;
+        return target;
+    };
+    request.rejects = reject_policy(*config_);
+    request.retries = {.max = static_cast<int>(config_->retries.max),
+                       .delay = config_->retries.delay,
+                       .backoff = config_->retries.backoff,
+                       .jitter = config_->retries.jitter};
+    return request;
+}
+
+Result<std::vector<Pipeline>> select_pipelines(const config::Document& document, const std::vector<std::string>& names) {
+    for (const auto& name : names)
+        if (document.pipeline(name) == nullptr) return fail(config::no_such_pipeline(document, name));
+    std::set<std::string> wanted(names.begin(), names.end());
+    std::vector<Pipeline> selected;
+    for (const auto& name : document.run_order()) {
+        if (!wanted.empty() && !wanted.contains(name)) continue;
+        PN_TRY(auto pipeline, Pipeline::find(document, name));
+        selected.push_back(std::move(pipeline));
+    }
+    return selected;
+}
+
+}  // namespace penstock::app

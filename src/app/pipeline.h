@@ -1,0 +1,58 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "config/document.h"
+#include "flow/component.h"
+#include "flow/runner.h"
+
+namespace penstock::app {
+
+/// A pipeline of the configuration with the components that read and write it. Holds no connection: what it builds does.
+/// The document must outlive it and all it builds.
+class Pipeline {
+  public:
+    static Result<Pipeline> find(const config::Document& document, const std::string& name);
+
+    const std::string& name() const { return config_->name; }
+    const config::PipelineConfig& config() const { return *config_; }
+    const std::string& target_connection() const { return target_.connection_name; }
+
+    /// What can be found wrong without connecting.
+    Status validate() const;
+
+    /// Narrows what is read; refused where the source cannot.
+    Status limit(const flow::ReadBounds& bounds);
+
+    Result<std::unique_ptr<flow::Source>> build_source() const;
+    Result<std::unique_ptr<flow::Sink>> build_sink() const;
+    /// Null when the target keeps none.
+    Result<std::unique_ptr<flow::Ledger>> open_ledger() const;
+
+    /// How a table of the source is written: the target options, matched with what the source knows of the table.
+    Result<flow::TableTarget> target_for(const flow::TableInfo& info) const;
+    /// The target's own name of a type.
+    std::string target_type(const data::Type& type) const;
+
+    flow::RunRequest request(const std::string& run_id, bool full_refresh = false) const;
+
+  private:
+    Pipeline(const config::Document& document, const config::PipelineConfig& config, config::TargetOptions options);
+
+    Result<std::vector<std::string>> known_columns(const std::vector<config::Text>& names, const flow::TableInfo& info,
+                                                   std::string_view option) const;
+
+    const config::PipelineConfig* config_;
+    config::TargetOptions options_;
+    const flow::Component* source_component_;
+    const flow::Component* target_component_;
+    flow::BuildContext source_;
+    flow::BuildContext target_;
+};
+
+/// The pipelines that a command line names, in the order in which they run; all of them when it names none.
+Result<std::vector<Pipeline>> select_pipelines(const config::Document& document, const std::vector<std::string>& names);
+
+}  // namespace penstock::app

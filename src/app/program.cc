@@ -1,0 +1,97 @@
+#include "app/program.h"
+
+#include <array>
+#include <cstdlib>
+#include <exception>
+#include <string_view>
+
+#include "app/command_line.h"
+#include "app/commands.h"
+#include "app/interruption.h"
+#include "app/output.h"
+#include "app/terminal.h"
+#include "base/failpoint.h"
+
+namespace penstock::app {
+namespace {
+
+struct Verb {
+    std::string_view name;
+    Command command;
+};
+
+constexpr std::array verbs = {Verb{"check", command::check},
+                              Verb{"doctor", command::doctor},
+                              Verb{"plan", command::plan},
+                              Verb{"run", command::run},
+                              Verb{"types", command::types},
+                              Verb{"status", command::status},
+                              Verb{"runs", command::runs},
+                              Verb{"schema show", command::schema_show},
+                              Verb{"schema diff", command::schema_diff},
+                              Verb{"schema history", command::schema_history},
+                              Verb{"rejects list", command::rejects_list},
+                              Verb{"rejects show", command::rejects_show},
+                              Verb{"rejects replay", command::rejects_replay},
+                              Verb{"rejects discard", command::rejects_discard},
+                              Verb{"init", command::init},
+                              Verb{"demo", command::demo},
+                              Verb{"components", command::components},
+                              Verb{"config-schema", command::config_schema},
+                              Verb{"completion", command::completion},
+                              Verb{"--man", command::manual},
+                              Verb{"failpoints", command::failpoints},
+                              Verb{"docs", command::docs}};
+
+log::Format log_format(const Options& options) {
+    return options.log_format.value_or(stderr_is_terminal() ? log::Format::text : log::Format::json);
+}
+
+log::Level log_level(const Options& options) {
+    if (options.quiet) return log::Level::warning;
+    return options.log_level.value_or(log::Level::info);
+}
+
+Result<int> dispatch(const Session& session) {
+    for (const auto& verb : verbs)
+        if (verb.name == session.options.command) return verb.command(session);
+    return fail({.kind = ErrorKind::internal,
+                 .code = "command_without_code",
+                 .message = "the command '" + session.options.command + "' is declared and does nothing"});
+}
+
+Result<int> guarded_dispatch(const Session& session) {
+    try {
+        return dispatch(session);
+    } catch (const std::exception& error) {
+        return fail({.kind = ErrorKind::internal,
+                     .code = "unexpected_exception",
+                     .message = std::string("unexpected exception: ") + error.what(),
+                     .hint = "this is a fault of penstock: please report it with the command that showed it"});
+    }
+}
+
+int show_error(const Error& error, log::Format format) {
+    print_error(error, format);
+    return exit_code(error.kind);
+}
+
+}  // namespace
+
+int program(int argc, const char* const* argv) {
+    Interruption interruption;
+    auto request = read_command_line(argc, argv);
+    // How the log is written is not known when the command line is not: people type command lines.
+    if (!request) return show_error(request.error(), log::Format::text);
+    if (request->answer) {
+        auto printed = print(*request->answer);
+        return printed ? 0 : show_error(printed.error(), log::Format::text);
+    }
+    const Session session{.options = request->options, .log_format = log_format(request->options), .stop = interruption.token()};
+    log::setup(session.log_format, log_level(session.options));
+    if (auto armed = arm_failpoints(std::getenv("PENSTOCK_FAILPOINT")); !armed) return show_error(armed.error(), session.log_format);
+    auto code = guarded_dispatch(session);
+    return code ? *code : show_error(code.error(), session.log_format);
+}
+
+}  // namespace penstock::app

@@ -1,0 +1,21 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "app/commands.h"
+#include "config/document.h"
+#include "state/store.h"
+
+namespace penstock::app {
+
+/// The configuration that the command line names, all mistakes in it reported. What can be known without connecting has
+/// been checked for every pipeline.
+Result<config::Document> load_project(const Session& session);
+
+/// Run history and locks, made when there are none.
+Result<state::Store> open_state(const Session& session, const config::Document& document);
+/// For commands that only look: nothing when nothing was run yet.
+Result<std::optional<state::Store>> look_at_state(const Session& session, const config::Document& document);
+
+}  // namespace penstock::app

@@ -1,0 +1,116 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <nlohmann/json.hpp>
+
+#include "app/commands.h"
+#include "app/execution.h"
+#include "app/output.h"
+#include "app/project.h"
+#include "app/run_json.h"
+#include "app/run_text.h"
+#include "app/terminal.h"
+#include "base/ids.h"
+
+namespace penstock::app::command {
+namespace {
+
+Error usage(std::string code, std::string message, std::string hint) {
+    return {.kind = ErrorKind::usage, .code = std::move(code), .message = std::move(message), .hint = std::move(hint)};
+}
+
+/// Options of the documented interface that this version does not have are refused, never ignored.
+Status refuse_unavailable(const Options& options) {
+    auto refuse = [](bool given, std::string_view option, std::string_view why) -> Status {
+        if (!given) return {};
+        return fail(usage("option_not_available", fmt::format("`{}` is not available in this version: {}", option, why), "run without it"));
+    };
+    PN_CHECK(refuse(options.follow, "--follow", "no source that goes on"));
+    PN_CHECK(refuse(options.drain, "--drain", "no source is a stream yet; a run reads what there is and ends by itself"));
+    PN_CHECK(refuse(!options.shard.empty(), "--shard", "a pipeline runs in one process and reads with several connections (`parallel:`)"));
+    return refuse(!options.parameters.empty(), "--param", "the configuration has no parameters; `${NAME}` takes environment variables");
+}
+
+/// Which pipelines: those named, or all of them, or the only one there is.
+Result<std::vector<Pipeline>> chosen_pipelines(const config::Document& document, const Options& options) {
+    if (options.all && !options.names.empty())
+        return fail(usage("all_and_names", "--all and names of pipelines exclude one another", "leave out one of them"));
+    std::vector<std::string> known;
+    for (const auto& pipeline : document.pipelines) known.push_back(pipeline.name);
+    if (known.empty())
+        return fail({.kind = ErrorKind::configuration,
+                     .code = "no_pipelines",
+                     .message = fmt::format("{} has no pipelines", document.file.string()),
+                     .hint = "add one under `pipelines:`; `penstock init --from URL` writes them for an existing database"});
+    if (options.names.empty() && !options.all)
+        return fail(usage("no_pipeline_named", "which pipelines? None is named", fmt::format("name some of {}, or give --all", fmt::join(known, ", "))));
+    return select_pipelines(document, options.names);
+}
+
+Status give_bounds(std::vector<Pipeline>& pipelines, const Options& options) {
+    flow::ReadBounds bounds{.limit = options.limit, .from = options.from, .to = options.to};
+    if (!bounds.any()) return {};
+    for (auto& pipeline : pipelines) PN_CHECK(pipeline.limit(bounds));
+    return {};
+}
+
+ProgressDisplay::Style progress_style(const Session& session) {
+    if (session.options.quiet) return ProgressDisplay::Style::none;
+    bool lines = stderr_is_terminal() && session.log_format == log::Format::text;
+    return lines ? ProgressDisplay::Style::lines : ProgressDisplay::Style::log;
+}
+
+std::vector<flow::RunResult> run_in_order(const Session& session, const std::vector<Pipeline>& pipelines, state::Store& store) {
+    std::vector<flow::RunResult> results;
+    ProgressDisplay display(progress_style(session));
+    for (const auto& pipeline : pipelines) {
+        if (session.stop.stop_requested()) break;
+        if (auto waited_for = unmet(pipeline.config(), results); !waited_for.empty()) {
+            results.push_back(skipped(pipeline.name(), waited_for));
+            continue;
+        }
+        auto request = pipeline.request(new_run_id(), session.options.full_refresh);
+        request.observer = &display;
+        results.push_back(execute(pipeline, std::move(request), store, session.stop));
+    }
+    return results;
+}
+
+Status show(const Session& session, const std::vector<flow::RunResult>& results) {
+    for (const auto& result : results) {
+        if (!result.error) continue;
+        log::Scope scope(result.identity.pipeline, result.identity.run_id);
+        print_error(*result.error, session.log_format);
+    }
+    if (!session.json()) return print(runs_text(results));
+    nlohmann::ordered_json list = nlohmann::ordered_json::array();
+    for (const auto& result : results) list.push_back(run_json(result));
+    return print_json({{"runs", list}});
+}
+
+/// That of the first failure; what was skipped failed for a reason of its own.
+int exit_code_of(const std::vector<flow::RunResult>& results, std::stop_token stop) {
+    for (const auto& result : results)
+        if (result.error && result.status != flow::RunStatus::skipped) return exit_code(result.error->kind);
+    return stop.stop_requested() ? exit_code(ErrorKind::interrupted) : 0;
+}
+
+}  // namespace
+
+Result<int> run(const Session& session) {
+    // Until here nothing is written and nobody is called.
+    PN_CHECK(refuse_unavailable(session.options));
+    PN_TRY(auto document, load_project(session));
+    PN_TRY(auto pipelines, chosen_pipelines(document, session.options));
+    PN_CHECK(give_bounds(pipelines, session.options));
+
+    // From here on the run is on record.
+    PN_TRY(auto store, open_state(session, document));
+    auto results = run_in_order(session, pipelines, store);
+
+    // Nothing below changes what was done.
+    PN_CHECK(show(session, results));
+    return exit_code_of(results, session.stop);
+}
+
+}  // namespace penstock::app::command

@@ -1,0 +1,77 @@
+#include "app/run_json.h"
+
+#include <nlohmann/json.hpp>
+
+#include "app/output.h"
+
+namespace penstock::app {
+
+using Json = nlohmann::ordered_json;
+
+namespace {
+
+Json text_or_null(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
+
+/// Where a source stands, in its own words.
+Json position_json(const flow::Checkpoint& checkpoint) {
+    auto position = Json::parse(checkpoint.position, nullptr, false);
+    Json lsn = position.is_object() && position.contains("lsn") ? position["lsn"] : Json(nullptr);
+    return {{"lsn", lsn}};
+}
+
+Json cursor_json(const flow::Checkpoint& checkpoint) {
+    return {{"from", text_or_null(checkpoint.cursor_from)}, {"to", text_or_null(checkpoint.cursor_to)}};
+}
+
+Json decisions_json(const std::vector<flow::SchemaDecision>& decisions) {
+    Json list = Json::array();
+    for (const auto& decision : decisions)
+        list.push_back({{"column", text_or_null(decision.column)},
+                        {"change", decision.change},
+                        {"decision", decision.decision},
+                        {"sql", text_or_null(decision.sql)},
+                        {"detail", text_or_null(decision.detail)}});
+    return list;
+}
+
+}  // namespace
+
+Json counts_json(const flow::Counts& counts) {
+    return {{"rows_read", counts.rows_read},         {"rows_written", counts.rows_written},
+            {"rows_rejected", counts.rows_rejected}, {"rows_filtered", counts.rows_filtered},
+            {"rows_deleted", counts.rows_deleted},   {"bytes_read", counts.bytes_read},
+            {"bytes_written", counts.bytes_written}};
+}
+
+Json table_json(const flow::TableResult& table) {
+    Json json = {{"table", table.source}, {"target", table.target}};
+    json.update(counts_json(table.counts));
+    json["duration_seconds"] = table.duration.count();
+    json["cursor"] = cursor_json(table.checkpoint);
+    json["position"] = position_json(table.checkpoint);
+    json["decisions"] = decisions_json(table.decisions);
+    json["notes"] = table.notes;
+    return json;
+}
+
+Json run_json(const flow::RunResult& result) {
+    // Only a run of one table has one cursor.
+    flow::Checkpoint checkpoint = result.tables.size() == 1 ? result.tables.front().checkpoint : flow::Checkpoint{};
+    Json json = {{"pipeline", result.identity.pipeline},
+                 {"run_id", text_or_null(result.identity.run_id)},
+                 {"status", flow::to_string(result.status)}};
+    json.update(counts_json(result.counts()));
+    json["bytes_billed"] = 0;
+    json["started_at"] = iso_time(result.started_at);
+    json["duration_seconds"] = result.duration.count();
+    json["attempts"] = result.attempts;
+    json["peak_memory_bytes"] = result.peak_memory_bytes;
+    json["cursor"] = cursor_json(checkpoint);
+    json["position"] = position_json(checkpoint);
+    json["tables"] = Json::array();
+    for (const auto& table : result.tables) json["tables"].push_back(table_json(table));
+    json["error"] = result.error ? error_json(*result.error) : Json(nullptr);
+    return json;
+}
+
+}  // namespace penstock::app

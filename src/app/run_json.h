@@ -1,0 +1,15 @@
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "flow/runner.h"
+
+namespace penstock::app {
+
+/// A run as `run --output json` and `runs --output json` show it: see docs/reference/output.md.
+nlohmann::ordered_json run_json(const flow::RunResult& result);
+/// Counts of a run or a table, with the names users know.
+nlohmann::ordered_json counts_json(const flow::Counts& counts);
+nlohmann::ordered_json table_json(const flow::TableResult& table);
+
+}  // namespace penstock::app
