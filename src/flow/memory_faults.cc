@@ -1,0 +1,55 @@
+#include <fmt/format.h>
+
+#include <thread>
+
+#include "flow/memory.h"
+
+namespace penstock::flow {
+namespace {
+
+Error fault(ErrorKind kind, std::string_view call, const char* what) {
+    return {.kind = kind, .code = "fault", .message = fmt::format("{} at {}", what, call)};
+}
+
+}  // namespace
+
+Status MemoryFaults::at(std::string_view call) {
+    std::unique_lock lock(mutex_);
+    if (crashed_) return fail(fault(ErrorKind::internal, call, "the process is dead"));
+    for (auto& planned : planned_)
+        if (planned.call == call && --planned.left == 0) return fail(fault(planned.kind, call, "planned fault"));
+    double dice = std::uniform_real_distribution<double>(0, 1)(random_);
+    if ((dice -= rates_.unavailable) < 0) return fail(fault(ErrorKind::unavailable, call, "seeded fault"));
+    if ((dice -= rates_.refused) < 0) return fail(fault(ErrorKind::refused, call, "seeded fault"));
+    if ((dice -= rates_.crash) < 0) {
+        crashed_ = true;
+        return fail(fault(ErrorKind::internal, call, "crash"));
+    }
+    bool delayed = (dice -= rates_.delay) < 0;
+    lock.unlock();
+    if (delayed) std::this_thread::yield();
+    return {};
+}
+
+void MemoryFaults::fail_at(std::string call, int64_t nth, ErrorKind kind) {
+    std::scoped_lock lock(mutex_);
+    planned_.push_back({std::move(call), nth, kind});
+}
+
+bool MemoryFaults::crashed() const {
+    std::scoped_lock lock(mutex_);
+    return crashed_;
+}
+
+void MemoryFaults::restart() {
+    std::scoped_lock lock(mutex_);
+    crashed_ = false;
+}
+
+void MemoryFaults::calm() {
+    std::scoped_lock lock(mutex_);
+    rates_ = {};
+    planned_.clear();
+}
+
+}  // namespace penstock::flow
