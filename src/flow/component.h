@@ -63,6 +63,9 @@ struct Component {
     Status (*validate_source)(const BuildContext&) = nullptr;
     Status (*validate_target)(const BuildContext&) = nullptr;
     Result<std::unique_ptr<Source>> (*build_source)(const BuildContext&) = nullptr;
+    /// The rows of these rejects, read again by key, or from their payload where there is none. Its checkpoints are those it
+    /// is given: a replay moves none.
+    Result<std::unique_ptr<Source>> (*build_replay_source)(const BuildContext&, const std::vector<RejectRecord>&) = nullptr;
     bool takes_bounds = false;  ///< the source honours BuildContext::bounds
     Result<std::unique_ptr<Sink>> (*build_sink)(const BuildContext&) = nullptr;
     /// The target's name for a source table, from the pipeline's target options: "ecommerce.fct_events", a path.
