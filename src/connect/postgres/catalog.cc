@@ -1,0 +1,227 @@
+#include "connect/postgres/catalog.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <map>
+
+#include "base/humane.h"
+
+namespace penstock::postgres {
+namespace {
+
+constexpr const char* relation_columns =
+    "SELECT c.oid, n.nspname, c.relname, c.relkind, c.relhassubclass, c.reltuples "
+    "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace ";
+constexpr const char* user_schemas = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' ";
+
+std::vector<Relation> relations_of(const Rows& rows) {
+    std::vector<Relation> out;
+    for (int row = 0; row < rows.count(); ++row) {
+        Relation relation;
+        relation.oid = static_cast<Oid>(rows.integer(row, 0));
+        relation.schema = rows.text(row, 1);
+        relation.name = rows.text(row, 2);
+        relation.kind = rows.text(row, 3)[0];
+        relation.has_children = rows.truth(row, 4);
+        relation.rows = rows.number(row, 5);
+        out.push_back(std::move(relation));
+    }
+    return out;
+}
+
+/// Our wildcards as a LIKE pattern.
+std::string like_pattern(std::string_view pattern) {
+    std::string out;
+    for (char c : pattern) {
+        if (c == '*') out += '%';
+        else if (c == '?') out += '_';
+        else if (c == '%' || c == '_' || c == '\\') (out += '\\') += c;
+        else out += c;
+    }
+    return out;
+}
+
+bool has_wildcard(std::string_view name) { return name.find_first_of("*?") != name.npos; }
+
+bool matches(std::string_view text, std::string_view pattern) {
+    if (pattern.empty()) return text.empty();
+    if (pattern[0] == '*') return matches(text, pattern.substr(1)) || (!text.empty() && matches(text.substr(1), pattern));
+    return !text.empty() && (pattern[0] == '?' || pattern[0] == text[0]) && matches(text.substr(1), pattern.substr(1));
+}
+
+struct Name {
+    std::string schema;  ///< "" when not given
+    std::string table;
+};
+
+/// schema.table; double quotes keep dots and case as in SQL, without them names are taken as they stand.
+Name split_name(std::string_view text) {
+    std::vector<std::string> parts(1);
+    bool quoted = false;
+    for (char c : text) {
+        if (c == '"') quoted = !quoted;
+        else if (c == '.' && !quoted && parts.size() == 1) parts.emplace_back();
+        else parts.back() += c;
+    }
+    if (parts.size() == 1) return {"", parts[0]};
+    return {parts[0], parts[1]};
+}
+
+Error not_found(Session& session, const config::Text& wanted) {
+    std::vector<std::string> names;
+    if (auto all = session.query(std::string(relation_columns) + "WHERE c.relkind IN ('r','p','v','m','f') AND " + user_schemas))
+        for (const auto& relation : relations_of(*all)) names.push_back(relation.full_name());
+    auto name = split_name(wanted.value);
+    std::string nearest = nearest_name(name.schema.empty() ? "public." + name.table : wanted.value, names);
+    return {.kind = ErrorKind::refused,
+            .code = "no_such_table",
+            .message = fmt::format("{} has no table {}", session.place().text(), wanted.value),
+            .where = wanted.place.text(),
+            .hint = nearest.empty() ? "`penstock init --from` lists what is there; a name without schema is looked up in search_path"
+                                    : fmt::format("did you mean {}?", nearest)};
+}
+
+Result<std::vector<Relation>> named(Session& session, const config::Text& wanted) {
+    auto name = split_name(wanted.value);
+    std::string regclass = name.schema.empty() ? quote_identifier(name.table) : quote_identifier(name.schema) + "." + quote_identifier(name.table);
+    PN_TRY(auto rows, session.query(std::string(relation_columns) + "WHERE c.oid = pg_catalog.to_regclass($1)", {regclass}));
+    auto found = relations_of(rows);
+    if (found.empty()) return fail(not_found(session, wanted));
+    if (std::string("rpvmf").find(found[0].kind) == std::string::npos)
+        return fail({.kind = ErrorKind::refused, .code = "not_a_table", .message = fmt::format("{} is neither a table nor a view", wanted.value), .where = wanted.place.text()});
+    return found;
+}
+
+/// Tables a pattern stands for. Partitions are left to their parents, views are read only when named.
+Result<std::vector<Relation>> matching(Session& session, const config::Text& pattern) {
+    auto name = split_name(pattern.value);
+    PN_TRY(auto rows, session.query(std::string(relation_columns) +
+                                        "WHERE c.relkind IN ('r','p','m','f') AND NOT c.relispartition AND n.nspname LIKE $1 AND c.relname LIKE $2 AND " + user_schemas +
+                                        "ORDER BY 2, 3",
+                                    {like_pattern(name.schema.empty() ? "public" : name.schema), like_pattern(name.table)}));
+    if (rows.count() == 0) return fail(not_found(session, pattern));
+    return relations_of(rows);
+}
+
+Status load_columns(Session& session, std::vector<Relation>& relations, const std::string& oids) {
+    PN_TRY(auto rows, session.query(
+        "SELECT a.attrelid, a.attname, a.atttypid, a.atttypmod, pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnotnull, "
+        "a.attgenerated <> '', a.attnum, a.attndims, coalesce(s.n_distinct, 0), coalesce(s.avg_width, 0) "
+        "FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+        "LEFT JOIN pg_catalog.pg_stats s ON s.schemaname = n.nspname AND s.tablename = c.relname AND s.attname = a.attname AND s.inherited = (c.relkind = 'p') "
+        "WHERE a.attrelid = ANY ($1::oid[]) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attrelid, a.attnum", {oids}));
+    std::map<Oid, Relation*> by_oid;
+    for (auto& relation : relations) by_oid[relation.oid] = &relation;
+    for (int row = 0; row < rows.count(); ++row) {
+        auto int_at = [&](int column) { return static_cast<int32_t>(rows.integer(row, column)); };
+        by_oid[static_cast<Oid>(rows.integer(row, 0))]->columns.push_back({.name = rows.text(row, 1),
+                                                                          .type = static_cast<Oid>(rows.integer(row, 2)),
+                                                                          .modifier = int_at(3),
+                                                                          .shown_type = rows.text(row, 4),
+                                                                          .not_null = rows.truth(row, 5),
+                                                                          .generated = rows.truth(row, 6),
+                                                                          .number = int_at(7),
+                                                                          .dimensions = int_at(8),
+                                                                          .distinct = rows.number(row, 9),
+                                                                          .average_bytes = int_at(10)});
+    }
+    return {};
+}
+
+Status load_keys(Session& session, std::vector<Relation>& relations, const std::string& oids) {
+    PN_TRY(auto rows, session.query(
+        "SELECT i.indrelid, a.attname FROM pg_catalog.pg_index i CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY AS k(attnum, position) "
+        "JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum "
+        "WHERE i.indisprimary AND i.indrelid = ANY ($1::oid[]) AND k.position <= i.indnkeyatts ORDER BY i.indrelid, k.position", {oids}));
+    for (int row = 0; row < rows.count(); ++row)
+        for (auto& relation : relations)
+            if (relation.oid == static_cast<Oid>(rows.integer(row, 0))) relation.primary_key.push_back(rows.text(row, 1));
+    return {};
+}
+
+/// What to read a relation by: itself, or the leaves of a partitioned one as far as we may read them directly.
+Status load_leaves(Session& session, Relation& relation) {
+    bool partitioned = relation.kind == 'p';
+    // pg_partition_tree answers nothing for anything but partitioned tables and partitions.
+    std::string from = partitioned ? fmt::format("(SELECT relid AS oid FROM pg_catalog.pg_partition_tree({}::oid) WHERE isleaf)", relation.oid)
+                                   : fmt::format("(SELECT {}::oid AS oid)", relation.oid);
+    PN_TRY(auto rows, session.query(fmt::format(
+        "SELECT c.oid, n.nspname, c.relname, c.relkind, CASE WHEN c.relkind IN ('r','m') THEN pg_catalog.pg_relation_size(c.oid) / "
+        "pg_catalog.current_setting('block_size')::bigint ELSE 0 END, coalesce(m.amname = 'heap', false), "
+        "pg_catalog.has_table_privilege(c.oid, 'SELECT') AND pg_catalog.has_schema_privilege(n.oid, 'USAGE') "
+        "FROM {} l JOIN pg_catalog.pg_class c ON c.oid = l.oid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+        "LEFT JOIN pg_catalog.pg_am m ON m.oid = c.relam ORDER BY c.oid", from)));
+    bool readable = true;
+    for (int row = 0; row < rows.count(); ++row) {
+        relation.leaves.push_back({.oid = static_cast<Oid>(rows.integer(row, 0)), .schema = rows.text(row, 1), .name = rows.text(row, 2),
+                                   .kind = rows.text(row, 3)[0], .pages = rows.integer(row, 4), .heap = rows.truth(row, 5)});
+        readable &= rows.truth(row, 6);
+    }
+    // Rights on the parent are enough to read it; then it is read as one piece.
+    if (partitioned && !readable) relation.leaves = {{.oid = relation.oid, .schema = relation.schema, .name = relation.name, .kind = 'p', .pages = 0, .heap = false}};
+    return {};
+}
+
+Status load_details(Session& session, std::vector<Relation>& relations) {
+    std::vector<Oid> oids;
+    for (const auto& relation : relations) oids.push_back(relation.oid);
+    std::string list = fmt::format("{{{}}}", fmt::join(oids, ","));
+    PN_CHECK(load_columns(session, relations, list));
+    PN_CHECK(load_keys(session, relations, list));
+    for (auto& relation : relations) PN_CHECK(load_leaves(session, relation));
+    return {};
+}
+
+}  // namespace
+
+Result<std::vector<Relation>> find_relations(Session& session, const SourceOptions& options) {
+    std::vector<Relation> found;
+    auto add = [&](std::vector<Relation> more) {
+        for (auto& relation : more) {
+            auto excluded = [&](const config::Text& pattern) {
+                auto name = split_name(pattern.value);
+                return matches(relation.schema, name.schema.empty() ? "public" : name.schema) && matches(relation.name, name.table);
+            };
+            bool known = std::ranges::any_of(found, [&](const auto& other) { return other.oid == relation.oid; });
+            if (!known && std::ranges::none_of(options.exclude, excluded)) found.push_back(std::move(relation));
+        }
+    };
+    if (!options.table.empty()) {
+        PN_TRY(auto one, named(session, options.table));
+        add(std::move(one));
+    }
+    for (const auto& pattern : options.tables) {
+        PN_TRY(auto some, has_wildcard(pattern.value) ? matching(session, pattern) : named(session, pattern));
+        add(std::move(some));
+    }
+    if (found.empty())
+        return fail({.kind = ErrorKind::configuration, .code = "no_tables", .message = "exclude: leaves none of the tables that tables: names",
+                     .where = options.exclude.empty() ? "" : options.exclude[0].place.text()});
+    PN_CHECK(load_details(session, found));
+    return found;
+}
+
+Result<std::vector<Relation>> all_relations(Session& session) {
+    PN_TRY(auto rows, session.query(std::string(relation_columns) + "WHERE c.relkind IN ('r','p','m') AND NOT c.relispartition AND " + user_schemas + "ORDER BY 2, 3"));
+    auto found = relations_of(rows);
+    PN_CHECK(load_details(session, found));
+    return found;
+}
+
+Result<std::vector<CatalogColumn>> describe_query(Session& session, const std::string& query) {
+    PN_TRY(auto described, session.describe(query));
+    std::vector<CatalogColumn> columns;
+    const PGresult* raw = described.raw();
+    for (int i = 0; i < PQnfields(raw); ++i) {
+        CatalogColumn column{.name = PQfname(raw, i), .type = PQftype(raw, i), .modifier = PQfmod(raw, i), .shown_type = {}};
+        column.number = i + 1;
+        PN_TRY(auto shown, session.query("SELECT pg_catalog.format_type($1::oid, $2::int)", {std::to_string(column.type), std::to_string(column.modifier)}));
+        column.shown_type = shown.text(0, 0);
+        columns.push_back(std::move(column));
+    }
+    return columns;
+}
+
+}  // namespace penstock::postgres

@@ -1,0 +1,97 @@
+#include "connect/postgres/options.h"
+
+#include "config/spec.h"
+
+namespace penstock::postgres {
+
+std::string_view to_string(TlsMode mode) {
+    switch (mode) {
+        case TlsMode::disable: return "disable";
+        case TlsMode::allow: return "allow";
+        case TlsMode::prefer: return "prefer";
+        case TlsMode::require: return "require";
+        case TlsMode::verify_ca: return "verify-ca";
+        case TlsMode::verify_full: return "verify-full";
+    }
+    std::unreachable();
+}
+
+namespace {
+
+const config::Spec<TlsOptions>& tls_spec() {
+    using T = TlsOptions;
+    static const auto made =
+        config::Spec<T>("tls", "How the connection is encrypted and both ends prove who they are; libpq's sslmode family.")
+            .choice("mode", &T::mode,
+                    {{"disable", TlsMode::disable, "No encryption."},
+                     {"allow", TlsMode::allow, "Encrypted only where the server insists."},
+                     {"prefer", TlsMode::prefer, "Encrypted where the server can."},
+                     {"require", TlsMode::require, "Encrypted, the server's certificate unchecked."},
+                     {"verify-ca", TlsMode::verify_ca, "The certificate must be signed by `ca`."},
+                     {"verify-full", TlsMode::verify_full, "Signed by `ca`, and issued for the host's name."}},
+                    "How much is asked of the server.")
+            .field("ca", &T::ca, "Certificates of the authorities that are trusted (PEM).", {.example = "server-ca.pem"})
+            .field("cert", &T::cert, "The client's own certificate (PEM).", {.example = "client-cert.pem"})
+            .field("key", &T::key, "The private key of `cert` (PEM), readable by its owner only.", {.example = "client-key.pem"})
+            .field("key_password", &T::key_password, "What `key` is encrypted with.")
+            .requires_other("cert", "key")
+            .requires_other("key", "cert");
+    return made;
+}
+
+}  // namespace
+
+const config::Spec<ConnectionOptions>& connection_spec() {
+    using C = ConnectionOptions;
+    static const auto made =
+        config::Spec<C>("postgres connection", "A PostgreSQL server of version 12 or later, or one that speaks like it.")
+            .include(config::connection_spec())
+            .required("url", &C::url,
+                      "Where the database is: an URL or a libpq key=value string. `service=`, `passfile=`, the PG… variables and "
+                      "several hosts work as in psql.",
+                      {.example = "${SHOP_URL}"})
+            .field("tls", &C::tls, tls_spec(), "Encryption and certificates; what is said here wins over the URL.")
+            .field("statement_timeout", &C::statement_timeout, "Ends any statement that takes longer; none by default.", {.example = "30min"})
+            .field("lock_timeout", &C::lock_timeout, "Ends the wait for a table somebody has locked.", {.default_note = "30s"})
+            .field("connect_timeout", &C::connect_timeout, "Ends an attempt to connect.");
+    return made;
+}
+
+const config::Spec<SourceOptions>& source_spec() {
+    using S = SourceOptions;
+    static const auto made =
+        config::Spec<S>("postgres source",
+                        "Reads tables, views, materialized views, partitioned and foreign tables, or a query, by binary COPY inside one "
+                        "snapshot that all readers share. With `cursor`, only what is new or changed since the last run.")
+            .include(config::source_spec())
+            .field("table", &S::table, "One table or view, schema-qualified.", {.example = "public.events"})
+            .field("tables", &S::tables, "Several, by name or pattern (`*` and `?`), each loaded and committed on its own from one common snapshot.",
+                   {.example = "[public.*]"})
+            .field("exclude", &S::exclude, "Patterns taken out of `tables`.", {.example = "[public.audit_*]"})
+            .field("query", &S::query, "A SELECT whose result is read as if it were a table.", {.example = "SELECT id, total FROM orders"})
+            .field("where", &S::where, "A condition in the source's SQL; rows that fail it are not read.", {.example = "NOT is_test"})
+            .field("cursor", &S::cursor,
+                   "The column that grows with each insert and update: a timestamp, date, integer or numeric. Rows that were committed late, "
+                   "below a value already seen, are still found.",
+                   {.example = "updated_at"})
+            .field("cursor_lag", &S::cursor_lag,
+                   "Reads this much below the last value again: a duration for times, a number for numbers. For views and queries, whose "
+                   "late commits cannot be recognised.",
+                   {.example = "5m"})
+            .field("array_dimensions", &S::array_dimensions, "Dimensions of array columns where the declaration does not say (`int[]` holding matrices).",
+                   {.example = "{grid: 2}"})
+            .unavailable("changes", "change data capture")
+            .one_of({"table", "tables", "query"})
+            .requires_other("exclude", "tables")
+            .requires_other("cursor_lag", "cursor");
+    return made;
+}
+
+Result<ConnectionOptions> parse_connection(const config::Node& node, const std::string& name) {
+    PN_TRY(auto options, connection_spec().parse(node));
+    options.name = name;
+    remember_secret(options.url.reveal());
+    return options;
+}
+
+}  // namespace penstock::postgres

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <chrono>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/secret.h"
+#include "config/pipeline.h"
+
+namespace penstock::postgres {
+
+enum class TlsMode { disable, allow, prefer, require, verify_ca, verify_full };
+std::string_view to_string(TlsMode mode);
+
+struct TlsOptions {
+    TlsMode mode = TlsMode::verify_full;
+    config::FilePath ca;
+    config::FilePath cert;
+    config::FilePath key;
+    Secret key_password;
+};
+
+/// `connections: {shop: {type: postgres, …}}`
+struct ConnectionOptions : config::ConnectionOptions {
+    Secret url;  ///< an URL or a libpq key=value string (service=…, passfile=… included)
+    std::optional<TlsOptions> tls;
+    std::optional<std::chrono::microseconds> statement_timeout;
+    std::optional<std::chrono::microseconds> lock_timeout;
+    std::chrono::microseconds connect_timeout = std::chrono::seconds(15);
+    std::string name;  ///< of the connection, for messages; not an option
+};
+
+/// `source:` of a pipeline that reads tables or a query.
+struct SourceOptions : config::SourceOptions {
+    config::Text table;
+    std::vector<config::Text> tables;
+    std::vector<config::Text> exclude;
+    config::Text query;
+    config::Text where;
+    config::Text cursor;
+    config::Text cursor_lag;
+    std::map<std::string, int64_t> array_dimensions;
+};
+
+const config::Spec<ConnectionOptions>& connection_spec();
+const config::Spec<SourceOptions>& source_spec();
+
+/// The connection's options; relative paths of certificates are resolved. The URL is remembered as a secret.
+Result<ConnectionOptions> parse_connection(const config::Node& node, const std::string& name);
+
+}  // namespace penstock::postgres

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "connect/postgres/session.h"
+
+namespace penstock::postgres {
+
+/// One moment of the database that all readers of a run share:
+///
+///     holder session:  BEGIN REPEATABLE READ … pg_export_snapshot() ……………………………………… end
+///     reader sessions:        BEGIN; SET TRANSACTION SNAPSHOT …; COPY range; COPY range; …
+///
+/// Everything a run reads, from however many connections and tables, is what one statement would have seen. The holder stays
+/// idle in its transaction until the run ends; its session has no idle timeout.
+class Snapshot {
+  public:
+    static Result<std::unique_ptr<Snapshot>> take(const ConnectionOptions& options, const std::string& purpose, std::stop_token stop);
+
+    /// A session inside the snapshot; idle ones are used again. Any thread.
+    Result<std::unique_ptr<Session>> borrow();
+    void give_back(std::unique_ptr<Session> session);
+
+    /// The holder itself, for small queries inside the snapshot from the runner's thread.
+    Session& holder() { return *holder_; }
+
+  private:
+    Snapshot(const ConnectionOptions& options, std::string purpose, std::stop_token stop)
+        : options_(options), purpose_(std::move(purpose)), stop_(std::move(stop)) {}
+
+    ConnectionOptions options_;
+    std::string purpose_;
+    std::stop_token stop_;
+    std::unique_ptr<Session> holder_;
+    std::string name_;
+    std::mutex mutex_;
+    std::vector<std::unique_ptr<Session>> idle_;
+};
+
+}  // namespace penstock::postgres

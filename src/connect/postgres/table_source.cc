@@ -1,0 +1,151 @@
+#include "connect/postgres/table_source.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "base/failpoint.h"
+#include "connect/postgres/table_scan.h"
+#include "connect/postgres/text_form.h"
+
+namespace penstock::postgres {
+namespace {
+
+std::string raw_text(CursorKind kind, int64_t raw) {
+    switch (kind) {
+        case CursorKind::date: return date_text(static_cast<int32_t>(raw));
+        case CursorKind::timestamp: return timestamp_text(raw, false);
+        case CursorKind::timestamptz: return timestamp_text(raw, true);
+        default: return std::to_string(raw);
+    }
+}
+
+}  // namespace
+
+Result<std::vector<flow::TableInfo>> TableSource::discover(std::stop_token stop) {
+    stop_ = stop;
+    PN_FAILPOINT(source_connect_before);
+    PN_TRY(catalog_, Session::connect(options_.connection, options_.purpose, stop));
+    PN_TRY(reads_, plan_reads(*catalog_, options_.source, options_.policies, options_.holds));
+    PN_CHECK(check_bounds());
+    std::vector<flow::TableInfo> tables;
+    for (auto& read : reads_) {
+        PN_TRY(auto expected, estimate(read, "", *catalog_));
+        read.info.estimated_rows = expected.rows;
+        read.info.estimated_bytes = expected.bytes;
+        tables.push_back(read.info);
+    }
+    return tables;
+}
+
+Status TableSource::check_bounds() const {
+    bool window = !options_.bounds.from.empty() || !options_.bounds.to.empty();
+    if (!window || !options_.source.cursor.empty()) return {};
+    return fail({.kind = ErrorKind::usage, .code = "no_cursor", .message = "--from and --to need a cursor, and the source has none",
+                 .where = options_.source.connection.place.text(), .hint = "add cursor: to the source, or leave them out"});
+}
+
+Result<bool> TableSource::writers_present(const TableRead& read) {
+    std::vector<Oid> oids;
+    for (const auto& leaf : read.leaves) oids.push_back(leaf.oid);
+    PN_TRY(auto rows, catalog_->query(
+        "SELECT EXISTS (SELECT FROM pg_catalog.pg_locks WHERE locktype = 'relation' AND relation::oid = ANY ($1::oid[]) AND pid <> pg_catalog.pg_backend_pid() "
+        "AND mode IN ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock'))", {fmt::format("{{{}}}", fmt::join(oids, ","))}));
+    return rows.truth(0, 0);
+}
+
+Status TableSource::open(std::vector<flow::TableRead> tables) {
+    wanted_ = std::move(tables);
+    next_ = 0;
+    PN_TRY(around_, read_surroundings(*catalog_));
+    quiet_.assign(reads_.size(), around_.snapshot_xmin == around_.snapshot_xmax);
+    auto look = [&](size_t i) -> Status {
+        PN_TRY(bool busy, writers_present(reads_[i]));
+        if (busy) quiet_[i] = false;
+        return {};
+    };
+    for (size_t i = 0; i < reads_.size(); ++i)
+        if (reads_[i].cursor >= 0) PN_CHECK(look(i));
+    PN_TRY(snapshot_, Snapshot::take(options_.connection, options_.purpose, stop_));
+    // A writer may have come and gone meanwhile: then the server has given out transaction ids.
+    for (size_t i = 0; i < reads_.size(); ++i)
+        if (reads_[i].cursor >= 0) PN_CHECK(look(i));
+    PN_TRY(auto after, read_surroundings(*catalog_));
+    if (after.snapshot_xmax != around_.snapshot_xmax) quiet_.assign(reads_.size(), false);
+    return {};
+}
+
+Result<std::string> TableSource::condition(const TableRead& read, const std::optional<Increment>& last) const {
+    if (read.cursor < 0) return "";
+    std::string column = quote_identifier(read.info.cursor);
+    const auto& bounds = options_.bounds;
+    if (!bounds.from.empty() || !bounds.to.empty()) {
+        std::string window;
+        if (!bounds.from.empty()) window = fmt::format("{} >= {}::{}", column, quote_literal(bounds.from), read.cursor_type);
+        if (!bounds.to.empty()) window += fmt::format("{}{} <= {}::{}", window.empty() ? "" : " AND ", column, quote_literal(bounds.to), read.cursor_type);
+        return window;
+    }
+    if (!last) return "";
+    bool heap = !read.leaves.empty() && !read.inherits && std::ranges::all_of(read.leaves, [](const Leaf& leaf) { return leaf.heap; });
+    return increment_condition({.column = column, .type = read.cursor_type, .kind = read.cursor_kind, .nullable = read.cursor_nullable, .heap = heap,
+                                .lag = read.cursor_lag}, *last, around_);
+}
+
+Result<std::optional<flow::Segment>> TableSource::next() {
+    if (next_ == wanted_.size()) return std::nullopt;
+    auto& wanted = wanted_[next_++];
+    const TableRead& read = reads_[wanted.table];
+    std::optional<Increment> last;
+    if (wanted.from && read.cursor >= 0 && !wanted.from->position.empty()) {
+        PN_TRY(auto parsed, Increment::from_json(wanted.from->position));
+        last = std::move(parsed);
+    }
+    PN_TRY(std::string extra, condition(read, last));
+    PN_TRY(auto ranges, divide({.read = read, .condition = extra, .parallel = options_.parallel, .limit = options_.bounds.limit}, snapshot_->holder()));
+    bool bounded = options_.bounds.any();
+    auto finish = [this, index = wanted.table, extra, last, bounded, before = wanted.from](int64_t maximum) -> Result<flow::Checkpoint> {
+        // A run that was narrowed by hand leaves the checkpoint where it was.
+        if (bounded && before) return *before;
+        if (bounded) return flow::Checkpoint{};
+        return checkpoint(index, extra, last, maximum);
+    };
+    flow::Segment segment;
+    segment.parts.push_back({wanted.table, std::make_unique<TableScan>(ScanPlan{.read = read,
+                                                                                .snapshot = *snapshot_,
+                                                                                .context = wanted.context,
+                                                                                .ranges = std::move(ranges),
+                                                                                .parallel = options_.parallel,
+                                                                                .key = options_.key.empty() ? read.info.key : options_.key,
+                                                                                .cursor_from = last && !last->cursor.empty() ? last->raw : CursorMaximum::none,
+                                                                                .checkpoint = std::move(finish)})});
+    return segment;
+}
+
+Result<std::string> TableSource::cursor_text(const TableRead& read, const std::string& condition, const std::optional<Increment>& last, int64_t maximum) {
+    if (read.cursor_kind != CursorKind::decimal) return maximum == CursorMaximum::none ? std::string() : raw_text(read.cursor_kind, maximum);
+    // NaN sorts above every number; counted as the maximum it would hide all that comes later.
+    std::string column = quote_identifier(read.info.cursor);
+    PN_TRY(auto rows, snapshot_->holder().query(fmt::format("SELECT greatest(max({0}), {1})::text FROM {2}{3}", column,
+        last && !last->cursor.empty() ? quote_literal(last->cursor) + "::numeric" : "NULL", read.from(nullptr),
+        read.where_clause({condition, fmt::format("{0} < 'NaN'::numeric", column)}))));
+    return rows.is_null(0, 0) ? std::string() : rows.text(0, 0);
+}
+
+Result<flow::Checkpoint> TableSource::checkpoint(size_t table, const std::string& condition, const std::optional<Increment>& last, int64_t maximum) {
+    const TableRead& read = reads_[table];
+    flow::Checkpoint out;
+    out.read_at = TimePoint(std::chrono::microseconds(around_.clock_micros));
+    if (read.cursor < 0) return out;
+    Increment reached{.around = around_, .quiet = quiet_[table]};
+    PN_TRY(reached.cursor, cursor_text(read, condition, last, maximum));
+    reached.raw = maximum == CursorMaximum::none ? 0 : maximum;
+    out.cursor_from = last ? last->cursor : "";
+    out.cursor_to = reached.cursor;
+    out.position = reached.to_json();
+    return out;
+}
+
+Status TableSource::confirm(size_t, const flow::Checkpoint&) { return {}; }
+
+}  // namespace penstock::postgres

@@ -1,0 +1,59 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "connect/postgres/increment.h"
+#include "connect/postgres/read_plan.h"
+#include "connect/postgres/snapshot.h"
+#include "flow/component.h"
+#include "flow/source.h"
+
+namespace penstock::postgres {
+
+/// What a table source works from; copied out of the configuration.
+struct TableSourceOptions {
+    ConnectionOptions connection;
+    SourceOptions source;
+    config::TypePolicies policies;
+    data::Holds holds;
+    unsigned parallel = 1;
+    std::vector<std::string> key;  ///< of the target, to name refused rows; "" the primary key
+    flow::ReadBounds bounds;
+    std::string purpose;           ///< application_name
+};
+
+/// Tables, views and queries, whole or by cursor. One segment a table, all from one snapshot:
+///
+///     discover   catalog session: columns, types, keys
+///     open       surroundings -> snapshot -> locks again (increment.h says why)
+///     next       one table: condition from its checkpoint -> ranges -> scan
+class TableSource : public flow::Source {
+  public:
+    explicit TableSource(TableSourceOptions options) : options_(std::move(options)) {}
+
+    Result<std::vector<flow::TableInfo>> discover(std::stop_token stop) override;
+    Status open(std::vector<flow::TableRead> tables) override;
+    Result<std::optional<flow::Segment>> next() override;
+    Status confirm(size_t table, const flow::Checkpoint& durable) override;
+
+  private:
+    Result<bool> writers_present(const TableRead& read);
+    Status check_bounds() const;
+    Result<std::string> condition(const TableRead& read, const std::optional<Increment>& last) const;
+    Result<flow::Checkpoint> checkpoint(size_t table, const std::string& condition, const std::optional<Increment>& last, int64_t maximum);
+    Result<std::string> cursor_text(const TableRead& read, const std::string& condition, const std::optional<Increment>& last, int64_t maximum);
+
+    TableSourceOptions options_;
+    std::stop_token stop_;
+    std::unique_ptr<Session> catalog_;
+    std::vector<TableRead> reads_;
+    std::unique_ptr<Snapshot> snapshot_;
+    Surroundings around_;
+    std::vector<bool> quiet_;  ///< by table
+    std::vector<flow::TableRead> wanted_;
+    size_t next_ = 0;
+};
+
+}  // namespace penstock::postgres
