@@ -194,7 +194,7 @@ class Ingestr(Peer):
     targets = ("duckdb",)
     increments = True
     note = ("no Parquet destination; DuckDB's library given in place of the driver it would fetch; "
-            "increments are given --interval-start, as a scheduler would")
+            "uuid asked for as text, or it crashes; increments are given --interval-start, as a scheduler would")
 
     def prepare(self, job):
         """It finds DuckDB by an ADBC driver manifest; the library is the one Penstock is built with."""
@@ -223,6 +223,10 @@ shared = "{pathlib.Path(library).resolve()}"
                    "--source-table", f"public.{job.table.name}", "--dest-uri", f"duckdb:///{job.out}/out.duckdb",
                    "--dest-table", f"main.{job.table.name}", "--yes", "--progress", "log",
                    "--pipelines-dir", job.out / "pipelines"]
+        # Handing DuckDB a uuid column of more than a few thousand rows kills it (SIGSEGV): asked for as text.
+        uuids = [f"{column.name}:string" for column in job.table.columns if column.postgres == "uuid"]
+        if uuids:
+            command += ["--columns", ",".join(uuids)]
         if job.increment:
             command += ["--incremental-strategy", "merge", "--incremental-key", job.table.cursor]
             for key in job.table.key:
@@ -255,8 +259,10 @@ class Sling(Peer):
             folder.mkdir(parents=True, exist_ok=True)
         shutil.copy(self.env.find("duckdb_cli/duckdb"), shell / "duckdb")
         os.chmod(shell / "duckdb", 0o755)
-        # It says INSTALL json, which asks the network even where the shell has json built in.
-        shutil.copy(self.env.extension("json"), extensions)
+        # It says INSTALL json, which asks the network even where the shell has json built in, and hands
+        # its rows to the shell by HTTP on this machine.
+        for name in ("json", "httpfs"):
+            shutil.copy(self.env.extension(name), extensions)
 
     def environment(self, job):
         return {"SLING_HOME_DIR": str(job.out / "sling-home"), "DUCKDB_VERSION": self.duckdb_version,
