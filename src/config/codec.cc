@@ -14,7 +14,7 @@ namespace {
 
 /// "a size", "an integer", "text".
 std::string with_article(std::string_view noun) {
-    if (noun == "text") return "text";
+    if (noun == "text" || noun == "true or false") return std::string(noun);
     bool vowel = std::string_view("aeiou").find(noun.front()) != std::string_view::npos;
     return fmt::format("{} {}", vowel ? "an" : "a", noun);
 }

@@ -44,6 +44,7 @@ struct About {
     std::string default_note = {};  ///< what holds when the option is absent, where the member's initial value does not say it
     std::optional<double> least = {};
     std::optional<double> most = {};
+    std::string noun = {};  ///< what docs call the type, where "anything" would say too little
 };
 
 /// Passed down while a tree is read.

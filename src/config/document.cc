@@ -154,9 +154,9 @@ const Spec<DocumentOptions>& document_spec() {
     static const auto made = Spec<D>("configuration", "The file penstock.yaml.")
                                  .field("version", &D::version, "The version of this file format.", {.least = 1, .most = 1})
                                  .field("state", &D::state, "Where run history, schedules and locks are kept: a SQLite file, or the URL of a database.", {.example = "sqlite:.penstock/state.db", .default_note = "sqlite:.penstock/state.db"})
-                                 .field("connections", &D::connections, "The systems that pipelines read from and write to, by name.")
+                                 .field("connections", &D::connections, "The systems that pipelines read from and write to, by name.", {.noun = "map of connections"})
                                  .field("defaults", &D::defaults, settings_spec(), "Settings of every pipeline. Each may also stand in a pipeline, where it wins.")
-                                 .field("pipelines", &D::pipelines, "The flows of rows, by name.")
+                                 .field("pipelines", &D::pipelines, "The flows of rows, by name.", {.noun = "map of pipelines"})
                                  .unavailable("backups", "backups are planned");
     return made;
 }

@@ -115,8 +115,8 @@ const Spec<PipelineConfig>& pipeline_spec() {
     using P = PipelineConfig;
     static const auto made =
         Spec<P>("pipeline", "One flow of rows from a source to a target.")
-            .required("source", &P::source, "What is read; the options depend on the type of its connection.", {.example = "{connection: shop, table: public.events}"})
-            .required("target", &P::target, "Where it is written; the options depend on the type of its connection.", {.example = "{connection: warehouse, table: events}"})
+            .required("source", &P::source, "What is read; the options depend on the type of its connection.", {.example = "{connection: shop, table: public.events}", .noun = "map"})
+            .required("target", &P::target, "Where it is written; the options depend on the type of its connection.", {.example = "{connection: warehouse, table: events}", .noun = "map"})
             .field("schedule", &P::schedule, "When the scheduler runs it, as a cron expression of five fields.", {.example = "\"0 2 * * *\""})
             .field("timezone", &P::timezone, "The time zone of the schedule.", {.example = "Europe/Vienna", .default_note = "UTC"})
             .choice("catchup", &P::catchup, {{"false", Catchup::none, "Missed times are skipped."}, {"one", Catchup::one, "One run makes up for all missed times."}, {"all", Catchup::all, "Each missed time is run."}},

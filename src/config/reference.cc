@@ -64,10 +64,7 @@ class Replacement {
                 return report("reference_syntax", end == rest.npos ? "a reference '${' is not closed by '}'" : "references cannot be nested", "write '$${' for the two characters themselves");
             out_ += rest.substr(0, at);
             auto value = look_up(body);
-            if (!value) {
-                node_.unresolved = true;
-                return;
-            }
+            if (!value) return;
             out_ += *value;
             resolved_.push_back(std::move(*value));
             rest.remove_prefix(end + 1);
@@ -79,7 +76,10 @@ class Replacement {
     }
 
   private:
-    void report(std::string code, std::string_view message, std::string hint) { diagnostics_.add(problem(node_, std::move(code), message, std::move(hint))); }
+    void report(std::string code, std::string_view message, std::string hint) {
+        node_.unresolved = true;
+        diagnostics_.add(problem(node_, std::move(code), message, std::move(hint)));
+    }
 
     std::optional<std::string> look_up(std::string_view body) {
         if (body.starts_with("file:")) return file(std::string(body.substr(5)));

@@ -96,7 +96,6 @@ class Spec : public SpecBase {
 
     /// Reads `node` over the values of `into`; false when anything was reported. What could be read has been.
     bool read(const Node& node, T& into, Diagnostics& diagnostics) const {
-        if (!node.is_map()) return check_keys(node, diagnostics);
         bool good = check_keys(node, diagnostics);
         for (size_t i = 0; i < fields_.size(); ++i) {
             const Node* value = node.find(options_[i].name);
@@ -161,6 +160,7 @@ class Spec : public SpecBase {
     Spec&& add(std::string name, M C::*member, Codec<M> codec, std::string doc, About about, bool required) && {
         Option option{.name = std::move(name), .doc = std::move(doc), .shape = codec.shape, .required = required};
         option.example = about.example;
+        if (!about.noun.empty()) option.shape.noun = about.noun;
         option.least = about.least;
         option.most = about.most;
         option.default_note = about.default_note;

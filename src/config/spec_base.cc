@@ -52,7 +52,8 @@ const Option* SpecBase::find(std::string_view option) const {
 }
 
 bool SpecBase::check_keys(const Node& node, Diagnostics& diagnostics) const {
-    if (!node.is_map()) {
+    // A key whose options are all commented out is nothing in YAML, and means an empty map to its author.
+    if (!node.is_map() && !node.is_null()) {
         diagnostics.add(problem(node, "wrong_type", fmt::format("expected a map, found {}", describe(node.kind))));
         return false;
     }
