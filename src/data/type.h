@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -42,7 +43,7 @@ struct Type {
     Kind kind = Kind::text;
     uint8_t precision = 0;        ///< decimal only
     uint8_t scale = 0;            ///< decimal only
-    std::vector<Field> children = {};  ///< list: the element; structure: its fields; map: a structure of key and value
+    std::vector<Field> children;  ///< list: the element; structure: its fields; map: a structure of key and value
 
     bool operator==(const Type&) const;
 };
@@ -61,6 +62,8 @@ struct Field {
     std::string note = {};         ///< what the mapping cannot keep, or "" when nothing is lost
     int32_t source_id = 0;         ///< the source's stable column number (attnum), so that renames are recognised
     ColumnStatistics statistics = {};
+    /// The value of rows older than the column (its constant DEFAULT when it was added), in the source's text form; none: NULL.
+    std::optional<std::string> initial = {};
 
     bool operator==(const Field& other) const { return name == other.name && type == other.type; }
 };
