@@ -201,7 +201,7 @@ int read_choice(const Node& node, const std::vector<Choice>& choices, const std:
     bool is_noun = noun.find('_') == noun.npos && !noun.ends_with('s');
     std::string called = is_noun ? noun : "choice";
     // YAML reads the bare word null as "nothing".
-    std::string_view given = node.is_null() ? "null" : node.text;
+    std::string_view given = node.is_null() ? std::string_view("null") : std::string_view(node.text);
     bool null_is_meant = node.is_null() && std::find(names.begin(), names.end(), given) != names.end();
     if (!null_is_meant && !read_scalar(node, called, false, reading)) return -1;
     for (size_t i = 0; i < names.size(); ++i)

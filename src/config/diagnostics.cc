@@ -2,8 +2,8 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cstdlib>
+#include <map>
 #include <utility>
 
 namespace penstock::config {
@@ -20,24 +20,22 @@ std::pair<int, int> position(const Error& error) {
 }  // namespace
 
 void Diagnostics::add(Error error) {
-    // An alias brings the same mistake to several places of the tree.
-    for (const auto& known : errors_)
-        if (known.where == error.where && known.message == error.message) return;
     ++total_;
     if (errors_.size() < most_kept) errors_.push_back(std::move(error));
 }
 
 Error Diagnostics::error() const {
     if (total_ == 1) return errors_.front();
-    auto sorted = errors_;
-    std::stable_sort(sorted.begin(), sorted.end(), [](const Error& a, const Error& b) { return position(a) < position(b); });
+    std::multimap<std::pair<int, int>, const Error*> sorted;  // keeps the order of insertion within a place
+    for (const auto& error : errors_) sorted.emplace(position(error), &error);
     std::string message = fmt::format("the configuration has {} problems:", total_);
-    for (const auto& error : sorted) {
+    for (const auto& [at, found] : sorted) {
+        const Error& error = *found;
         message += error.where.empty() ? fmt::format("\n  {}", error.message) : fmt::format("\n  {}: {}", error.where, error.message);
         if (!error.hint.empty()) message += fmt::format("\n    hint: {}", error.hint);
     }
     if (total_ > errors_.size()) message += fmt::format("\n  and {} more", total_ - errors_.size());
-    return {.kind = ErrorKind::configuration, .code = "configuration_invalid", .message = std::move(message), .where = sorted.front().where};
+    return {.kind = ErrorKind::configuration, .code = "configuration_invalid", .message = std::move(message), .where = sorted.begin()->second->where};
 }
 
 Status Diagnostics::status() const {
