@@ -10,7 +10,7 @@
 namespace penstock::postgres {
 namespace {
 
-using Unsigned128 = unsigned __int128;
+__extension__ using Unsigned128 = unsigned __int128;
 
 constexpr auto powers_of_ten = [] {
     std::array<Unsigned128, 39> powers{};
