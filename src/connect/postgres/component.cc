@@ -37,6 +37,12 @@ Result<std::unique_ptr<flow::Source>> build_source(const flow::BuildContext& con
     return std::make_unique<TableSource>(std::move(options));
 }
 
+Result<std::unique_ptr<flow::Source>> build_replay_source(const flow::BuildContext& context, const std::vector<flow::RejectRecord>& rejects) {
+    PN_TRY(auto options, source_options(context));
+    options.replay = rejects;
+    return std::make_unique<TableSource>(std::move(options));
+}
+
 }  // namespace
 
 const flow::Component& component() {
@@ -47,6 +53,7 @@ const flow::Component& component() {
         .source_spec = []() -> const config::SpecBase& { return source_spec(); },
         .validate_source = validate_source,
         .build_source = build_source,
+        .build_replay_source = build_replay_source,
         .takes_bounds = true,
         .discover_all = discover_all,
         .doctor = doctor,

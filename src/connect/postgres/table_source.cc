@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/failpoint.h"
+#include "connect/postgres/replay.h"
 #include "connect/postgres/table_scan.h"
 #include "connect/postgres/text_form.h"
 
@@ -29,6 +30,11 @@ Result<std::vector<flow::TableInfo>> TableSource::discover(std::stop_token stop)
     PN_TRY(catalog_, Session::connect(options_.connection, options_.purpose, stop));
     PN_TRY(reads_, plan_reads(*catalog_, options_.source, options_.policies, options_.holds));
     PN_CHECK(check_bounds());
+    const auto& replay = options_.replay;
+    if (!replay.empty())
+        std::erase_if(reads_, [&](const TableRead& read) {
+            return std::ranges::none_of(replay, [&](const auto& record) { return record.reject.table == read.info.name; });
+        });
     std::vector<flow::TableInfo> tables;
     for (auto& read : reads_) {
         PN_TRY(auto expected, estimate(read, "", *catalog_));
@@ -92,6 +98,11 @@ Result<std::string> TableSource::condition(const TableRead& read, const std::opt
                                 .lag = read.cursor_lag}, *last, around_);
 }
 
+Result<std::vector<Range>> TableSource::ranges_of(const TableRead& read, const std::string& condition) {
+    if (!options_.replay.empty()) return replay_ranges(read, options_.replay);
+    return divide({.read = read, .condition = condition, .parallel = options_.parallel, .limit = options_.bounds.limit}, snapshot_->holder());
+}
+
 Result<std::optional<flow::Segment>> TableSource::next() {
     if (next_ == wanted_.size()) return std::nullopt;
     auto& wanted = wanted_[next_++];
@@ -102,8 +113,8 @@ Result<std::optional<flow::Segment>> TableSource::next() {
         last = std::move(parsed);
     }
     PN_TRY(std::string extra, condition(read, last));
-    PN_TRY(auto ranges, divide({.read = read, .condition = extra, .parallel = options_.parallel, .limit = options_.bounds.limit}, snapshot_->holder()));
-    bool bounded = options_.bounds.any();
+    PN_TRY(auto ranges, ranges_of(read, extra));
+    bool bounded = options_.bounds.any() || !options_.replay.empty();
     auto finish = [this, index = wanted.table, extra, last, bounded, before = wanted.from](int64_t maximum) -> Result<flow::Checkpoint> {
         // A run that was narrowed by hand leaves the checkpoint where it was.
         if (bounded && before) return *before;

@@ -5,9 +5,11 @@
 #include <vector>
 
 #include "connect/postgres/increment.h"
+#include "connect/postgres/ranges.h"
 #include "connect/postgres/read_plan.h"
 #include "connect/postgres/snapshot.h"
 #include "flow/component.h"
+#include "flow/ledger.h"
 #include "flow/source.h"
 
 namespace penstock::postgres {
@@ -21,6 +23,7 @@ struct TableSourceOptions {
     unsigned parallel = 1;
     std::vector<std::string> key;  ///< of the target, to name refused rows; "" the primary key
     flow::ReadBounds bounds;
+    std::vector<flow::RejectRecord> replay;  ///< read only these again; empty: read the tables
     std::string purpose;           ///< application_name
 };
 
@@ -41,6 +44,7 @@ class TableSource : public flow::Source {
   private:
     Result<bool> writers_present(const TableRead& read);
     Status check_bounds() const;
+    Result<std::vector<Range>> ranges_of(const TableRead& read, const std::string& condition);
     Result<std::string> condition(const TableRead& read, const std::optional<Increment>& last) const;
     Result<flow::Checkpoint> checkpoint(size_t table, const std::string& condition, const std::optional<Increment>& last, int64_t maximum);
     Result<std::string> cursor_text(const TableRead& read, const std::string& condition, const std::optional<Increment>& last, int64_t maximum);
