@@ -202,8 +202,8 @@ class CommandLine {
             ->type_name("")
             ->required();
         command(app_, "failpoints", "List the failpoints, for tests", true);
-        auto* docs = command(app_, "docs", "Write the reference pages", true);
-        docs->add_option("DIR", options_.directory, "Into this folder")->type_name("")->required();
+        auto* docs = command(app_, "docs", "Print a page of the reference, or the names of all pages", true);
+        docs->add_option("PAGE", options_.page, "The page")->type_name("");
     }
 
     Options& options_;

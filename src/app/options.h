@@ -47,8 +47,8 @@ struct Options {
     int64_t most = 20;
     bool closed = false;  ///< rejects that were replayed or discarded, too
 
-    std::string shell;      ///< completion
-    std::string directory;  ///< docs
+    std::string shell;  ///< completion
+    std::string page;   ///< docs
 };
 
 }  // namespace penstock::app

@@ -117,6 +117,14 @@ Status Pipeline::limit(const flow::ReadBounds& bounds) {
                  .hint = "bound the read with `where:` in the pipeline's source"});
 }
 
+Result<std::unique_ptr<flow::Source>> Pipeline::build_replay_source(const std::vector<flow::RejectRecord>& rejects) const {
+    if (source_component_->build_replay_source != nullptr) return source_component_->build_replay_source(source_, rejects);
+    return fail({.kind = ErrorKind::usage,
+                 .code = "replay_not_available",
+                 .message = fmt::format("{}: rows of a {} source cannot be read again one by one", name(), source_component_->type),
+                 .hint = fmt::format("`penstock run {} --full-refresh` reads everything again", name())});
+}
+
 Result<std::unique_ptr<flow::Source>> Pipeline::build_source() const { return source_component_->build_source(source_); }
 Result<std::unique_ptr<flow::Sink>> Pipeline::build_sink() const { return target_component_->build_sink(target_); }
 
@@ -186,6 +194,16 @@ flow::RunRequest Pipeline::request(const std::string& run_id, bool full_refresh)
                        .backoff = config_->retries.backoff,
                        .jitter = config_->retries.jitter};
     return request;
+}
+
+std::string_view to_string(flow::Mode mode) {
+    switch (mode) {
+        case flow::Mode::append: return "append";
+        case flow::Mode::replace: return "replace";
+        case flow::Mode::merge: return "merge";
+        case flow::Mode::history: return "history";
+    }
+    std::unreachable();
 }
 
 Result<std::vector<Pipeline>> select_pipelines(const config::Document& document, const std::vector<std::string>& names) {

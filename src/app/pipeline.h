@@ -23,6 +23,9 @@ class Pipeline {
     /// What can be found wrong without connecting.
     Status validate() const;
 
+    /// The rows of these rejects, read again. Refused where the source cannot.
+    Result<std::unique_ptr<flow::Source>> build_replay_source(const std::vector<flow::RejectRecord>& rejects) const;
+
     /// Narrows what is read; refused where the source cannot.
     Status limit(const flow::ReadBounds& bounds);
 
@@ -51,6 +54,9 @@ class Pipeline {
     flow::BuildContext source_;
     flow::BuildContext target_;
 };
+
+/// append, replace, merge, history
+std::string_view to_string(flow::Mode mode);
 
 /// The pipelines that a command line names, in the order in which they run; all of them when it names none.
 Result<std::vector<Pipeline>> select_pipelines(const config::Document& document, const std::vector<std::string>& names);

@@ -1,0 +1,15 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "app/pipeline.h"
+#include "flow/ledger.h"
+
+namespace penstock::app {
+
+/// The ledgers of the targets that these pipelines write to, each target once.
+Result<std::vector<std::unique_ptr<flow::Ledger>>> open_ledgers(const std::vector<Pipeline>& pipelines);
+
+}  // namespace penstock::app

@@ -1,0 +1,226 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "app/commands.h"
+#include "app/execution.h"
+#include "app/ledgers.h"
+#include "app/output.h"
+#include "app/project.h"
+#include "app/run_history.h"
+#include "app/run_json.h"
+#include "app/run_text.h"
+#include "app/text_table.h"
+#include "base/humane.h"
+#include "base/ids.h"
+
+namespace penstock::app {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+/// What was JSON when it was written is JSON again; anything else stays text.
+Json embedded(const std::string& text) {
+    if (text.empty()) return nullptr;
+    Json value = Json::parse(text, nullptr, false);
+    return value.is_object() ? value : Json(text);
+}
+
+Json time_or_null(TimePoint time) { return time == TimePoint{} ? Json(nullptr) : Json(iso_time(time)); }
+Json text_or_null(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
+
+Json record_json(const flow::RejectRecord& record) {
+    const auto& reject = record.reject;
+    return {{"id", record.id},
+            {"pipeline", record.pipeline},
+            {"run_id", record.run_id},
+            {"table", reject.table},
+            {"route", text_or_null(reject.route)},
+            {"source_position", text_or_null(reject.source_position)},
+            {"key", embedded(reject.key)},
+            {"column", text_or_null(reject.column)},
+            {"code", reject.code},
+            {"reason", reject.reason},
+            {"payload", embedded(reject.payload)},
+            {"received_at", iso_time(reject.received_at)},
+            {"replayed_at", time_or_null(record.replayed_at)},
+            {"discarded_at", time_or_null(record.discarded_at)}};
+}
+
+std::string state_of(const flow::RejectRecord& record) {
+    if (record.replayed_at != TimePoint{}) return "replayed";
+    return record.discarded_at != TimePoint{} ? "discarded" : "";
+}
+
+std::string list_text(const std::vector<flow::RejectRecord>& records) {
+    if (records.empty()) return "no rejected rows are open\n";
+    TextTable table({{.heading = "ID"},
+                     {.heading = "PIPELINE"},
+                     {.heading = "TABLE"},
+                     {.heading = "KEY", .most = 40},
+                     {.heading = "COLUMN"},
+                     {.heading = "CODE"},
+                     {.heading = "STATE"},
+                     {.heading = "SINCE (UTC)"},
+                     {.heading = "REASON", .most = 100}});
+    for (const auto& record : records)
+        table.add({record.id, record.pipeline, record.reject.table, record.reject.key, record.reject.column, record.reject.code, state_of(record),
+                   moment(record.reject.received_at), record.reject.reason});
+    return table.text();
+}
+
+std::string detail_text(const flow::RejectRecord& record) {
+    const auto& reject = record.reject;
+    std::string text = fmt::format("reject    {}\npipeline  {}\nrun       {}\ntable     {}\n", record.id, record.pipeline, record.run_id, reject.table);
+    auto line = [&](std::string_view name, const std::string& value) {
+        if (!value.empty()) text += fmt::format("{:<8}  {}\n", name, one_line(value));
+    };
+    line("position", reject.source_position);
+    line("key", reject.key);
+    line("column", reject.column);
+    line("code", reject.code);
+    line("reason", reject.reason);
+    line("received", moment(reject.received_at));
+    line("state", state_of(record));
+    Json payload = embedded(reject.payload);
+    if (!payload.is_null()) text += "row\n  " + one_line(payload.is_string() ? payload.get<std::string>() : payload.dump(-1, ' ', false, Json::error_handler_t::replace)) + "\n";
+    return text;
+}
+
+Error no_such_reject(const std::string& id) {
+    return {.kind = ErrorKind::usage, .code = "unknown_reject", .message = fmt::format("there is no reject '{}'", id), .hint = "`penstock rejects list` shows those that are open"};
+}
+
+}  // namespace
+
+Result<int> command::rejects_list(const Session& session) {
+    const Options& options = session.options;
+    PN_TRY(auto document, load_project(session));
+    PN_TRY(auto pipelines, select_pipelines(document, options.names));
+    std::vector<flow::RejectRecord> records;
+    bool more = false;
+    for (const auto& pipeline : pipelines) {
+        PN_TRY(auto ledger, pipeline.open_ledger());
+        if (ledger == nullptr) continue;
+        PN_TRY(auto found, ledger->rejects({.pipeline = pipeline.name(), .table = options.table, .open_only = !options.closed, .limit = options.most}));
+        more = more || static_cast<int64_t>(found.size()) == options.most;
+        records.insert(records.end(), found.begin(), found.end());
+    }
+    if (session.json()) {
+        Json list = Json::array();
+        for (const auto& record : records) list.push_back(record_json(record));
+        PN_CHECK(print_json({{"rejects", list}}));
+        return 0;
+    }
+    std::string text = list_text(records);
+    if (more) text += fmt::format("\nthe newest {} of each pipeline; `--most N` shows more\n", options.most);
+    PN_CHECK(print(text));
+    return 0;
+}
+
+Result<int> command::rejects_show(const Session& session) {
+    PN_TRY(auto document, load_project(session));
+    PN_TRY(auto pipelines, select_pipelines(document, {}));
+    PN_TRY(auto ledgers, open_ledgers(pipelines));
+    std::vector<flow::RejectRecord> records;
+    for (const auto& id : session.options.names) {
+        size_t before = records.size();
+        for (const auto& ledger : ledgers) {
+            PN_TRY(auto found, ledger->rejects({.ids = {id}}));
+            records.insert(records.end(), found.begin(), found.end());
+        }
+        if (records.size() == before) return fail(no_such_reject(id));
+    }
+    Json list = Json::array();
+    std::string text;
+    for (const auto& record : records) {
+        list.push_back(record_json(record));
+        text += (text.empty() ? "" : "\n") + detail_text(record);
+    }
+    PN_CHECK(session.json() ? print_json({{"rejects", list}}) : print(text));
+    return 0;
+}
+
+Result<int> command::rejects_discard(const Session& session) {
+    const Options& options = session.options;
+    PN_TRY(auto document, load_project(session));
+    PN_TRY(auto pipelines, select_pipelines(document, {}));
+    PN_TRY(auto ledgers, open_ledgers(pipelines));
+    int64_t discarded = 0;
+    for (const auto& name : options.names) {
+        flow::RejectFilter filter{.table = options.table, .open_only = true};
+        bool is_pipeline = document.pipeline(name) != nullptr;
+        if (is_pipeline) filter.pipeline = name;
+        else filter.ids = {name};
+        int64_t found = 0;
+        for (const auto& ledger : ledgers) {
+            PN_TRY(int64_t here, ledger->resolve(filter, flow::Resolution::discarded, now()));
+            found += here;
+        }
+        if (!is_pipeline && found == 0) return fail(no_such_reject(name));
+        discarded += found;
+    }
+    PN_CHECK(session.json() ? print_json({{"discarded", discarded}}) : print(fmt::format("{} discarded\n", humane_count(discarded))));
+    return 0;
+}
+
+namespace {
+
+/// A replay adds rows to a table; it never stands for the whole of it.
+flow::Mode replay_mode(const flow::TableTarget& target) {
+    if (target.mode != flow::Mode::replace) return target.mode;
+    return target.key.empty() ? flow::Mode::append : flow::Mode::merge;
+}
+
+flow::RunRequest replay_request(const Pipeline& pipeline, const std::vector<flow::RejectRecord>& open) {
+    auto request = pipeline.request(new_run_id());
+    request.make_source = [&pipeline, &open] { return pipeline.build_replay_source(open); };
+    request.target_for = [&pipeline](size_t, const flow::TableInfo& info) -> Result<flow::TableTarget> {
+        PN_TRY(auto target, pipeline.target_for(info));
+        if (target.key.empty() && info.key_is_unique) target.key = info.key;
+        target.mode = replay_mode(target);
+        return target;
+    };
+    // What still cannot be held is rejected anew, with its reason of today.
+    request.rejects = {.stop = false};
+    return request;
+}
+
+std::string outcome(const flow::RunResult& result) {
+    auto counts = result.counts();
+    return fmt::format("{} read again, {} written, {} still rejected\n", humane_count(counts.rows_read), humane_count(counts.rows_written),
+                       humane_count(counts.rows_rejected));
+}
+
+}  // namespace
+
+Result<int> command::rejects_replay(const Session& session) {
+    const Options& options = session.options;
+    PN_TRY(auto document, load_project(session));
+    PN_TRY(auto pipeline, Pipeline::find(document, options.names.front()));
+    PN_TRY(auto ledger, pipeline.open_ledger());
+    std::vector<flow::RejectRecord> open;
+    if (ledger != nullptr) {
+        PN_TRY(open, ledger->rejects({.pipeline = pipeline.name(), .table = options.table, .open_only = true}));
+    }
+    ledger.reset();  // the run opens the target itself
+    if (open.empty()) {
+        PN_CHECK(session.json() ? print_json({{"runs", Json::array()}}) : print("no rejected rows are open\n"));
+        return 0;
+    }
+    PN_TRY(auto store, open_state(session, document));
+    auto result = execute(pipeline, replay_request(pipeline, open), store, session.stop);
+    if (result.error) return fail(std::move(*result.error));
+
+    // Their rows are written or rejected anew: these have been dealt with. Dying before this replays them once more.
+    PN_TRY(ledger, pipeline.open_ledger());
+    std::vector<std::string> ids;
+    for (const auto& record : open) ids.push_back(record.id);
+    PN_CHECK(ledger->resolve({.pipeline = pipeline.name(), .ids = ids, .open_only = true}, flow::Resolution::replayed, now()));
+    PN_CHECK(session.json() ? print_json({{"runs", {run_json(result)}}}) : print(outcome(result)));
+    return 0;
+}
+
+}  // namespace penstock::app

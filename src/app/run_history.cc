@@ -1,0 +1,139 @@
+#include "app/run_history.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "app/commands.h"
+#include "app/output.h"
+#include "app/project.h"
+#include "app/run_json.h"
+#include "app/text_table.h"
+#include "base/humane.h"
+
+namespace penstock::app {
+
+using Json = nlohmann::ordered_json;
+using Align = TextTable::Align;
+
+namespace {
+
+constexpr int searched_runs = 10'000;
+
+std::string count_or_blank(int64_t count) { return count == 0 ? "" : humane_count(count); }
+
+std::string list_text(const std::vector<state::RunRecord>& records) {
+    TextTable table({{.heading = "ID"},
+                     {.heading = "PIPELINE"},
+                     {.heading = "STATUS"},
+                     {.heading = "STARTED (UTC)"},
+                     {.heading = "TIME", .align = Align::right},
+                     {.heading = "READ", .align = Align::right},
+                     {.heading = "WRITTEN", .align = Align::right},
+                     {.heading = "REJECTED", .align = Align::right},
+                     {.heading = "ERROR", .most = 60}});
+    for (const auto& record : records) {
+        auto counts = record.counts();
+        table.add({record.run_id, record.pipeline, record.status, moment(record.started_at), humane_duration(record.duration),
+                   humane_count(counts.rows_read), humane_count(counts.rows_written), count_or_blank(counts.rows_rejected),
+                   record.error ? record.error->message : ""});
+    }
+    return table.text();
+}
+
+std::string detail_text(const state::RunRecord& record) {
+    std::string text = fmt::format("run       {}\npipeline  {}\nstatus    {}\nstarted   {} UTC\ntook      {}, {} {}\nmemory    {} at most\nby        process {} on {}\n\n",
+                                   record.run_id, record.pipeline, record.status, moment(record.started_at), humane_duration(record.duration),
+                                   record.attempts, record.attempts == 1 ? "try" : "tries", humane_bytes(record.peak_memory_bytes), record.pid,
+                                   record.host);
+    TextTable table({{.heading = "TABLE"},
+                     {.heading = "TARGET"},
+                     {.heading = "READ", .align = Align::right},
+                     {.heading = "WRITTEN", .align = Align::right},
+                     {.heading = "REJECTED", .align = Align::right},
+                     {.heading = "FILTERED", .align = Align::right},
+                     {.heading = "SIZE", .align = Align::right},
+                     {.heading = "TIME", .align = Align::right},
+                     {.heading = "CURSOR FROM"},
+                     {.heading = "TO"}});
+    for (const auto& of : record.tables)
+        table.add({of.source, of.target, humane_count(of.counts.rows_read), humane_count(of.counts.rows_written),
+                   count_or_blank(of.counts.rows_rejected), count_or_blank(of.counts.rows_filtered),
+                   humane_bytes(static_cast<uint64_t>(of.counts.bytes_read)), humane_duration(of.duration), of.checkpoint.cursor_from,
+                   of.checkpoint.cursor_to});
+    if (!table.empty()) text += table.text();
+    for (const auto& of : record.tables)
+        for (const auto& decision : of.decisions)
+            text += fmt::format("\n{}: {} {}: {}", of.target, decision.change, decision.column, decision.decision);
+    if (record.error) text += "\n" + record.error->text() + "\n";
+    return text;
+}
+
+Error no_such_run(const std::string& id) {
+    return {.kind = ErrorKind::usage,
+            .code = "unknown_run",
+            .message = fmt::format("there is no run '{}' in the history", id),
+            .hint = "`penstock runs` lists them"};
+}
+
+/// By its id or the beginning of it, when only one begins so.
+Result<state::RunRecord> find_run(state::Store& store, const std::string& id) {
+    PN_TRY(auto exact, store.run(id));
+    if (exact) return std::move(*exact);
+    PN_TRY(auto records, store.runs(searched_runs));
+    std::erase_if(records, [&](const auto& record) { return !record.run_id.starts_with(id); });
+    if (records.size() == 1) return std::move(records.front());
+    if (records.empty()) return fail(no_such_run(id));
+    return fail({.kind = ErrorKind::usage,
+                 .code = "ambiguous_run",
+                 .message = fmt::format("{} runs begin with '{}'", records.size(), id),
+                 .hint = "type more of the id; `penstock runs` lists them"});
+}
+
+}  // namespace
+
+Json record_json(const state::RunRecord& record) {
+    flow::RunResult result;
+    result.identity = {.pipeline = record.pipeline, .run_id = record.run_id};
+    result.tables = record.tables;
+    result.error = record.error;
+    result.attempts = record.attempts;
+    result.started_at = record.started_at;
+    result.duration = record.duration;
+    result.peak_memory_bytes = record.peak_memory_bytes;
+    Json json = run_json(result);
+    json["status"] = record.status;
+    return json;
+}
+
+std::string moment(TimePoint time) {
+    if (time == TimePoint{}) return "";
+    std::string text = iso_time(time).substr(0, 19);
+    text[10] = ' ';
+    return text;
+}
+
+Result<int> command::runs(const Session& session) {
+    const Options& options = session.options;
+    PN_TRY(auto document, load_project(session));
+    PN_TRY(auto store, look_at_state(session, document));
+    std::vector<state::RunRecord> records;
+    if (!options.names.empty()) {
+        if (!store) return fail(no_such_run(options.names.front()));
+        PN_TRY(auto record, find_run(*store, options.names.front()));
+        records.push_back(std::move(record));
+    } else if (store) {
+        PN_TRY(records, store->runs(static_cast<int>(std::min<int64_t>(options.most, searched_runs)), options.pipeline));
+    }
+    if (session.json()) {
+        Json list = Json::array();
+        for (const auto& record : records) list.push_back(record_json(record));
+        PN_CHECK(print_json({{"runs", list}}));
+    } else {
+        PN_CHECK(print(options.names.empty() ? list_text(records) : detail_text(records.front())));
+    }
+    return 0;
+}
+
+}  // namespace penstock::app
