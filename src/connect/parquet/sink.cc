@@ -1,0 +1,149 @@
+#include "connect/parquet/sink.h"
+
+#include <fmt/format.h>
+
+#include "base/failpoint.h"
+#include "base/log.h"
+#include "connect/parquet/bookkeeping.h"
+#include "connect/parquet/path_template.h"
+#include "connect/parquet/targets.h"
+
+namespace penstock::parquet {
+namespace {
+
+Status publish_failpoint() {
+    PN_FAILPOINT(target_publish_during);
+    return {};
+}
+
+}  // namespace
+
+Sink::Sink(SinkOptions options) : options_(std::move(options)) {}
+
+Sink::~Sink() { abort(); }
+
+Status Sink::recover_if_free() {
+    if (lock_.held() || !has_leftovers(options_.root, options_.pipeline)) return {};
+    auto lock = FolderLock::take(lock_file(options_.root, options_.pipeline));
+    // Whoever holds it is at work on what is there; a run is told so by begin().
+    if (!lock && lock.error().kind == ErrorKind::conflict) return {};
+    if (!lock) return fail(std::move(lock.error()));
+    PN_TRY([[maybe_unused]] int count, recover(options_.root, options_.pipeline));
+    return {};
+}
+
+Result<std::vector<flow::TablePlan>> Sink::plan(const std::vector<flow::TableTarget>& tables, std::stop_token) {
+    PN_CHECK(check_root(options_.root));
+    PN_CHECK(check_targets(tables));
+    PN_CHECK(recover_if_free());
+    std::vector<flow::TablePlan> plans;
+    for (const auto& target : tables) {
+        PN_TRY(auto plan, plan_table(target));
+        plans.push_back(std::move(plan));
+    }
+    return plans;
+}
+
+Result<flow::TablePlan> Sink::plan_table(const flow::TableTarget& target) const {
+    PN_TRY(auto newest, newest_manifest(options_.root, options_.pipeline, target.name));
+    flow::TablePlan plan;
+    plan.exists = newest.has_value();
+    if (newest) plan.checkpoint = newest->checkpoint;
+    Shape shape = shape_for(target, newest, target.info.schema);
+    plan.decisions = std::move(shape.decisions);
+    PN_CHECK(check_shape(target.info.name, shape.schema()));
+    PN_TRY(auto partitions, parse_partitions(target.partition_by, shape.schema()));
+    plan.statements = describe_load(target, options_.root, options_.write, partitions, created_at_, plan.exists);
+    return plan;
+}
+
+Status Sink::begin(const flow::RunIdentity& run) {
+    PN_CHECK(make_folder(options_.root));
+    if (!lock_.held()) {
+        PN_TRY(lock_, FolderLock::take(lock_file(options_.root, options_.pipeline)));
+    }
+    PN_TRY([[maybe_unused]] int count, recover(options_.root, options_.pipeline));
+    run_id_ = run.run_id;
+    staged_.clear();
+    unit_.emplace(options_.root, options_.pipeline, run.run_id);
+    PN_CHECK(unit_->create());
+    engine::Settings settings{.threads = options_.threads,
+                              .memory_limit_bytes = options_.memory_bytes,
+                              .temp_directory = unit_->absolute() / "spill"};
+    PN_TRY(database_, engine::Database::in_memory(settings));
+    return {};
+}
+
+Result<flow::Counts> Sink::load(const flow::TableTarget& target, flow::Scan& scan, const flow::ScanContext& context) {
+    if (find_staged(target) >= 0)
+        return fail({.kind = ErrorKind::internal,
+                     .code = "table_in_parts",
+                     .message = fmt::format("table {} came in several parts of one commit, which files cannot take", target.info.name)});
+    LoadContext load{.unit = *unit_,
+                     .options = options_.write,
+                     .pipeline = options_.pipeline,
+                     .run_id = run_id_,
+                     .started_at = start_of_run(run_id_, created_at_),
+                     .database = *database_};
+    PN_TRY(auto staged, load_table(load, target, scan, context, staged_.size()));
+    staged_.push_back(std::move(staged));
+    return staged_.back().manifest.counts;
+}
+
+int Sink::find_staged(const flow::TableTarget& target) const {
+    for (size_t i = 0; i < staged_.size(); ++i)
+        if (staged_[i].manifest.target == target.name) return static_cast<int>(i);
+    return -1;
+}
+
+Result<std::vector<Move>> Sink::stage_commit(const flow::TableCommit& table, size_t number) {
+    Manifest& manifest = staged_[number].manifest;
+    manifest.checkpoint = table.checkpoint;
+    int64_t bytes_written = manifest.counts.bytes_written;
+    manifest.counts = table.counts;
+    manifest.counts.bytes_written = bytes_written;
+    manifest.committed_at = now();
+    PN_TRY(auto connection, database_->connect());
+    PN_TRY(auto moves, stage_bookkeeping(connection, *unit_, number, manifest, table.rejects));
+    Path file = unit_->folder() / std::to_string(number) / "manifest.json";
+    PN_CHECK(write_file(unit_->root() / file, to_json(manifest)));
+    Path place = manifest_folder(manifest.pipeline, manifest.target) / manifest_name(manifest.batch);
+    moves.push_back({.from = file.string(), .to = place.string(), .marker = ""});
+    return moves;
+}
+
+Status Sink::commit(std::span<const flow::TableCommit> tables) {
+    std::vector<Move> moves;
+    std::vector<Move> bookkeeping;
+    for (const auto& staged : staged_) moves.insert(moves.end(), staged.moves.begin(), staged.moves.end());
+    for (const auto& table : tables) {
+        int number = find_staged(table.target);
+        if (number < 0) continue;
+        PN_TRY(auto more, stage_commit(table, static_cast<size_t>(number)));
+        bookkeeping.insert(bookkeeping.end(), more.begin(), more.end());
+    }
+    moves.insert(moves.end(), bookkeeping.begin(), bookkeeping.end());
+    PN_FAILPOINT(target_commit_before);
+    database_.reset();
+    PN_CHECK(remove_tree(unit_->absolute() / "spill"));
+    PN_CHECK(unit_->write_intent(moves));
+    PN_CHECK(unit_->finish(publish_failpoint));
+    PN_FAILPOINT(target_cleanup_before);
+    // Published is published; what stays behind is removed by the next run.
+    if (auto removed = unit_->remove(); !removed) log::warning("replaced files were left: {}", removed.error().message);
+    unit_.reset();
+    staged_.clear();
+    return {};
+}
+
+/// After the intent there is nothing to forget: the next run publishes the rest.
+void Sink::abort() noexcept {
+    database_.reset();
+    staged_.clear();
+    if (unit_ && !unit_->has_intent())
+        if (auto removed = unit_->remove(); !removed) log::warning("staged files were left: {}", removed.error().message);
+    unit_.reset();
+    lock_.release();
+}
+
+}  // namespace penstock::parquet

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "connect/parquet/publish.h"
+#include "connect/parquet/table_load.h"
+#include "connect/parquet/write.h"
+#include "engine/database.h"
+#include "flow/sink.h"
+
+namespace penstock::parquet {
+
+struct SinkOptions {
+    Path root;             ///< absolute
+    std::string pipeline;
+    unsigned threads = 1;
+    uint64_t memory_bytes = uint64_t{256} << 20;
+    WriteOptions write = {};
+};
+
+/// Parquet files below a folder. DuckDB's threads pull the scan and write the files; publish.h says how they appear at
+/// once, table_load.h what each mode stages. Targets are named by their path with time parts open: "orders/dt={yyyy}".
+/// Holds the pipeline's lock from begin to the sink's end or abort.
+class Sink final : public flow::Sink {
+  public:
+    explicit Sink(SinkOptions options);
+    ~Sink() override;
+
+    Result<std::vector<flow::TablePlan>> plan(const std::vector<flow::TableTarget>& tables, std::stop_token stop) override;
+    Status begin(const flow::RunIdentity& run) override;
+    Result<flow::Counts> load(const flow::TableTarget& target, flow::Scan& scan, const flow::ScanContext& context) override;
+    Status commit(std::span<const flow::TableCommit> tables) override;
+    void abort() noexcept override;
+
+  private:
+    Result<flow::TablePlan> plan_table(const flow::TableTarget& target) const;
+    Status recover_if_free();
+    Result<std::vector<Move>> stage_commit(const flow::TableCommit& table, size_t number);
+    /// The staged table of a target, or -1.
+    int find_staged(const flow::TableTarget& target) const;
+
+    SinkOptions options_;
+    FolderLock lock_;
+    std::optional<Unit> unit_;
+    std::optional<engine::Database> database_;
+    std::string run_id_;
+    TimePoint created_at_ = now();
+    std::vector<StagedTable> staged_;
+};
+
+}  // namespace penstock::parquet

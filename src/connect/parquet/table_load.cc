@@ -1,0 +1,242 @@
+#include "connect/parquet/table_load.h"
+
+#include <fmt/format.h>
+
+#include <set>
+
+#include "base/failpoint.h"
+#include "connect/parquet/path_template.h"
+#include "engine/scan_function.h"
+#include "engine/sql.h"
+#include "engine/types.h"
+
+namespace penstock::parquet {
+namespace {
+
+using engine::quote_identifier;
+
+constexpr std::string_view validity_columns[] = {"_penstock_valid_from", "_penstock_valid_to"};
+
+data::Schema without_validity(data::Schema schema) {
+    std::erase_if(schema.fields, [](const data::Field& field) { return std::ranges::count(validity_columns, field.name) != 0; });
+    return schema;
+}
+
+std::string_view to_string(flow::Mode mode) {
+    switch (mode) {
+        case flow::Mode::append: return "append";
+        case flow::Mode::replace: return "replace";
+        case flow::Mode::merge: return "merge";
+        case flow::Mode::history: return "history";
+    }
+    std::unreachable();
+}
+
+/// The path below its first `above` characters, without a slash in front.
+std::string below(const std::string& path, size_t above) {
+    return path.size() > above ? path.substr(above + 1) : std::string();
+}
+
+}  // namespace
+
+data::Schema with_validity(data::Schema schema) {
+    for (auto name : validity_columns)
+        schema.fields.push_back({.name = std::string(name), .type = data::scalar(data::Kind::timestamptz)});
+    return schema;
+}
+
+Rewrite rewrite_of(const flow::TableTarget& target) {
+    if (target.full_refresh || target.mode == flow::Mode::replace) return Rewrite::dropped;
+    return target.mode == flow::Mode::append ? Rewrite::none : Rewrite::carried;
+}
+
+Shape shape_for(const flow::TableTarget& target, const std::optional<Manifest>& newest, const data::Schema& source) {
+    std::optional<KnownShape> known;
+    if (newest) known = KnownShape{.shape = without_validity(newest->shape), .source = newest->source_schema};
+    auto policy = target.full_refresh ? flow::SchemaChange::evolve : target.schema_change;
+    return evolve(known, source, policy, rewrite_of(target));
+}
+
+TableLoad::TableLoad(const LoadContext& context, const flow::TableTarget& target, const flow::ScanContext& scan_context,
+                     size_t number, engine::Connection& connection)
+    : context_(context), target_(target), scan_context_(scan_context), number_(number), connection_(connection) {}
+
+Status TableLoad::prepare(const data::Schema& source) {
+    source_ = source;
+    PN_TRY(newest_, newest_manifest(context_.unit.root(), context_.pipeline, target_.name));
+    shape_ = shape_for(target_, newest_, source_);
+    PN_CHECK(check_refused(target_.info.name, shape_.decisions));
+    PN_FAILPOINT(target_schema_before);
+    schema_ = shape_.schema();
+    PN_CHECK(check_shape(target_.info.name, schema_));
+    PN_TRY(partitions_, parse_partitions(target_.partition_by, schema_));
+    return choose_places();
+}
+
+Status TableLoad::choose_places() {
+    const Path& root = context_.unit.root();
+    expanded_ = expand_time(target_.name, context_.started_at);
+    if (target_.full_refresh && target_.mode == flow::Mode::append) scope_ = fixed_part(target_.name);
+    else if (target_.mode != flow::Mode::append) scope_ = expanded_;
+    run_name_ = encode_name(context_.run_id);
+    for (int again = 2; is_there(root / expanded_ / run_name_); ++again)
+        run_name_ = fmt::format("{}-{}", encode_name(context_.run_id), again);
+    if (scope_.empty()) return {};
+    return check_only_ours();
+}
+
+/// A folder that is swapped is gone afterwards: what somebody else put there must not go with it.
+Status TableLoad::check_only_ours() const {
+    const Path& root = context_.unit.root();
+    if (!is_there(root / scope_)) return {};
+    PN_TRY(auto ours, published_files(root, context_.pipeline, target_.name));
+    std::error_code failed;
+    std::filesystem::recursive_directory_iterator entries(root / scope_, failed);
+    for (; !failed && entries != std::filesystem::recursive_directory_iterator(); entries.increment(failed)) {
+        if (entries->is_directory(failed)) continue;
+        std::string path = entries->path().lexically_relative(root).string();
+        if (ours.contains(path)) continue;
+        return fail({.kind = ErrorKind::conflict,
+                     .code = "foreign_files",
+                     .message = fmt::format("{} holds {}, which this pipeline has not written and would remove", (root / scope_).string(),
+                                            Path(path).lexically_relative(scope_).string()),
+                     .hint = "move it away, or give the table a folder of its own with `path:`"});
+    }
+    if (failed) return fail(storage_error("list", root / scope_, failed.value()));
+    return {};
+}
+
+Path TableLoad::data_folder() const {
+    Path data = folder() / "data";
+    if (!scope_.empty()) data /= below(expanded_, scope_.size());
+    return data / run_name_;
+}
+
+std::string TableLoad::select_scan(const std::string& scan) const {
+    std::string names;
+    for (size_t i = 0; i < source_.fields.size(); ++i) names += fmt::format("{}s{}", i == 0 ? "" : ", ", i);
+    std::string columns;
+    for (const auto& column : shape_.columns) {
+        std::string type = engine::sql_type(column.field.type);
+        std::string value = column.source < 0 ? "NULL" : fmt::format("s{}", column.source);
+        bool as_it_is = column.source >= 0 && source_.fields[static_cast<size_t>(column.source)].type == column.field.type;
+        columns += fmt::format("{}{} AS {}", columns.empty() ? "" : ", ", as_it_is ? value : fmt::format("CAST({} AS {})", value, type),
+                               quote_identifier(column.field.name));
+    }
+    return fmt::format("SELECT {} FROM {} AS scan({})", columns, scan, names);
+}
+
+std::string TableLoad::select_published(const Manifest& manifest, const std::vector<DataFile>& files) const {
+    auto now = target_.mode == flow::Mode::history ? with_validity(schema_) : schema_;
+    std::string columns;
+    for (size_t i = 0; i < now.fields.size(); ++i) {
+        const auto& field = now.fields[i];
+        const std::string& before = i < shape_.columns.size() ? shape_.columns[i].before : field.name;
+        bool there = !before.empty() && manifest.shape.find(before) >= 0;
+        columns += fmt::format("{}CAST({} AS {}) AS {}", columns.empty() ? "" : ", ", there ? quote_identifier(before) : "NULL",
+                               engine::sql_type(field.type), quote_identifier(field.name));
+    }
+    return fmt::format("SELECT {} FROM {}", columns, read_sql(context_.unit.root(), files, manifest.partitions, manifest.shape));
+}
+
+Status TableLoad::stage(flow::Scan& scan) {
+    engine::LentScan lent(context_.database, scan, target_.info.estimated_rows);
+    std::string select = select_scan(lent.sql());
+    bool comparable = target_.mode == flow::Mode::append && newest_ && !target_.full_refresh && !target_.info.cursor.empty();
+    PN_CHECK(make_folder(folder()));
+    PN_FAILPOINT(target_stage_before);
+    bool raw = comparable || keyed();
+    Status staged = raw ? write_raw(select) : write_final(select);
+    if (!staged) return fail(lent.original(std::move(staged.error())));
+    counts_.rows_read = lent.rows();
+    int64_t in_files = rows_in(raw ? raw_ : files_);
+    if (in_files != counts_.rows_read)
+        return fail({.kind = ErrorKind::internal,
+                     .code = "rows_lost",
+                     .message = fmt::format("{} rows of {} were handed over and {} are in the files", counts_.rows_read,
+                                            target_.info.name, in_files),
+                     .hint = "nothing was published; if partition_by names a text column, a value of it may be one that folder "
+                             "names cannot tell from NULL (__HIVE_DEFAULT_PARTITION__)"});
+    PN_FAILPOINT(target_stage_after);
+    return {};
+}
+
+Status TableLoad::write_raw(const std::string& select) {
+    // An append's raw files may become the final ones as they are; others are read once and removed.
+    WriteOptions quick{.compression = Compression::snappy};
+    const auto& options = keyed() ? quick : context_.options;
+    PN_TRY([[maybe_unused]] auto rows, connection_.execute(copy_sql(select, raw_folder(), options, {}, {})));
+    PN_TRY(raw_, written_files(connection_, raw_folder(), schema_, target_.info.cursor, {}));
+    return {};
+}
+
+Status TableLoad::write_final(const std::string& select) {
+    PN_CHECK(make_folder(data_folder()));
+    std::string copy = copy_sql(select, data_folder(), context_.options, partitions_, target_.cluster_by);
+    PN_TRY([[maybe_unused]] auto rows, connection_.execute(copy));
+    auto schema = target_.mode == flow::Mode::history ? with_validity(schema_) : schema_;
+    PN_TRY(files_, written_files(connection_, data_folder(), schema, target_.info.cursor, partition_names(partitions_)));
+    return {};
+}
+
+Status TableLoad::merge_with_published() {
+    if (keyed()) {
+        PN_CHECK(merge_by_key());
+    } else {
+        if (!raw_.empty()) PN_CHECK(leave_out_published());
+        counts_.rows_written = rows_in(files_);
+        counts_.rows_filtered = counts_.rows_read - counts_.rows_written;
+    }
+    counts_.bytes_written = bytes_in(files_);
+    PN_CHECK(remove_tree(raw_folder()));
+    PN_FAILPOINT(target_merge_after);
+    return {};
+}
+
+Result<StagedTable> TableLoad::finish() {
+    StagedTable staged;
+    Manifest& manifest = staged.manifest;
+    manifest.batch = newest_ ? newest_->batch + 1 : 1;
+    manifest.pipeline = context_.pipeline;
+    manifest.run_id = context_.run_id;
+    manifest.source = target_.info.name;
+    manifest.target = target_.name;
+    manifest.mode = to_string(target_.mode);
+    manifest.replaces = !scope_.empty();
+    manifest.partitions = partition_names(partitions_);
+    manifest.counts = counts_;
+    manifest.source_schema = source_;
+    manifest.shape = target_.mode == flow::Mode::history ? with_validity(schema_) : schema_;
+    manifest.schema_version = newest_ ? newest_->schema_version + (shape_.decisions.empty() ? 0 : 1) : 1;
+    manifest.decisions = shape_.decisions;
+
+    std::string staged_at = (context_.unit.folder() / std::to_string(number_) / "data").string();
+    if (unchanged_) {
+        manifest.files = newest_->files;
+        manifest.replaces = newest_->replaces;
+        return staged;
+    }
+    for (auto file : files_) {
+        file.path = fmt::format("{}/{}/{}", expanded_, run_name_, file.path);
+        manifest.files.push_back(std::move(file));
+    }
+    std::string rest = below(expanded_, scope_.size());
+    std::string marker = rest.empty() ? run_name_ : rest + "/" + run_name_;
+    if (!scope_.empty()) staged.moves.push_back({.from = staged_at, .to = scope_, .marker = marker});
+    else if (!files_.empty() && (counts_.rows_written != 0 || !newest_))  // a first, empty one shows the columns
+        staged.moves.push_back({.from = staged_at + "/" + run_name_, .to = expanded_ + "/" + run_name_, .marker = ""});
+    else manifest.files.clear();
+    return staged;
+}
+
+Result<StagedTable> load_table(const LoadContext& context, const flow::TableTarget& target, flow::Scan& scan,
+                               const flow::ScanContext& scan_context, size_t number) {
+    PN_TRY(auto connection, context.database.connect(scan_context.stop));
+    TableLoad load(context, target, scan_context, number, connection);
+    PN_CHECK(load.prepare(scan.schema()));
+    PN_CHECK(load.stage(scan));
+    PN_CHECK(load.merge_with_published());
+    return load.finish();
+}
+
+}  // namespace penstock::parquet
