@@ -3,15 +3,18 @@
 from .peers import Job
 from .rounds import Pair, rotated
 
+TARGETS = {"duckdb": "DuckDB", "parquet": "Parquet (zstd)"}
 
-def run_copies(stage, peers, sources, targets, rounds, patience):
-    """`sources` are (database, table, title); gives a Pair for each of them and each target."""
-    pairs = {}
+
+def run_copies(stage, peers, sources, targets, rounds, patience, results):
+    """`sources` are (database, table, title); appends a Pair to the results for each of them and each target."""
+    pairs = {(database, to): Pair(f"{title} to {TARGETS[to]}") for database, _, title in sources for to in targets}
+    results.extend(pairs.values())
     references = {database: stage.checker.reference(database, table) for database, table, _ in sources}
     for number in range(1, rounds + 1):
-        for database, table, title in sources:
+        for database, table, _ in sources:
             for to in targets:
-                pair = pairs.setdefault((database, to), Pair(f"{title} to {'DuckDB' if to == 'duckdb' else 'Parquet (zstd)'}"))
+                pair = pairs[database, to]
                 able = [peer for peer in peers if to in peer.targets]
                 for peer in rotated(able, number - 1):
                     if not patience.lasts(pair, peer):
@@ -19,7 +22,6 @@ def run_copies(stage, peers, sources, targets, rounds, patience):
                     job = _job(stage, peer, database, table, to)
                     pair.outcomes.append(stage.run(peer, job, database, number, references[database]))
                     stage.fresh(job.out.name)
-    return list(pairs.values())
 
 
 def _job(stage, peer, database, table, to):

@@ -39,8 +39,8 @@ else:
         texts[column["name"]] = column["text"].get(found.get(column["name"]), column["text"]["*"])
     selected = ", ".join(f"{text} AS {name}" for name, text in texts.items())
     hashes = ", ".join(f"sum(hash({name})::HUGEINT)::VARCHAR" for name in texts)
-    numbers = "".join(f", sum({name}::DECIMAL(38,6))::VARCHAR, min({name}::DECIMAL(38,6))::VARCHAR, "
-                      f"max({name}::DECIMAL(38,6))::VARCHAR" for name in request["numbers"])
+    numbers = "".join(f", sum({name}::DECIMAL(18,6))::VARCHAR, min({name}::DECIMAL(18,6))::VARCHAR, "
+                      f"max({name}::DECIMAL(18,6))::VARCHAR" for name in request["numbers"])
     distinct = "".join(f", count(DISTINCT {name})" for name in request["distinct"])
     verbatim = [column["name"] for column in request["columns"] if column["json"]]
     raw = "".join(f", {name}::VARCHAR AS {name}_raw" for name in verbatim)

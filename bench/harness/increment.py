@@ -18,12 +18,13 @@ def newest(server, database):
                                 "FROM events")
 
 
-def run_increment(stage, peers, rows, rounds, patience, say):
-    """Gives three Pairs: the full loads, the increments, the runs with nothing new."""
+def run_increment(stage, peers, rows, rounds, patience, say, results):
+    """Appends three Pairs to the results: the full loads, the increments, the runs with nothing new."""
     server, database = stage.server, f"increment_{rows}"
     full = Pair("events to DuckDB, first load of the incremental pipeline")
     changed = Pair(f"events to DuckDB, increment of {rows // 100:,} updated and {rows // 100:,} new rows")
     idle = Pair("events to DuckDB, nothing new")
+    results += [full, changed, idle]
     say(f"making database {database}")
     server.create_database(database, template=events_database(rows))
     try:
@@ -41,7 +42,6 @@ def run_increment(stage, peers, rows, rounds, patience, say):
     finally:
         server.drop_database(database)
         shutil.rmtree(stage.folder / "increment", ignore_errors=True)
-    return [full, changed, idle]
 
 
 def _folder(stage, peer):

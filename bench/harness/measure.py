@@ -109,9 +109,15 @@ def measure(command, folder, environment, timeout):
 
         limit = threading.Timer(timeout, kill)
         limit.start()
-        _, status, usage = os.wait4(child.pid, 0)
+        try:
+            _, status, usage = os.wait4(child.pid, 0)
+        except BaseException:
+            os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
+            raise
+        finally:
+            limit.cancel()
         wall = time.monotonic() - started
-        limit.cancel()
         child.returncode = os.waitstatus_to_exitcode(status)
     return Run(wall, usage.ru_utime + usage.ru_stime, watch.peak(usage.ru_maxrss * 1024), child.returncode,
                out_path.read_text(errors="replace"), log_path.read_text(errors="replace"), expired.is_set())

@@ -90,7 +90,7 @@ class Stage:
             command = peer.command(job)
         except BenchError as problem:
             outcome.error = str(problem)
-            return self._told(outcome, job)
+            return self._told(outcome, job, database)
         self.server.forget_rows_sent(database)
         # What an earlier run left to be written must not be written on this one's time.
         os.sync()
@@ -103,10 +103,10 @@ class Stage:
             outcome.error = f"exit code {outcome.run.exit_code}: {last_words(outcome.run)}"
         elif peer.relation(job):
             outcome.verdict = self.checker.check(peer, job, reference)
-        return self._told(outcome, job)
+        return self._told(outcome, job, database)
 
-    def _told(self, outcome, job):
-        what = f"{job.table.name} to {job.to}, round {outcome.round}, {outcome.peer}"
+    def _told(self, outcome, job, database):
+        what = f"{database} to {job.to}, round {outcome.round}, {outcome.peer}"
         if outcome.error:
             self._say(f"{what}: FAILED, {outcome.error}")
         else:

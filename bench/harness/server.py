@@ -65,6 +65,7 @@ class Server:
         self.data = pathlib.Path(work) / "pg15"
         self.port = free_port()
         self.sockets = None
+        self.version = ""
         self.shared_buffers_mb = quarter_of_memory_mb()
 
     def __enter__(self):
@@ -145,6 +146,7 @@ class Server:
         flags = " ".join(f"-c {name}={value}" for name, value in options.items())
         log = self.data / "server.log"
         self._as_owner("pg_ctl", "-D", self.data, "-l", log, "-o", flags, "-w", "-t", "120", "start")
+        self.version = self.sql("postgres", "SHOW server_version")
         self.sql("postgres", f"DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{ROLE}') "
                              f"THEN CREATE ROLE {ROLE} LOGIN; END IF; END $$")
 

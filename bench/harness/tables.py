@@ -25,7 +25,7 @@ class Column:
 
     def postgres_text(self):
         if self.postgres.startswith("timestamptz"):
-            return f"to_char({self.name} AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US')"
+            return f"(extract(epoch FROM {self.name}) * 1000000)::bigint::text"
         if self.postgres.startswith("char("):
             return f"rtrim({self.name}::text)"
         return f"{self.name}::text"
@@ -33,16 +33,16 @@ class Column:
     def duckdb_text(self, kind):
         """The canonical text of this column in DuckDB, where it arrived as type `kind`."""
         if self.duckdb == "TIMESTAMP WITH TIME ZONE":
-            zoned = kind == "TIMESTAMP WITH TIME ZONE"
-            value = f"({self.name} AT TIME ZONE 'UTC')" if zoned else f"{self.name}::TIMESTAMP"
-            return f"strftime({value}, '%Y-%m-%d %H:%M:%S.%f')"
+            # Microseconds of 1970: the same instant whether or not the type still knows its zone.
+            value = self.name if kind == self.duckdb else f"{self.name}::TIMESTAMP"
+            return f"epoch_us({value})::VARCHAR"
         if self.duckdb == "JSON":
             return json_text(f"{self.name}::VARCHAR")
         if self.postgres.startswith("char("):
             return f"rtrim({self.name}::VARCHAR)"
         if self.duckdb.startswith("DECIMAL"):
             # Through a wider scale, so that a value with more digits than it should have is noticed.
-            return f"{self.name}::DECIMAL(38,6)::VARCHAR"
+            return f"{self.name}::DECIMAL(18,6)::VARCHAR"
         if self.duckdb == "VARCHAR":
             return f"{self.name}::VARCHAR"
         return f"{self.name}::{self.duckdb}::VARCHAR"
@@ -52,7 +52,7 @@ class Column:
         if self.duckdb == "JSON":
             return json_text(self.name)
         if self.duckdb.startswith("DECIMAL"):
-            return f"{self.name}::DECIMAL(38,6)::VARCHAR"
+            return f"{self.name}::DECIMAL(18,6)::VARCHAR"
         return self.name
 
 
