@@ -12,7 +12,7 @@ SOURCES := $(shell git ls-files -co --exclude-standard 'src/*.cc' 'src/*.h' 'fuz
 
 .PHONY: build
 build: bootstrap  ## build/penstock, as it is shipped
-	@cmake --preset release --log-level=WARNING >/dev/null
+	@cmake --preset release -DPENSTOCK_DEPS=$(abspath $(DEPS)) --log-level=WARNING >/dev/null
 	@cmake --build build -j $(JOBS)
 
 .PHONY: demo
@@ -34,13 +34,13 @@ test-integration: build  ## integration tests only; PYTEST='-k name' chooses
 test-asan: SANITIZER := asan-ubsan
 test-tsan: SANITIZER := tsan
 test-asan test-tsan: bootstrap  ## unit tests under a sanitizer
-	@cmake --preset $(SANITIZER) --log-level=WARNING >/dev/null
+	@cmake --preset $(SANITIZER) -DPENSTOCK_DEPS=$(abspath $(DEPS)) --log-level=WARNING >/dev/null
 	@cmake --build build-$(SANITIZER) -j $(JOBS)
 	@$(CTEST) --test-dir build-$(SANITIZER)
 
 .PHONY: coverage
 coverage: bootstrap  ## line coverage of the unit tests
-	@cmake --preset coverage --log-level=WARNING >/dev/null
+	@cmake --preset coverage -DPENSTOCK_DEPS=$(abspath $(DEPS)) --log-level=WARNING >/dev/null
 	@cmake --build build-coverage -j $(JOBS)
 	@find build-coverage -name '*.gcda' -delete
 	@$(CTEST) --test-dir build-coverage
@@ -53,8 +53,8 @@ bench: build  ## benchmarks against the peers; see bench/
 .PHONY: fuzz
 fuzz:  ## each fuzzer for FUZZ_SECONDS, from the committed corpus
 	@tools/bootstrap fuzz
-	@cmake --preset fuzz --log-level=WARNING >/dev/null
-	@cmake --build build-fuzz -j $(JOBS)
+	@cmake --preset fuzz -DPENSTOCK_DEPS=$(abspath $(DEPS)) --log-level=WARNING >/dev/null
+	@cmake --build build-fuzz -j $(JOBS) --target fuzzers
 	@set -e; for fuzzer in build-fuzz/fuzz/*; do \
 	  name=$$(basename $$fuzzer); mkdir -p build-fuzz/corpus/$$name fuzz/corpus/$$name; \
 	  echo "fuzz: $$name for $(FUZZ_SECONDS) s"; \
@@ -77,7 +77,7 @@ format-check:  ## fail where make format would change something
 .PHONY: lint
 lint:  ## clang-tidy over src
 	@tools/bootstrap lint
-	@cmake --preset lint --log-level=WARNING >/dev/null
+	@cmake --preset lint -DPENSTOCK_DEPS=$(abspath $(DEPS)) --log-level=WARNING >/dev/null
 	@printf '%s\n' $(filter src/%.cc,$(SOURCES)) | xargs -P $(JOBS) -n 4 $(DEPS)/tools/bin/clang-tidy --quiet \
 	  -p build-lint --extra-arg=-Wno-unknown-warning-option
 

@@ -31,6 +31,10 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_L
   target_compile_options(penstock_flags INTERFACE
     -Wno-restrict -Wno-stringop-overflow -Wno-stringop-overread -Wno-array-bounds -Wno-maybe-uninitialized)
 endif()
+if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+  # Taste of clang alone, about Microsoft's ABI and about what GCC and MSVC have always had.
+  target_compile_options(penstock_flags INTERFACE -Wno-mismatched-tags -Wno-nested-anon-types)
+endif()
 # Paths inside the program do not depend on where it was built.
 target_compile_options(penstock_flags INTERFACE -ffile-prefix-map=${CMAKE_SOURCE_DIR}/=)
 

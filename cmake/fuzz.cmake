@@ -1,14 +1,20 @@
-# fuzz/*.cc: one libFuzzer program each, named after its file.
+# libFuzzer programs in build-fuzz/fuzz; `fuzzers` builds them and no more. Corpora lie in fuzz/corpus/<name>.
 
 if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang" OR CMAKE_CXX_COMPILER_VERSION VERSION_LESS 19)
   message(FATAL_ERROR "the fuzzers need clang 19 or newer: tools/bootstrap fuzz, then cmake --preset fuzz")
 endif()
 
-file(GLOB fuzzers CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/fuzz/*.cc)
-foreach(source IN LISTS fuzzers)
-  get_filename_component(name ${source} NAME_WE)
-  add_executable(${name} ${source})
-  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz)
-  target_link_libraries(${name} PRIVATE penstock_app)
-  target_link_options(${name} PRIVATE -fsanitize=fuzzer)
-endforeach()
+add_custom_target(fuzzers)
+
+# penstock_fuzzer(config penstock_config): fuzz/config_fuzz.cc, linked to what it feeds.
+function(penstock_fuzzer name)
+  add_executable(fuzz_${name} ${CMAKE_SOURCE_DIR}/fuzz/${name}_fuzz.cc)
+  set_target_properties(fuzz_${name} PROPERTIES
+    OUTPUT_NAME ${name} RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz)
+  target_link_libraries(fuzz_${name} PRIVATE ${ARGN})
+  target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
+  add_dependencies(fuzzers fuzz_${name})
+endfunction()
+
+penstock_fuzzer(config penstock_config)
+penstock_fuzzer(copy_decoder penstock_connect_postgres)
