@@ -1,0 +1,175 @@
+#include <fmt/format.h>
+#include <stdlib.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "app/commands.h"
+#include "app/output.h"
+#include "app/sample_shop.h"
+#include "app/terminal.h"
+#include "app/throwaway_postgres.h"
+#include "base/humane.h"
+#include "engine/database.h"
+
+namespace penstock::app {
+namespace {
+
+namespace fs = std::filesystem;
+
+Error demo_error(ErrorKind kind, std::string code, std::string message, std::string hint) {
+    return {.kind = kind, .code = std::move(code), .message = std::move(message), .hint = std::move(hint)};
+}
+
+/// The folder with configuration and warehouse: removed at the end unless it is to be kept.
+class Folder {
+  public:
+    static Result<Folder> make(const std::string& keep) {
+        if (keep.empty()) {
+            std::string pattern = fs::temp_directory_path() / "penstock-demo-XXXXXX";
+            if (mkdtemp(pattern.data()) != nullptr) return Folder(pattern, true);
+        } else {
+            std::error_code failed;
+            if (fs::create_directory(keep, failed)) return Folder(keep, false);
+            if (!failed) return fail(demo_error(ErrorKind::usage, "folder_exists", fmt::format("{} exists", keep), "name a new folder"));
+        }
+        return fail(demo_error(ErrorKind::refused, "no_folder", "no folder can be made for the demonstration", "look at TMPDIR, or name another with --keep"));
+    }
+    ~Folder() {
+        std::error_code ignored;
+        if (temporary_ && !path_.empty()) fs::remove_all(path_, ignored);
+    }
+    Folder(Folder&& other) noexcept : path_(std::exchange(other.path_, {})), temporary_(other.temporary_) {}
+    Folder& operator=(Folder&&) = delete;
+
+    const fs::path& path() const { return path_; }
+
+  private:
+    Folder(fs::path path, bool temporary) : path_(std::move(path)), temporary_(temporary) {}
+    fs::path path_;
+    bool temporary_;
+};
+
+/// A table on both sides, and what may be missing in the target because it was rejected.
+struct Compared {
+    std::string name;
+    std::string (*fingerprint)(std::string_view table);
+    std::string source;  ///< a table, or a query in parentheses with an alias
+    int64_t rejected = 0;
+};
+
+class Demo {
+  public:
+    Demo(const Session& session, ThrowawayPostgres& server, const Folder& folder) : session_(session), server_(server), folder_(folder) {
+        options_.file = folder.path() / "penstock.yaml";
+        options_.quiet = session.options.quiet;
+    }
+
+    Status fill_shop() {
+        PN_TRY(auto version, server_.version());
+        PN_CHECK(say(fmt::format("a shop in a throwaway {}", version)));
+        PN_CHECK(server_.execute(std::string(sample_shop::create())));
+        std::ofstream(options_.file) << sample_shop::configuration(server_.connection_string());
+        return print("  2,000 customers and 20,000 orders, with numeric, jsonb, text[] and timestamptz\n");
+    }
+
+    Status first_load() {
+        PN_CHECK(say("the first run loads everything into DuckDB"));
+        PN_CHECK(run_all());
+        return compare({{"customers", sample_shop::fingerprint_customers, "public.customers"}, {"orders", sample_shop::fingerprint_orders, "public.orders"}});
+    }
+
+    Status increment() {
+        PN_CHECK(say("a day goes by: 50 customers and 300 orders are new, 200 orders are paid; the next run reads only those"));
+        PN_CHECK(server_.execute(std::string(sample_shop::next_day())));
+        PN_CHECK(run_all());
+        return compare({{"customers", sample_shop::fingerprint_customers, "public.customers"}, {"orders", sample_shop::fingerprint_orders, "public.orders"}});
+    }
+
+    Status bad_row() {
+        PN_CHECK(say("an order comes whose amount is 'NaN', which no decimal type holds: it is set aside, never bent"));
+        PN_CHECK(server_.execute(std::string(sample_shop::bad_order())));
+        PN_CHECK(run_all());
+        PN_CHECK(print("$ penstock rejects list orders\n"));
+        options_.names = {"orders"};
+        PN_CHECK(must_end_well(command::rejects_list(session_for(options_)), "rejects list"));
+        options_.names.clear();
+        return compare({{"orders", sample_shop::fingerprint_orders, "(SELECT * FROM public.orders WHERE amount <> 'NaN') AS good", 1}});
+    }
+
+    Status farewell() {
+        PN_CHECK(say("all counts agree. Three things to try next"));
+        return print(
+            "  penstock init --from postgres://you@host/database   a configuration for your own tables\n"
+            "  penstock plan                                       what a run would do, before it does it\n"
+            "  penstock types                                      how each column maps, and what could not be held\n");
+    }
+
+  private:
+    Session session_for(const Options& options) const { return {.options = options, .log_format = session_.log_format, .stop = session_.stop}; }
+
+    Status say(std::string_view what) { return print(fmt::format("\n{}\n", paint_stdout(Colour::bold, fmt::format("{}. {}", ++step_, what)))); }
+
+    static Status must_end_well(Result<int> code, std::string_view command) {
+        if (!code) return fail(std::move(code.error()));
+        if (*code == 0) return {};
+        return fail(demo_error(*code == 130 ? ErrorKind::interrupted : ErrorKind::internal, "demo_failed", fmt::format("`penstock {}` of the demonstration failed", command),
+                               "what it said stands above"));
+    }
+
+    Status run_all() {
+        PN_CHECK(print("$ penstock run --all\n"));
+        Options all = options_;
+        all.all = true;
+        return must_end_well(command::run(session_for(all)), "run");
+    }
+
+    /// Asks both engines, so that the counts are not the program's own.
+    Status compare(const std::vector<Compared>& tables) {
+        PN_TRY(auto database, engine::Database::open(folder_.path() / "warehouse.duckdb", {.read_only = true}));
+        PN_TRY(auto connection, database.connect());
+        for (const auto& table : tables) {
+            PN_TRY(auto source, server_.first_row(table.fingerprint(table.source)));
+            PN_TRY(auto target, connection.query(table.fingerprint("shop." + table.name)));
+            PN_TRY(auto total, server_.first_row("SELECT count(*) FROM public." + table.name));
+            int64_t there = std::stoll(total.front()), here = std::stoll(target.text(0, 0));
+            bool agree = there == here + table.rejected && source[0] == target.text(0, 0) && source[1] == target.text(0, 1);
+            std::string rejected = table.rejected == 0 ? "" : fmt::format(" + {} rejected", table.rejected);
+            PN_CHECK(print(fmt::format("  {} {}: {} in PostgreSQL, {} in DuckDB{}{}\n", agree ? paint_stdout(Colour::green, "=") : paint_stdout(Colour::red, "≠"), table.name,
+                                       humane_count(there), humane_count(here), rejected, agree ? ", values alike" : "")));
+            if (!agree)
+                return fail(demo_error(ErrorKind::check_failed, "demo_counts_differ", fmt::format("{} differ between PostgreSQL and DuckDB", table.name),
+                                       "this is a fault of penstock: please report it"));
+        }
+        return {};
+    }
+
+    const Session& session_;
+    ThrowawayPostgres& server_;
+    const Folder& folder_;
+    Options options_;
+    int step_ = 0;
+};
+
+Status tour(const Session& session, const Folder& folder) {
+    PN_TRY(auto server, ThrowawayPostgres::start(session.stop));
+    Demo demo(session, *server, folder);
+    PN_CHECK(demo.fill_shop());
+    PN_CHECK(demo.first_load());
+    PN_CHECK(demo.increment());
+    PN_CHECK(demo.bad_row());
+    return demo.farewell();
+}
+
+}  // namespace
+
+Result<int> command::demo(const Session& session) {
+    // What the tour shows is on standard output; the log would only be in its way.
+    log::setup(session.log_format, session.options.log_level.value_or(log::Level::warning));
+    PN_TRY(auto folder, Folder::make(session.options.keep));
+    PN_CHECK(tour(session, folder));
+    if (!session.options.keep.empty()) PN_CHECK(print(fmt::format("\nkept: {} (the server is gone)\n", session.options.keep)));
+    return 0;
+}
+
+}  // namespace penstock::app

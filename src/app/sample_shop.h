@@ -1,0 +1,22 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace penstock::app::sample_shop {
+
+/// SQL that makes the tables customers and orders and fills them, for PostgreSQL.
+std::string_view create();
+/// What a day brings: new customers and orders, orders that are paid.
+std::string_view next_day();
+/// An order whose amount no decimal type can hold.
+std::string_view bad_order();
+
+/// Rows, and a fingerprint of their values, as text. The same SQL means the same in PostgreSQL and DuckDB.
+std::string fingerprint_customers(std::string_view table);
+std::string fingerprint_orders(std::string_view table);
+
+/// The configuration that loads it.
+std::string configuration(std::string_view connection_string);
+
+}  // namespace penstock::app::sample_shop
