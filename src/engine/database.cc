@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <map>
+#include <mutex>
 #include <system_error>
 
 #include "engine/error.h"
@@ -13,8 +15,21 @@ namespace penstock::engine {
 struct Database::Handle {
     duckdb_database database = nullptr;
     ScanRegistry scans;  // must outlive the database, which knows its address
+    bool read_only = false;
 
     ~Handle() { duckdb_close(&database); }
+};
+
+/// DuckDB's file lock keeps other processes out, not this one: a file opened twice here would be torn. So every file is open
+/// once, and whoever asks again shares it.
+struct OpenFiles {
+    std::mutex mutex;
+    std::map<std::filesystem::path, std::weak_ptr<Database::Handle>> handles;
+
+    static OpenFiles& all() {
+        static OpenFiles files;
+        return files;
+    }
 };
 
 namespace {
@@ -142,7 +157,19 @@ Result<Database> Database::open_with(const char* path, const Settings& settings,
 Result<Database> Database::open(const std::filesystem::path& file, const Settings& settings) {
     std::error_code ignored;
     bool created = !std::filesystem::exists(file, ignored);
-    return open_with(file.c_str(), settings, created);
+    auto path = std::filesystem::weakly_canonical(file, ignored);
+    auto& files = OpenFiles::all();
+    std::lock_guard lock(files.mutex);
+    Database database;
+    database.handle_ = files.handles[path].lock();
+    if (database.handle_ == nullptr) {
+        PN_TRY(database, open_with(file.c_str(), settings, created));
+        database.handle_->read_only = settings.read_only;
+        files.handles[path] = database.handle_;
+    } else if (database.handle_->read_only && !settings.read_only) {
+        return fail(open_error(file, "Could not set lock: this process reads it"));
+    }
+    return database;
 }
 
 Result<Database> Database::in_memory(const Settings& settings) { return open_with(nullptr, settings, true); }

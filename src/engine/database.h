@@ -30,7 +30,8 @@ struct Settings {
 
 /// An embedded DuckDB: a file, or memory alone. Never reads or writes outside the file, its `.wal` and the temp directory:
 /// no extension is installed or loaded, the user's home is not looked at. A file it creates has storage version v1.2.0,
-/// so that it can hold ZSTD segments and every DuckDB from 1.2 on reads it. Closes when the last connection has gone.
+/// so that it can hold ZSTD segments and every DuckDB from 1.2 on reads it. Closes when the last connection has gone. Opening
+/// a file again in this process shares it, with the settings of the first time.
 class Database {
   public:
     static Result<Database> open(const std::filesystem::path& file, const Settings& settings);
@@ -42,6 +43,7 @@ class Database {
 
   private:
     friend class Connection;
+    friend struct OpenFiles;
     struct Handle;
     static Result<Database> open_with(const char* path, const Settings& settings, bool created);
     std::shared_ptr<Handle> handle_;

@@ -43,7 +43,7 @@ std::string lock_holder(std::string_view message) {
 }
 
 bool disk_full(std::string_view message) {
-    return has(message, "No space left on device") || has(message, "Disk quota exceeded") || has(message, "max_temp_directory_size");
+    return has(message, "No space left on device") || has(message, "Disk quota exceeded") || has(message, "File too large") || has(message, "max_temp_directory_size");
 }
 
 /// DuckDB gives some failures as text only; its class then stands in front.
@@ -99,7 +99,7 @@ Error open_error(const std::filesystem::path& file, std::string_view message) {
         std::string holder = lock_holder(message);
         return {.kind = ErrorKind::conflict,
                 .code = "database_locked",
-                .message = fmt::format("{} is in use by another process{}", name, holder.empty() ? "" : " (" + holder + ")"),
+                .message = fmt::format("{} is locked by {}", name, holder.empty() ? "another user of it" : "another process (" + holder + ")"),
                 .hint = "DuckDB lets one process write at a time: close that one, or wait for it to end"};
     }
     if (has(message, "not a valid DuckDB database") || has(message, "Is a directory"))

@@ -1,0 +1,53 @@
+// Append, with rows of an earlier commit recognised. A source re-reads from its cursor bound on, so a row may come again: what
+// is staged is compared with what the target has from the lowest staged cursor on, as multisets, so that rows that are
+// rightly there twice stay so. Rows newer than anything in the target cannot be there and are not compared.
+#include <fmt/format.h>
+
+#include "base/failpoint.h"
+#include "connect/duckdb/load.h"
+#include "connect/duckdb/staging.h"
+#include "engine/sql.h"
+
+namespace penstock::duckdb {
+namespace {
+
+using engine::quote_identifier;
+using engine::quote_list;
+
+/// Columns to compare by: those that rows in the target had a value of before this load.
+std::vector<std::string> compared_columns(const Load& load) {
+    std::vector<std::string> names;
+    for (const auto& column : load.shape.columns)
+        if (!column.fresh) names.push_back(column.name);
+    return names;
+}
+
+Result<int64_t> insert_new(Load& load, const Staging& staging, const std::string& cursor) {
+    auto columns = quote_list(load.column_names()), table = load.into.quoted(), compared = quote_list(compared_columns(load));
+    // How often the same row stands in a table so far: its first, second, … occurrence.
+    auto numbered = [&](const std::string& from, const std::string& where) {
+        return fmt::format("(SELECT *, row_number() OVER (PARTITION BY {}) AS penstock_occurrence FROM {}{})", compared, from, where);
+    };
+    std::string again = fmt::format(" WHERE {0} >= (SELECT min({0}) FROM {1})", cursor, staging.table());
+    std::string maybe_there = fmt::format("{0} <= (SELECT max({0}) FROM {1}{2})", cursor, table, again);
+    auto same = compared_columns(load);
+    same.push_back("penstock_occurrence");
+    return load.run(fmt::format(
+        "INSERT INTO {0} ({1}) SELECT {1} FROM (SELECT {1} FROM {2} WHERE NOT coalesce({3}, false) UNION ALL "
+        "SELECT {1} FROM {4} S ANTI JOIN {5} T ON {6}){7}",
+        table, columns, staging.table(), maybe_there, numbered(staging.table(), " WHERE " + maybe_there), numbered(table, again),
+        same_on(same, "S", "T"), load.order()));
+}
+
+}  // namespace
+
+Result<flow::Counts> append(Load& load) {
+    if (!load.rereads || load.into_empty) return insert_all(load);
+    PN_TRY(auto cursor, load.shape.names_of({load.target.info.cursor}));
+    PN_TRY(auto staging, Staging::fill(load));
+    PN_TRY(int64_t written, insert_new(load, staging, quote_identifier(cursor.front())));
+    PN_CHECK(staging.drop());
+    return flow::Counts{.rows_read = load.scan.rows(), .rows_written = written, .rows_filtered = load.scan.rows() - written};
+}
+
+}  // namespace penstock::duckdb

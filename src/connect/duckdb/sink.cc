@@ -1,0 +1,214 @@
+#include "connect/duckdb/sink.h"
+
+#include <fmt/format.h>
+
+#include <system_error>
+
+#include "base/failpoint.h"
+#include "base/humane.h"
+#include "base/log.h"
+#include "engine/sql.h"
+
+namespace penstock::duckdb {
+namespace {
+
+using engine::quote_identifier;
+
+/// Column names that a target asks for must be the source's.
+Status check_columns(const flow::TableTarget& target, const std::vector<std::string>& names, const char* option) {
+    for (const auto& name : names) {
+        if (target.info.schema.find(name) >= 0) continue;
+        std::vector<std::string> known;
+        for (const auto& field : target.info.schema.fields) known.push_back(field.name);
+        std::string nearest = nearest_name(name, known);
+        return fail({.kind = ErrorKind::configuration,
+                     .code = "no_such_column",
+                     .message = fmt::format("{} column {} is not in table {}", option, name, target.info.name),
+                     .hint = nearest.empty() ? fmt::format("its columns are {}", fmt::join(known, ", "))
+                                             : fmt::format("did you mean {}?", nearest)});
+    }
+    return {};
+}
+
+Status check_target(const flow::TableTarget& target) {
+    PN_CHECK(check_columns(target, target.key, "key"));
+    PN_CHECK(check_columns(target, target.cluster_by, "cluster_by"));
+    bool needs_key = target.mode == flow::Mode::merge || target.mode == flow::Mode::history;
+    if (needs_key && target.key.empty())
+        return fail({.kind = ErrorKind::configuration,
+                     .code = "key_missing",
+                     .message = fmt::format("mode {} needs a key, and table {} has no primary key to take it from",
+                                            target.mode == flow::Mode::merge ? "merge" : "history", target.info.name),
+                     .hint = "name the key columns under `key:`, or choose `mode: append` or `mode: replace`"});
+    return {};
+}
+
+bool rebuilds(const flow::TableTarget& target) { return target.mode == flow::Mode::replace || target.full_refresh; }
+
+/// An append whose source starts again at its cursor bound.
+bool rereads(const flow::TableTarget& target, const TargetTable& found) {
+    return target.mode == flow::Mode::append && !target.full_refresh && found.batch && !target.info.cursor.empty();
+}
+
+flow::TablePlan plan_of(const flow::TableTarget& target, const TargetTable& found, Shape shape) {
+    flow::TablePlan plan;
+    plan.exists = found.exists;
+    if (found.batch) plan.checkpoint = found.batch->checkpoint;
+    plan.statements = statements_of(target, found, shape, rereads(target, found));
+    plan.decisions = std::move(shape.decisions);
+    return plan;
+}
+
+}  // namespace
+
+Error Sink::at_file(Error error) const { return std::move(error).at(settings_.file.string()); }
+
+Result<std::vector<flow::TablePlan>> Sink::plan(const std::vector<flow::TableTarget>& tables, std::stop_token stop) {
+    stop_ = stop;
+    std::optional<engine::Database> database;
+    std::optional<engine::Connection> connection;
+    std::error_code ignored;
+    if (std::filesystem::exists(settings_.file, ignored)) {
+        engine::Settings reading = settings_.engine;
+        reading.read_only = true;
+        PN_TRY(database, engine::Database::open(settings_.file, reading));
+        PN_TRY(auto opened, database->connect(stop));
+        connection.emplace(std::move(opened));
+    }
+    std::vector<flow::TablePlan> plans;
+    for (const auto& target : tables) {
+        PN_CHECK(check_target(target));
+        TargetTable found = absent_table(target);
+        if (connection) {
+            PN_TRY(found, inspect(*connection, bookkeeping_, settings_.pipeline, target));
+        }
+        PN_TRY(auto shape, compare(target, found));
+        known_batches_[target.name] = found.batch ? found.batch->batch : 0;
+        plans.push_back(plan_of(target, found, std::move(shape)));
+    }
+    return plans;
+}
+
+Status Sink::open() {
+    if (connection_) return {};
+    auto folder = settings_.file.parent_path();
+    std::error_code failed;
+    if (!folder.empty() && std::filesystem::create_directories(folder, failed)) log::info("created folder {}", folder.string());
+    PN_TRY(database_, engine::Database::open(settings_.file, settings_.engine));
+    PN_TRY(auto connection, database_->connect(stop_));
+    connection_.emplace(std::move(connection));
+    return reap_leftovers();
+}
+
+/// What is built aside dies with its transaction; a table of that name can only come from somebody's hand or from a version
+/// that worked otherwise. The write lock is ours, so nobody else's run is under way here.
+Status Sink::reap_leftovers() {
+    PN_TRY(auto rows, connection_->query("SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = current_database() AND "
+                                         "regexp_matches(table_name, '__staging_[0-9]{8}t[0-9]{6}_[0-9a-f]{12}$')"));
+    for (size_t i = 0; i < rows.rows.size(); ++i) {
+        PN_FAILPOINT(target_cleanup_before);
+        PN_CHECK(connection_->execute("DROP TABLE " + engine::TableName{rows.text(i, 0), rows.text(i, 1)}.quoted()));
+    }
+    return {};
+}
+
+Status Sink::begin(const flow::RunIdentity& run) {
+    run_ = run;
+    Status opened = open();
+    if (!opened) {
+        connection_.reset();
+        return fail(at_file(std::move(opened.error())));
+    }
+    PN_CHECK(connection_->execute("BEGIN TRANSACTION"));
+    return bookkeeping_.create(*connection_);
+}
+
+/// The checkpoint that the source read from must still be the newest.
+Status Sink::check_unmoved(const flow::TableTarget& target, const TargetTable& found) {
+    int64_t newest = found.batch ? found.batch->batch : 0;
+    auto known = known_batches_.find(target.name);
+    if (known == known_batches_.end() || known->second == newest) return {};
+    return fail({.kind = ErrorKind::conflict,
+                 .code = "checkpoint_moved",
+                 .message = fmt::format("another run of pipeline {} has written {} since this one began", settings_.pipeline, target.name),
+                 .hint = "nothing was written; run again"});
+}
+
+Status Sink::apply(const flow::TableTarget& target, const TargetTable& found, const Shape& shape, bool aside) {
+    PN_FAILPOINT(target_schema_before);
+    PN_CHECK(connection_->execute("CREATE SCHEMA IF NOT EXISTS " + quote_identifier(found.name.schema)));
+    for (const auto& decision : shape.decisions) {
+        if (decision.sql.empty() || (aside && found.exists)) continue;
+        PN_CHECK(connection_->execute(decision.sql));
+    }
+    return bookkeeping_.add_decisions(*connection_, target.name, found.schema_version + 1, target.info.schema, shape.decisions);
+}
+
+Result<flow::Counts> Sink::load(const flow::TableTarget& target, flow::Scan& scan, const flow::ScanContext& context) {
+    PN_CHECK(check_target(target));
+    PN_TRY(auto found, inspect(*connection_, bookkeeping_, settings_.pipeline, target));
+    PN_CHECK(check_unmoved(target, found));
+    PN_TRY(auto shape, compare(target, found));
+    PN_CHECK(refusal(target, shape));
+    PN_CHECK(apply(target, found, shape, rebuilds(target)));
+
+    bool aside = found.exists && rebuilds(target);
+    engine::LentScan lent(*database_, scan, target.info.estimated_rows);
+    Load load{.connection = *connection_, .target = target, .shape = shape, .into = found.name,
+              .into_empty = found.empty || aside, .into_unique = found.has_unique_index && !aside,
+              .rereads = rereads(target, found), .scan = lent, .context = context};
+    if (aside) {
+        load.into.table += "__staging_" + run_.run_id;
+        PN_CHECK(create_aside(load.into, target, found, shape));
+    }
+    auto counts = load_rows(load);
+    if (!counts) return fail(at_file(std::move(counts.error())));
+    PN_FAILPOINT(target_stage_after);
+    if (aside) PN_CHECK(swap(found, load.into));
+    return counts;
+}
+
+/// Under `freeze` it also has the columns that only the target has.
+Status Sink::create_aside(const engine::TableName& aside, const flow::TableTarget& target, const TargetTable& found, const Shape& shape) {
+    PN_CHECK(connection_->execute(create_table_sql(aside, target, shape, found.zstd)));
+    for (const auto& name : shape.only_in_target)
+        PN_CHECK(connection_->execute(fmt::format("ALTER TABLE {} ADD COLUMN {} {}", aside.quoted(), quote_identifier(name), found.find(name)->sql_type)));
+    return {};
+}
+
+Result<flow::Counts> Sink::load_rows(Load& load) {
+    switch (load.target.mode) {
+        case flow::Mode::append: return append(load);
+        case flow::Mode::replace: return insert_all(load);
+        case flow::Mode::merge: return merge(load);
+        case flow::Mode::history: return history(load);
+    }
+    std::unreachable();
+}
+
+/// The new table takes the old one's name and its indexes.
+Status Sink::swap(const TargetTable& found, const engine::TableName& aside) {
+    PN_CHECK(connection_->execute("DROP TABLE " + found.name.quoted()));
+    PN_CHECK(connection_->execute(fmt::format("ALTER TABLE {} RENAME TO {}", aside.quoted(), quote_identifier(found.name.table))));
+    for (const auto& index : found.index_statements) PN_CHECK(connection_->execute(index));
+    return {};
+}
+
+Status Sink::commit(std::span<const flow::TableCommit> tables) {
+    PN_FAILPOINT(target_merge_after);
+    for (const auto& table : tables) {
+        PN_CHECK(bookkeeping_.add_rejects(*connection_, run_, table.rejects));
+        PN_CHECK(bookkeeping_.add_batch(*connection_, run_, table));
+    }
+    PN_FAILPOINT(target_commit_before);
+    auto committed = connection_->execute("COMMIT");
+    if (!committed) return fail(at_file(std::move(committed.error())));
+    for (const auto& table : tables) ++known_batches_[table.target.name];
+    return {};
+}
+
+void Sink::abort() noexcept {
+    if (connection_) connection_->rollback();
+}
+
+}  // namespace penstock::duckdb

@@ -1,0 +1,57 @@
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "connect/duckdb/bookkeeping.h"
+#include "connect/duckdb/load.h"
+#include "connect/duckdb/schema_change.h"
+#include "engine/database.h"
+#include "flow/sink.h"
+
+namespace penstock::duckdb {
+
+struct SinkSettings {
+    std::filesystem::path file;
+    std::string pipeline;
+    engine::Settings engine;
+};
+
+/// Writes tables of one DuckDB file. All of a unit of work (DDL, rows, the merge, rejects, decisions, the checkpoint) is one
+/// DuckDB transaction; tables built aside and TEMP tables live and die with it.
+class Sink : public flow::Sink {
+  public:
+    explicit Sink(SinkSettings settings) : settings_(std::move(settings)) {}
+
+    /// Opens the file read-only, if it is there, and closes it again.
+    Result<std::vector<flow::TablePlan>> plan(const std::vector<flow::TableTarget>& tables, std::stop_token stop) override;
+    Status begin(const flow::RunIdentity& run) override;
+    Result<flow::Counts> load(const flow::TableTarget& target, flow::Scan& scan, const flow::ScanContext& context) override;
+    Status commit(std::span<const flow::TableCommit> tables) override;
+    void abort() noexcept override;
+
+  private:
+    Status open();
+    Status reap_leftovers();
+    Status check_unmoved(const flow::TableTarget& target, const TargetTable& found);
+    Status apply(const flow::TableTarget& target, const TargetTable& found, const Shape& shape, bool rebuilds);
+    Status create_aside(const engine::TableName& aside, const flow::TableTarget& target, const TargetTable& found, const Shape& shape);
+    Result<flow::Counts> load_rows(Load& load);
+    Status swap(const TargetTable& found, const engine::TableName& aside);
+    Error at_file(Error error) const;
+
+    SinkSettings settings_;
+    Bookkeeping bookkeeping_;
+    std::stop_token stop_;
+    flow::RunIdentity run_;
+    std::optional<engine::Database> database_;
+    std::optional<engine::Connection> connection_;
+    /// What the checkpoint of each target was when this sink last looked or wrote; another writer's moves show against it.
+    std::map<std::string, int64_t> known_batches_;
+};
+
+}  // namespace penstock::duckdb

@@ -1,0 +1,165 @@
+#include "connect/duckdb/staging.h"
+
+#include <fmt/format.h>
+
+#include "base/clock.h"
+#include "base/failpoint.h"
+#include "engine/sql.h"
+
+namespace penstock::duckdb {
+namespace {
+
+using engine::quote_identifier;
+using engine::quote_list;
+using engine::quote_literal;
+
+constexpr const char* staged = "temp.main.penstock_staged";
+constexpr const char* contested = "temp.main.penstock_contested";
+constexpr const char* finalists = "temp.main.penstock_finalists";
+
+/// A value in a reject's JSON: numbers and booleans as such where JSON holds them exactly, all else as text.
+std::string json_value(const ColumnPlan& column) {
+    using data::Kind;
+    auto name = quote_identifier(column.name);
+    switch (column.type.kind) {
+        case Kind::boolean:
+        case Kind::int16:
+        case Kind::int32:
+        case Kind::int64:
+        case Kind::uint32:
+        case Kind::uint64:
+        case Kind::text: return name;
+        case Kind::bytes: return fmt::format("'\\x' || lower(hex({}))", name);
+        default: return fmt::format("CAST({} AS VARCHAR)", name);
+    }
+}
+
+std::string json_object(const Shape& shape, const std::vector<std::string>* only) {
+    std::string members;
+    for (const auto& column : shape.columns) {
+        if (only != nullptr && std::ranges::find(*only, column.name) == only->end()) continue;
+        members += fmt::format("{}{}, {}", members.empty() ? "" : ", ", quote_literal(column.source), json_value(column));
+    }
+    return fmt::format("CAST(json_object({}) AS VARCHAR)", members);
+}
+
+std::string joined(const std::vector<std::string>& names) {
+    std::string text;
+    for (const auto& name : names) text += (text.empty() ? "" : ", ") + name;
+    return text;
+}
+
+}  // namespace
+
+std::string join_on(const std::vector<std::string>& names, std::string_view left, std::string_view right) {
+    std::string on;
+    for (const auto& name : names)
+        on += fmt::format("{}{}.{} = {}.{}", on.empty() ? "" : " AND ", left, quote_identifier(name), right, quote_identifier(name));
+    return on;
+}
+
+std::string same_on(const std::vector<std::string>& names, std::string_view left, std::string_view right) {
+    std::string on;
+    for (const auto& name : names)
+        on += fmt::format("{}{}.{} IS NOT DISTINCT FROM {}.{}", on.empty() ? "" : " AND ", left, quote_identifier(name), right,
+                          quote_identifier(name));
+    return on;
+}
+
+Result<Staging> Staging::fill(Load& load) {
+    Staging staging(load);
+    staging.table_ = staged;
+    PN_CHECK(staging.drop());
+    PN_CHECK(load.pull(fmt::format("CREATE TEMP TABLE {} AS {}", staged, load.select())));
+    staging.rows_ = load.scan.rows();
+    PN_FAILPOINT(target_stage_after);
+    return staging;
+}
+
+Status Staging::drop() {
+    for (const char* table : {staged, contested, finalists})
+        PN_CHECK(load_->run(fmt::format("DROP TABLE IF EXISTS {}", table)));
+    return {};
+}
+
+Status Staging::filter(const std::string& statement) {
+    PN_TRY(int64_t changed, load_->run(statement));
+    rows_ -= changed;
+    filtered_ += changed;
+    return {};
+}
+
+Status Staging::prepare_key() {
+    PN_TRY(key_, load_->shape.names_of(load_->target.key));
+    if (const auto* cursor = load_->shape.find(load_->target.info.cursor)) cursor_ = cursor->name;
+    return {};
+}
+
+Status Staging::make_keys_unique() {
+    PN_CHECK(prepare_key());
+    if (load_->key_is_certain()) return {};
+    PN_CHECK(reject_null_keys());
+    return resolve_duplicates(key_);
+}
+
+Status Staging::make_versions_unique() {
+    PN_CHECK(prepare_key());
+    if (load_->key_is_certain()) return {};
+    PN_CHECK(reject_null_keys());
+    auto unique = key_;
+    if (!cursor_.empty()) unique.push_back(cursor_);
+    return resolve_duplicates(unique);
+}
+
+/// Hands the rows of a table to the reject log; the policy may end the run there.
+Result<int64_t> Staging::reject(const std::string& from, const char* code, const std::string& reason) {
+    std::string sql = fmt::format("SELECT {}, {} FROM {}", json_object(load_->shape, &key_), json_object(load_->shape, nullptr), from);
+    PN_TRY(auto rows, load_->connection.query(sql));
+    for (size_t i = 0; i < rows.rows.size(); ++i)
+        PN_CHECK(load_->context.rejects.add({.table = load_->target.info.name,
+                                             .key = rows.text(i, 0),
+                                             .column = joined(load_->target.key),
+                                             .code = code,
+                                             .reason = reason,
+                                             .payload = rows.text(i, 1),
+                                             .received_at = now()}));
+    return static_cast<int64_t>(rows.rows.size());
+}
+
+Status Staging::reject_null_keys() {
+    std::string any_null;
+    for (const auto& name : key_) any_null += fmt::format("{}{} IS NULL", any_null.empty() ? "" : " OR ", quote_identifier(name));
+    PN_TRY(int64_t rejected, reject(fmt::format("{} WHERE {}", table_, any_null), "null_key",
+                                    fmt::format("key ({}) has NULL in it, so the row cannot be told from others", joined(load_->target.key))));
+    rows_ -= rejected;
+    if (rejected == 0) return {};
+    PN_CHECK(load_->run(fmt::format("DELETE FROM {} WHERE {}", table_, any_null)));
+    return {};
+}
+
+Status Staging::resolve_duplicates(const std::vector<std::string>& unique) {
+    auto names = quote_list(unique), columns = quote_list(load_->column_names());
+    auto repeated = [&](std::string_view table) { return fmt::format("(SELECT {0} FROM {1} GROUP BY {0} HAVING count(*) > 1)", names, table); };
+    PN_TRY(auto any, load_->connection.query(fmt::format("SELECT 1 FROM {} LIMIT 1", repeated(table_))));
+    if (any.empty()) return {};
+
+    // Only keys that are there more than once are looked at further.
+    PN_CHECK(load_->run(fmt::format("CREATE TEMP TABLE {} AS SELECT S.* FROM {} S SEMI JOIN {} D ON {}", contested,
+                                                              table_, repeated(table_), same_on(unique, "S", "D"))));
+    PN_TRY(int64_t taken, load_->run(fmt::format("DELETE FROM {} AS S WHERE EXISTS (SELECT 1 FROM {} D WHERE {})", table_, contested,
+                                                 same_on(unique, "S", "D"))));
+    std::string newest = cursor_.empty() ? "" : fmt::format(" ORDER BY {} DESC NULLS LAST", quote_identifier(cursor_));
+    PN_CHECK(load_->run(fmt::format("CREATE TEMP TABLE {} AS SELECT DISTINCT {} FROM (SELECT *, rank() OVER (PARTITION BY {}{}) AS "
+                                        "penstock_rank FROM {}) WHERE penstock_rank = 1",
+                                        finalists, columns, names, newest, contested)));
+    auto losers = fmt::format("JOIN {} D ON {}", repeated(finalists), same_on(unique, "F", "D"));
+    PN_TRY(int64_t rejected, reject(fmt::format("(SELECT F.* FROM {} F SEMI {})", finalists, losers), "duplicate_key",
+                                    fmt::format("several rows have this key ({}), differ, and none of them is the newest",
+                                                joined(load_->target.key))));
+    PN_TRY(int64_t kept, load_->run(fmt::format("INSERT INTO {0} ({1}) SELECT {1} FROM {2} F ANTI {3}", table_, columns, finalists, losers)));
+    rows_ += kept - taken;
+    filtered_ += taken - rejected - kept;
+    return {};
+}
+
+}  // namespace penstock::duckdb
