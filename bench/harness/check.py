@@ -47,7 +47,8 @@ class Checker:
         numbers = ", ".join(f"sum({n})::numeric(38,6), min({n})::numeric(38,6), max({n})::numeric(38,6)"
                             for n in table.numbers)
         distinct = ", ".join(f"count(DISTINCT {n})" for n in table.distinct)
-        values = iter(self._server.sql(database, f"SELECT count(*), {numbers}, {distinct} FROM {table.name}").split("\t"))
+        values = iter(self._server.sql(database, "SET work_mem = '512MB'; "
+                                        f"SELECT count(*), {numbers}, {distinct} FROM {table.name}").split("\t"))
         reference["rows"] = int(next(values))
         reference["numbers"] = {n: [next(values), next(values), next(values)] for n in table.numbers}
         reference["distinct"] = {n: int(next(values)) for n in table.distinct}
