@@ -25,15 +25,23 @@ bool parse_whole(std::string_view text, X& into) {
     return status == std::errc{} && end == text.data() + text.size();
 }
 
-bool refuse_scalar(const Node& node, std::string code, std::string_view noun, std::string hint, const Reading& reading) {
-    return reading.refuse(node, std::move(code), fmt::format("{} is not {}", node.shown(), with_article(noun)), std::move(hint));
+bool refuse_scalar(const Node& node, std::string code, std::string_view noun, std::string hint,
+                   const Reading& reading) {
+    return reading.refuse(node, std::move(code), fmt::format("{} is not {}", node.shown(), with_article(noun)),
+                          std::move(hint));
 }
 
 bool within_bounds(const Node& node, double value, const Reading& reading) {
     const About& about = reading.about;
-    if (about.least && about.most && *about.least == *about.most && value != *about.least) return reading.refuse(node, "out_of_range", fmt::format("{} is not supported; write {}", node.shown(), *about.least));
-    if (about.least && value < *about.least) return reading.refuse(node, "out_of_range", fmt::format("{} is too small; the least is {}", node.shown(), *about.least));
-    if (about.most && value > *about.most) return reading.refuse(node, "out_of_range", fmt::format("{} is too large; the most is {}", node.shown(), *about.most));
+    if (about.least && about.most && *about.least == *about.most && value != *about.least)
+        return reading.refuse(node, "out_of_range",
+                              fmt::format("{} is not supported; write {}", node.shown(), *about.least));
+    if (about.least && value < *about.least)
+        return reading.refuse(node, "out_of_range",
+                              fmt::format("{} is too small; the least is {}", node.shown(), *about.least));
+    if (about.most && value > *about.most)
+        return reading.refuse(node, "out_of_range",
+                              fmt::format("{} is too large; the most is {}", node.shown(), *about.most));
     return true;
 }
 
@@ -63,15 +71,22 @@ void remember(const Node& node) {
 
 bool read_scalar(const Node& node, std::string_view wanted, bool typed, const Reading& reading) {
     if (node.unresolved) return false;
-    if (node.is_null()) return reading.refuse(node, "missing_value", fmt::format("expected {}, found nothing", with_article(wanted)), "give a value, or remove the line to have the default");
-    if (!node.is_scalar()) return reading.refuse(node, "wrong_type", fmt::format("expected {}, found {}", with_article(wanted), describe(node.kind)));
+    if (node.is_null())
+        return reading.refuse(node, "missing_value", fmt::format("expected {}, found nothing", with_article(wanted)),
+                              "give a value, or remove the line to have the default");
+    if (!node.is_scalar())
+        return reading.refuse(node, "wrong_type",
+                              fmt::format("expected {}, found {}", with_article(wanted), describe(node.kind)));
     if (typed && node.quoted && node.reference.empty())
-        return reading.refuse(node, "wrong_type", fmt::format("expected {}, found text in quotes", with_article(wanted)), "remove the quotes");
+        return reading.refuse(node, "wrong_type",
+                              fmt::format("expected {}, found text in quotes", with_article(wanted)),
+                              "remove the quotes");
     return true;
 }
 
 bool refuse_text(const Node& node, const std::string& noun, Error error, const Reading& reading) {
-    if (!node.reference.empty()) return refuse_scalar(node, std::move(error.code), noun, std::move(error.hint), reading);
+    if (!node.reference.empty())
+        return refuse_scalar(node, std::move(error.code), noun, std::move(error.hint), reading);
     return reading.refuse(node, std::move(error.code), error.message, std::move(error.hint));
 }
 
@@ -100,7 +115,9 @@ Codec<bool> boolean_codec() {
     return {{.kind = Kind::boolean, .noun = "true or false"},
             [](const Node& node, bool& into, const Reading& reading) {
                 if (!read_scalar(node, "true or false", true, reading)) return false;
-                if (node.text != "true" && node.text != "false") return reading.refuse(node, "wrong_type", fmt::format("{} is neither true nor false", node.shown()));
+                if (node.text != "true" && node.text != "false")
+                    return reading.refuse(node, "wrong_type",
+                                          fmt::format("{} is neither true nor false", node.shown()));
                 into = node.text == "true";
                 return true;
             },
@@ -125,7 +142,8 @@ Codec<double> number_codec() {
             [](const Node& node, double& into, const Reading& reading) {
                 if (!read_scalar(node, "number", true, reading)) return false;
                 double value = 0;
-                if (!parse_whole(node.text, value) || !std::isfinite(value)) return refuse_scalar(node, "wrong_type", "number", "", reading);
+                if (!parse_whole(node.text, value) || !std::isfinite(value))
+                    return refuse_scalar(node, "wrong_type", "number", "", reading);
                 if (!within_bounds(node, value, reading)) return false;
                 into = value;
                 return true;
@@ -143,8 +161,10 @@ Codec<Bytes> size_codec() {
                 return true;
             },
             [](const Bytes& value) {
-                for (auto [unit, factor] : {std::pair{"GiB", uint64_t{1} << 30}, {"MiB", uint64_t{1} << 20}, {"KiB", uint64_t{1} << 10}})
-                    if (value.count != 0 && value.count % factor == 0) return Node::scalar(fmt::format("{}{}", value.count / factor, unit));
+                for (auto [unit, factor] :
+                     {std::pair{"GiB", uint64_t{1} << 30}, {"MiB", uint64_t{1} << 20}, {"KiB", uint64_t{1} << 10}})
+                    if (value.count != 0 && value.count % factor == 0)
+                        return Node::scalar(fmt::format("{}{}", value.count / factor, unit));
                 return Node::scalar(std::to_string(value.count));
             }};
 }
@@ -160,8 +180,13 @@ Codec<std::chrono::microseconds> duration_codec() {
             },
             [](const std::chrono::microseconds& value) {
                 int64_t count = value.count();
-                for (auto [unit, factor] : {std::pair{"d", int64_t{86'400'000'000}}, {"h", 3'600'000'000}, {"m", 60'000'000}, {"s", 1'000'000}, {"ms", 1000}})
-                    if (count != 0 && count % factor == 0) return Node::scalar(fmt::format("{}{}", count / factor, unit));
+                for (auto [unit, factor] : {std::pair{"d", int64_t{86'400'000'000}},
+                                            {"h", 3'600'000'000},
+                                            {"m", 60'000'000},
+                                            {"s", 1'000'000},
+                                            {"ms", 1000}})
+                    if (count != 0 && count % factor == 0)
+                        return Node::scalar(fmt::format("{}{}", count / factor, unit));
                 return Node::scalar(count == 0 ? "0s" : fmt::format("{}us", count));
             }};
 }
@@ -187,11 +212,17 @@ Codec<Node> any_codec() {
 }
 
 Shape list_shape(const Shape& element) {
-    return {.kind = Kind::list, .noun = fmt::format("list of {}", element.noun), .secret = element.secret, .element = std::make_shared<const Shape>(element)};
+    return {.kind = Kind::list,
+            .noun = fmt::format("list of {}", element.noun),
+            .secret = element.secret,
+            .element = std::make_shared<const Shape>(element)};
 }
 
 Shape map_shape(const Shape& element) {
-    return {.kind = Kind::map, .noun = fmt::format("map of {}", element.noun), .secret = element.secret, .element = std::make_shared<const Shape>(element)};
+    return {.kind = Kind::map,
+            .noun = fmt::format("map of {}", element.noun),
+            .secret = element.secret,
+            .element = std::make_shared<const Shape>(element)};
 }
 
 int read_choice(const Node& node, const std::vector<Choice>& choices, const std::string& noun, const Reading& reading) {
@@ -207,7 +238,9 @@ int read_choice(const Node& node, const std::vector<Choice>& choices, const std:
     for (size_t i = 0; i < names.size(); ++i)
         if (names[i] == given) return static_cast<int>(i);
     std::string suggestion = node.reference.empty() ? did_you_mean(node.text, names) : "";
-    reading.refuse(node, "unknown_choice", fmt::format("{} is not {}{} ({})", node.shown(), with_article(called), suggestion, fmt::join(names, ", ")));
+    reading.refuse(
+        node, "unknown_choice",
+        fmt::format("{} is not {}{} ({})", node.shown(), with_article(called), suggestion, fmt::join(names, ", ")));
     return -1;
 }
 

@@ -41,7 +41,8 @@ struct Shape {
 /// What an author may want to know about one option beside its meaning. Bounds hold for integers and numbers.
 struct About {
     std::string example = {};
-    std::string default_note = {};  ///< what holds when the option is absent, where the member's initial value does not say it
+    std::string default_note =
+        {};  ///< what holds when the option is absent, where the member's initial value does not say it
     std::optional<double> least = {};
     std::optional<double> most = {};
     std::string noun = {};  ///< what docs call the type, where "anything" would say too little
@@ -89,15 +90,42 @@ template <class X>
 Codec<X> parsed_text_codec(std::string noun, std::string pattern, std::function<Result<X>(std::string_view)> parse,
                            std::function<std::string(const X&)> write);
 
-template <> struct BuiltIn<std::string> { static Codec<std::string> codec() { return text_codec(); } };
-template <> struct BuiltIn<Secret> { static Codec<Secret> codec() { return secret_codec(); } };
-template <> struct BuiltIn<bool> { static Codec<bool> codec() { return boolean_codec(); } };
-template <> struct BuiltIn<int64_t> { static Codec<int64_t> codec() { return integer_codec(); } };
-template <> struct BuiltIn<double> { static Codec<double> codec() { return number_codec(); } };
-template <> struct BuiltIn<Bytes> { static Codec<Bytes> codec() { return size_codec(); } };
-template <> struct BuiltIn<std::chrono::microseconds> { static Codec<std::chrono::microseconds> codec() { return duration_codec(); } };
-template <> struct BuiltIn<FilePath> { static Codec<FilePath> codec() { return path_codec(); } };
-template <> struct BuiltIn<Node> { static Codec<Node> codec() { return any_codec(); } };
+template <>
+struct BuiltIn<std::string> {
+    static Codec<std::string> codec() { return text_codec(); }
+};
+template <>
+struct BuiltIn<Secret> {
+    static Codec<Secret> codec() { return secret_codec(); }
+};
+template <>
+struct BuiltIn<bool> {
+    static Codec<bool> codec() { return boolean_codec(); }
+};
+template <>
+struct BuiltIn<int64_t> {
+    static Codec<int64_t> codec() { return integer_codec(); }
+};
+template <>
+struct BuiltIn<double> {
+    static Codec<double> codec() { return number_codec(); }
+};
+template <>
+struct BuiltIn<Bytes> {
+    static Codec<Bytes> codec() { return size_codec(); }
+};
+template <>
+struct BuiltIn<std::chrono::microseconds> {
+    static Codec<std::chrono::microseconds> codec() { return duration_codec(); }
+};
+template <>
+struct BuiltIn<FilePath> {
+    static Codec<FilePath> codec() { return path_codec(); }
+};
+template <>
+struct BuiltIn<Node> {
+    static Codec<Node> codec() { return any_codec(); }
+};
 
 // ---- composition -------------------------------------------------------------------------------------------------------
 
@@ -157,7 +185,9 @@ template <class X>
 Codec<std::map<std::string, X>> map_of(Codec<X> inner) {
     return {map_shape(inner.shape),
             [inner](const Node& node, std::map<std::string, X>& into, const Reading& reading) {
-                if (!node.is_map()) return reading.refuse(node, "wrong_type", std::string("expected a map, found ") + std::string(describe(node.kind)));
+                if (!node.is_map())
+                    return reading.refuse(node, "wrong_type",
+                                          std::string("expected a map, found ") + std::string(describe(node.kind)));
                 bool good = true;
                 for (const auto& entry : node.entries) good = inner.read(entry.value, into[entry.key], reading) && good;
                 return good;
@@ -169,28 +199,60 @@ Codec<std::map<std::string, X>> map_of(Codec<X> inner) {
             }};
 }
 
-template <class X> struct BuiltIn<std::optional<X>> { static Codec<std::optional<X>> codec() { return optional_of(BuiltIn<X>::codec()); } };
-template <class X> struct BuiltIn<Located<X>> { static Codec<Located<X>> codec() { return located(BuiltIn<X>::codec()); } };
-template <class X> struct BuiltIn<std::vector<X>> { static Codec<std::vector<X>> codec() { return list_of(BuiltIn<X>::codec()); } };
-template <class X> struct BuiltIn<std::map<std::string, X>> { static Codec<std::map<std::string, X>> codec() { return map_of(BuiltIn<X>::codec()); } };
+template <class X>
+struct BuiltIn<std::optional<X>> {
+    static Codec<std::optional<X>> codec() { return optional_of(BuiltIn<X>::codec()); }
+};
+template <class X>
+struct BuiltIn<Located<X>> {
+    static Codec<Located<X>> codec() { return located(BuiltIn<X>::codec()); }
+};
+template <class X>
+struct BuiltIn<std::vector<X>> {
+    static Codec<std::vector<X>> codec() { return list_of(BuiltIn<X>::codec()); }
+};
+template <class X>
+struct BuiltIn<std::map<std::string, X>> {
+    static Codec<std::map<std::string, X>> codec() { return map_of(BuiltIn<X>::codec()); }
+};
 
 /// The type inside optional, Located, vector and map: what a choice or a nested spec is given for.
-template <class M> struct LeafOf { using type = M; };
-template <class X> struct LeafOf<std::optional<X>> : LeafOf<X> {};
-template <class X> struct LeafOf<Located<X>> : LeafOf<X> {};
-template <class X> struct LeafOf<std::vector<X>> : LeafOf<X> {};
-template <class X> struct LeafOf<std::map<std::string, X>> : LeafOf<X> {};
-template <class M> using Leaf = typename LeafOf<M>::type;
+template <class M>
+struct LeafOf {
+    using type = M;
+};
+template <class X>
+struct LeafOf<std::optional<X>> : LeafOf<X> {};
+template <class X>
+struct LeafOf<Located<X>> : LeafOf<X> {};
+template <class X>
+struct LeafOf<std::vector<X>> : LeafOf<X> {};
+template <class X>
+struct LeafOf<std::map<std::string, X>> : LeafOf<X> {};
+template <class M>
+using Leaf = typename LeafOf<M>::type;
 
 /// The codec of M from the one of its leaf.
 template <class M>
 struct Lift {
     static Codec<M> from(Codec<M> leaf) { return leaf; }
 };
-template <class X> struct Lift<std::optional<X>> { static Codec<std::optional<X>> from(Codec<Leaf<X>> leaf) { return optional_of(Lift<X>::from(std::move(leaf))); } };
-template <class X> struct Lift<Located<X>> { static Codec<Located<X>> from(Codec<Leaf<X>> leaf) { return located(Lift<X>::from(std::move(leaf))); } };
-template <class X> struct Lift<std::vector<X>> { static Codec<std::vector<X>> from(Codec<Leaf<X>> leaf) { return list_of(Lift<X>::from(std::move(leaf))); } };
-template <class X> struct Lift<std::map<std::string, X>> { static Codec<std::map<std::string, X>> from(Codec<Leaf<X>> leaf) { return map_of(Lift<X>::from(std::move(leaf))); } };
+template <class X>
+struct Lift<std::optional<X>> {
+    static Codec<std::optional<X>> from(Codec<Leaf<X>> leaf) { return optional_of(Lift<X>::from(std::move(leaf))); }
+};
+template <class X>
+struct Lift<Located<X>> {
+    static Codec<Located<X>> from(Codec<Leaf<X>> leaf) { return located(Lift<X>::from(std::move(leaf))); }
+};
+template <class X>
+struct Lift<std::vector<X>> {
+    static Codec<std::vector<X>> from(Codec<Leaf<X>> leaf) { return list_of(Lift<X>::from(std::move(leaf))); }
+};
+template <class X>
+struct Lift<std::map<std::string, X>> {
+    static Codec<std::map<std::string, X>> from(Codec<Leaf<X>> leaf) { return map_of(Lift<X>::from(std::move(leaf))); }
+};
 
 // ---- enums and texts of their own ----------------------------------------------------------------------------------------
 

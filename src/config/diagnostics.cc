@@ -31,11 +31,15 @@ Error Diagnostics::error() const {
     std::string message = fmt::format("the configuration has {} problems:", total_);
     for (const auto& [at, found] : sorted) {
         const Error& error = *found;
-        message += error.where.empty() ? fmt::format("\n  {}", error.message) : fmt::format("\n  {}: {}", error.where, error.message);
+        message += error.where.empty() ? fmt::format("\n  {}", error.message)
+                                       : fmt::format("\n  {}: {}", error.where, error.message);
         if (!error.hint.empty()) message += fmt::format("\n    hint: {}", error.hint);
     }
     if (total_ > errors_.size()) message += fmt::format("\n  and {} more", total_ - errors_.size());
-    return {.kind = ErrorKind::configuration, .code = "configuration_invalid", .message = std::move(message), .where = sorted.begin()->second->where};
+    return {.kind = ErrorKind::configuration,
+            .code = "configuration_invalid",
+            .message = std::move(message),
+            .where = sorted.begin()->second->where};
 }
 
 Status Diagnostics::status() const {

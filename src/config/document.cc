@@ -11,7 +11,8 @@ namespace penstock::config {
 namespace {
 
 std::string listed(std::string_view what, const std::vector<std::string>& names) {
-    return names.empty() ? fmt::format("the file has no {}", what) : fmt::format("{}: {}", what, fmt::join(names, ", "));
+    return names.empty() ? fmt::format("the file has no {}", what)
+                         : fmt::format("{}: {}", what, fmt::join(names, ", "));
 }
 
 template <class Named>
@@ -27,7 +28,8 @@ constexpr size_t most_names = 1000;
 /// Names become parts of file names, of rows in the target and of metrics.
 bool is_name(std::string_view name) {
     auto good = [](unsigned char c) { return std::isalnum(c) || c == '_' || c == '-'; };
-    return !name.empty() && name.size() <= 63 && std::isalnum(static_cast<unsigned char>(name.front())) && std::all_of(name.begin(), name.end(), good);
+    return !name.empty() && name.size() <= 63 && std::isalnum(static_cast<unsigned char>(name.front())) &&
+           std::all_of(name.begin(), name.end(), good);
 }
 
 class DocumentReader {
@@ -50,18 +52,23 @@ class DocumentReader {
     }
 
   private:
-    void report(const Node& node, std::string code, std::string_view message, std::string hint = {}) { diagnostics_.add(problem(node, std::move(code), message, std::move(hint))); }
+    void report(const Node& node, std::string code, std::string_view message, std::string hint = {}) {
+        diagnostics_.add(problem(node, std::move(code), message, std::move(hint)));
+    }
 
     /// An absent section is empty, and so is one whose entries are all commented out.
     bool is_map_of_names(const Node& section) {
-        if (!section.is_map() && !section.is_null()) report(section, "wrong_type", fmt::format("expected a map, found {}", describe(section.kind)));
-        if (section.entries.size() > most_names) report(section, "configuration_too_large", fmt::format("more than {} entries", most_names));
+        if (!section.is_map() && !section.is_null())
+            report(section, "wrong_type", fmt::format("expected a map, found {}", describe(section.kind)));
+        if (section.entries.size() > most_names)
+            report(section, "configuration_too_large", fmt::format("more than {} entries", most_names));
         return (section.is_map() || section.is_null()) && section.entries.size() <= most_names;
     }
 
     bool check_name(const Node::Entry& entry) {
         if (is_name(entry.key)) return true;
-        Error error = problem(entry.value, "bad_name", fmt::format("'{}' is not a name", entry.key), "use letters, digits, '_' and '-', at most 63 of them, a letter or digit first");
+        Error error = problem(entry.value, "bad_name", fmt::format("'{}' is not a name", entry.key),
+                              "use letters, digits, '_' and '-', at most 63 of them, a letter or digit first");
         error.where = entry.place.text();
         diagnostics_.add(std::move(error));
         return false;
@@ -77,13 +84,17 @@ class DocumentReader {
         if (!check_name(entry)) return;
         document_.connections.push_back({entry.key, "", entry.place, entry.value});
         const Node& node = entry.value;
-        if (!node.is_map()) return report(node, "wrong_type", fmt::format("expected a map, found {}", describe(node.kind)));
+        if (!node.is_map())
+            return report(node, "wrong_type", fmt::format("expected a map, found {}", describe(node.kind)));
         const Node* type = node.find("type");
         if (type == nullptr) return report(node, "missing_key", "the key 'type' is missing", listed("types", types()));
-        if (!type->is_scalar()) return report(*type, "wrong_type", fmt::format("expected text, found {}", describe(type->kind)));
+        if (!type->is_scalar())
+            return report(*type, "wrong_type", fmt::format("expected text, found {}", describe(type->kind)));
         const auto* component = find(catalog_, type->text);
         if (component == nullptr)
-            return report(*type, "unknown_type", fmt::format("{} is not a connection type of this version{} ({})", type->shown(), did_you_mean(type->text, types()), fmt::join(types(), ", ")));
+            return report(*type, "unknown_type",
+                          fmt::format("{} is not a connection type of this version{} ({})", type->shown(),
+                                      did_you_mean(type->text, types()), fmt::join(types(), ", ")));
         document_.connections.back().type = component->type;
         component->connection->validate(node, diagnostics_);
     }
@@ -95,30 +106,42 @@ class DocumentReader {
         pipeline.name = entry.key;
         pipeline.place = entry.place;
         pipeline_spec().read(entry.value, pipeline, diagnostics_);
-        if (entry.value.find("source")) pipeline.source_connection = read_side(pipeline.source, "source", &ComponentSpecs::source);
-        if (entry.value.find("target")) pipeline.target_connection = read_side(pipeline.target, "target", &ComponentSpecs::target);
+        if (entry.value.find("source"))
+            pipeline.source_connection = read_side(pipeline.source, "source", &ComponentSpecs::source);
+        if (entry.value.find("target"))
+            pipeline.target_connection = read_side(pipeline.target, "target", &ComponentSpecs::target);
         document_.pipelines.push_back(std::move(pipeline));
     }
 
     /// Checks a source or target by the spec of its connection's type. The name of the connection, or "" when it has none.
-    std::string read_side(const Node& node, std::string_view side, const SpecBase* ComponentSpecs::*spec) {
-        if (!node.is_map()) return report(node, "wrong_type", fmt::format("expected a map, found {}", describe(node.kind))), "";
+    std::string read_side(const Node& node, std::string_view side, const SpecBase* ComponentSpecs::* spec) {
+        if (!node.is_map())
+            return report(node, "wrong_type", fmt::format("expected a map, found {}", describe(node.kind))), "";
         auto names = names_of(document_.connections);
         const Node* name = node.find("connection");
-        if (name == nullptr) return report(node, "missing_key", "the key 'connection' is missing", listed("connections", names)), "";
-        if (!name->is_scalar()) return report(*name, "wrong_type", fmt::format("expected text, found {}", describe(name->kind))), "";
+        if (name == nullptr)
+            return report(node, "missing_key", "the key 'connection' is missing", listed("connections", names)), "";
+        if (!name->is_scalar())
+            return report(*name, "wrong_type", fmt::format("expected text, found {}", describe(name->kind))), "";
         const Connection* connection = document_.connection(name->text);
         if (connection == nullptr)
-            return report(*name, "unknown_connection", fmt::format("there is no connection {}{}", name->shown(), did_you_mean(name->text, names)), listed("connections", names)), "";
+            return report(*name, "unknown_connection",
+                          fmt::format("there is no connection {}{}", name->shown(), did_you_mean(name->text, names)),
+                          listed("connections", names)),
+                   "";
         const auto* component = find(catalog_, connection->type);
         if (component == nullptr) return connection->name;  // its type was reported where it stands
         if (component->*spec == nullptr)
-            return report(*name, "not_a_" + std::string(side), fmt::format("connection '{}' cannot be a {}: its type is '{}'", connection->name, side, connection->type), fits(side, spec)), "";
+            return report(*name, "not_a_" + std::string(side),
+                          fmt::format("connection '{}' cannot be a {}: its type is '{}'", connection->name, side,
+                                      connection->type),
+                          fits(side, spec)),
+                   "";
         (component->*spec)->validate(node, diagnostics_);
         return connection->name;
     }
 
-    std::string fits(std::string_view side, const SpecBase* ComponentSpecs::*spec) const {
+    std::string fits(std::string_view side, const SpecBase* ComponentSpecs::* spec) const {
         std::vector<std::string> types;
         for (const auto& component : catalog_)
             if (component.*spec != nullptr) types.push_back(component.type);
@@ -130,16 +153,20 @@ class DocumentReader {
     Document document_;
 };
 
-Error no_such(std::string_view what, const Document& document, std::string_view name, const std::vector<std::string>& names) {
+Error no_such(std::string_view what, const Document& document, std::string_view name,
+              const std::vector<std::string>& names) {
     return {.kind = ErrorKind::usage,
             .code = fmt::format("unknown_{}", what),
-            .message = fmt::format("there is no {} '{}' in {}{}", what, name, document.file.string(), did_you_mean(name, names)),
+            .message = fmt::format("there is no {} '{}' in {}{}", what, name, document.file.string(),
+                                   did_you_mean(name, names)),
             .hint = listed(fmt::format("{}s", what), names)};
 }
 
 Result<Document> read_loaded(Result<Node> root, const Catalog& catalog, const Surroundings& surroundings) {
     if (!root) return fail(std::move(root.error()));
-    if (root->is_null()) return fail(problem(*root, "configuration_empty", "the configuration is empty", "write one with 'penstock init'"));
+    if (root->is_null())
+        return fail(
+            problem(*root, "configuration_empty", "the configuration is empty", "write one with 'penstock init'"));
     Diagnostics diagnostics;
     resolve_references(*root, surroundings, diagnostics);
     Document document = read_document(*root, catalog, diagnostics);
@@ -151,38 +178,52 @@ Result<Document> read_loaded(Result<Node> root, const Catalog& catalog, const Su
 
 const Spec<DocumentOptions>& document_spec() {
     using D = DocumentOptions;
-    static const auto made = Spec<D>("configuration", "The file penstock.yaml.")
-                                 .field("version", &D::version, "The version of this file format.", {.least = 1, .most = 1})
-                                 .field("state", &D::state, "Where run history, schedules and locks are kept: a SQLite file, or the URL of a database.", {.example = "sqlite:.penstock/state.db", .default_note = "sqlite:.penstock/state.db"})
-                                 .field("connections", &D::connections, "The systems that pipelines read from and write to, by name.", {.noun = "map of connections"})
-                                 .field("defaults", &D::defaults, settings_spec(), "Settings of every pipeline. Each may also stand in a pipeline, where it wins.")
-                                 .field("pipelines", &D::pipelines, "The flows of rows, by name.", {.noun = "map of pipelines"})
-                                 .unavailable("backups", "backups are planned");
+    static const auto made =
+        Spec<D>("configuration", "The file penstock.yaml.")
+            .field("version", &D::version, "The version of this file format.", {.least = 1, .most = 1})
+            .field("state", &D::state,
+                   "Where run history, schedules and locks are kept: a SQLite file, or the URL of a database.",
+                   {.example = "sqlite:.penstock/state.db", .default_note = "sqlite:.penstock/state.db"})
+            .field("connections", &D::connections, "The systems that pipelines read from and write to, by name.",
+                   {.noun = "map of connections"})
+            .field("defaults", &D::defaults, settings_spec(),
+                   "Settings of every pipeline. Each may also stand in a pipeline, where it wins.")
+            .field("pipelines", &D::pipelines, "The flows of rows, by name.", {.noun = "map of pipelines"})
+            .unavailable("backups", "backups are planned");
     return made;
 }
 
-Document read_document(const Node& root, const Catalog& catalog, Diagnostics& diagnostics) { return DocumentReader(catalog, diagnostics).read(root); }
+Document read_document(const Node& root, const Catalog& catalog, Diagnostics& diagnostics) {
+    return DocumentReader(catalog, diagnostics).read(root);
+}
 
 Result<Document> load_document(const std::string& path, const Catalog& catalog, const Surroundings& surroundings) {
     return read_loaded(load(path), catalog, surroundings);
 }
 
-Result<Document> load_document_text(std::string_view text, const std::string& name, const Catalog& catalog, const Surroundings& surroundings) {
+Result<Document> load_document_text(std::string_view text, const std::string& name, const Catalog& catalog,
+                                    const Surroundings& surroundings) {
     return read_loaded(load_text(text, name), catalog, surroundings);
 }
 
 const Connection* Document::connection(std::string_view name) const {
-    auto found = std::find_if(connections.begin(), connections.end(), [&](const Connection& one) { return one.name == name; });
+    auto found =
+        std::find_if(connections.begin(), connections.end(), [&](const Connection& one) { return one.name == name; });
     return found == connections.end() ? nullptr : &*found;
 }
 
 const PipelineConfig* Document::pipeline(std::string_view name) const {
-    auto found = std::find_if(pipelines.begin(), pipelines.end(), [&](const PipelineConfig& one) { return one.name == name; });
+    auto found =
+        std::find_if(pipelines.begin(), pipelines.end(), [&](const PipelineConfig& one) { return one.name == name; });
     return found == pipelines.end() ? nullptr : &*found;
 }
 
-Error no_such_pipeline(const Document& document, std::string_view name) { return no_such("pipeline", document, name, names_of(document.pipelines)); }
+Error no_such_pipeline(const Document& document, std::string_view name) {
+    return no_such("pipeline", document, name, names_of(document.pipelines));
+}
 
-Error no_such_connection(const Document& document, std::string_view name) { return no_such("connection", document, name, names_of(document.connections)); }
+Error no_such_connection(const Document& document, std::string_view name) {
+    return no_such("connection", document, name, names_of(document.connections));
+}
 
 }  // namespace penstock::config

@@ -48,8 +48,10 @@ struct Document {
 
 /// Reads and checks the file: YAML, references, every option of every component, names, cycles in `after`, pipelines that
 /// write to one target. All problems in one error, each with its place.
-Result<Document> load_document(const std::string& path, const Catalog& catalog, const Surroundings& surroundings = Surroundings::of_process());
-Result<Document> load_document_text(std::string_view text, const std::string& name, const Catalog& catalog, const Surroundings& surroundings = Surroundings::of_process());
+Result<Document> load_document(const std::string& path, const Catalog& catalog,
+                               const Surroundings& surroundings = Surroundings::of_process());
+Result<Document> load_document_text(std::string_view text, const std::string& name, const Catalog& catalog,
+                                    const Surroundings& surroundings = Surroundings::of_process());
 
 /// The same from a loaded tree whose references were resolved; what is wrong goes to `diagnostics`.
 Document read_document(const Node& root, const Catalog& catalog, Diagnostics& diagnostics);

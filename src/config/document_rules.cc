@@ -11,7 +11,11 @@ namespace penstock::config {
 namespace {
 
 Error configuration_error(std::string code, std::string message, const Place& where, std::string hint) {
-    return {.kind = ErrorKind::configuration, .code = std::move(code), .message = std::move(message), .where = where.text(), .hint = std::move(hint)};
+    return {.kind = ErrorKind::configuration,
+            .code = std::move(code),
+            .message = std::move(message),
+            .where = where.text(),
+            .hint = std::move(hint)};
 }
 
 enum class Mark { unseen, open, done };
@@ -46,9 +50,13 @@ class AfterWalk {
 
     void report(const PipelineConfig& closing, const Place& where, Diagnostics& diagnostics) {
         std::string circle;
-        for (auto at = std::find(path_.begin(), path_.end(), &closing); at != path_.end(); ++at) circle += fmt::format("{} -> ", (*at)->name);
-        diagnostics.add(configuration_error("dependency_cycle", fmt::format("pipelines.{}.after: pipelines wait for each other in a circle: {}{}", path_.back()->name, circle, closing.name), where,
-                                            "remove one 'after' of the circle"));
+        for (auto at = std::find(path_.begin(), path_.end(), &closing); at != path_.end(); ++at)
+            circle += fmt::format("{} -> ", (*at)->name);
+        diagnostics.add(
+            configuration_error("dependency_cycle",
+                                fmt::format("pipelines.{}.after: pipelines wait for each other in a circle: {}{}",
+                                            path_.back()->name, circle, closing.name),
+                                where, "remove one 'after' of the circle"));
     }
 
     const Document& document_;
@@ -74,15 +82,19 @@ Destination destination_of(const Document& document, const PipelineConfig& pipel
         const Node* named = target.find(key);
         if (named == nullptr || !named->is_scalar()) continue;
         // A name with placeholders gives one table for each table read, so what is read counts too.
-        std::string read = named->text.find('{') == named->text.npos ? "" : text_of(pipeline.source.find("table")) + text_of(pipeline.source.find("tables"));
-        return {fmt::format("{}\n{}\n{}\n{}", dump(connection->options), key, named->text, read), fmt::format("{} {} of connection '{}'", key, named->shown(), connection->name), named->place};
+        std::string read = named->text.find('{') == named->text.npos
+                               ? ""
+                               : text_of(pipeline.source.find("table")) + text_of(pipeline.source.find("tables"));
+        return {fmt::format("{}\n{}\n{}\n{}", dump(connection->options), key, named->text, read),
+                fmt::format("{} {} of connection '{}'", key, named->shown(), connection->name), named->place};
     }
     const Node* tables = pipeline.source.find("table");
     if (tables == nullptr) tables = pipeline.source.find("tables");
     if (tables == nullptr) return {};
     const Node* dataset = target.find("dataset");
     return {fmt::format("{}\n{}\n{}", dump(connection->options), text_of(dataset), dump_inline(*tables)),
-            fmt::format("the tables of {} in connection '{}'", dump_inline(*tables), connection->name), dataset ? dataset->place : target.place};
+            fmt::format("the tables of {} in connection '{}'", dump_inline(*tables), connection->name),
+            dataset ? dataset->place : target.place};
 }
 
 }  // namespace
@@ -93,9 +105,11 @@ void check_after(const Document& document, Diagnostics& diagnostics) {
     for (const auto& pipeline : document.pipelines)
         for (const auto& before : pipeline.after) {
             if (document.pipeline(before.value)) continue;
-            diagnostics.add(configuration_error("unknown_pipeline",
-                                                fmt::format("pipelines.{}.after: there is no pipeline '{}'{}", pipeline.name, before.value, did_you_mean(before.value, names)),
-                                                before.place, fmt::format("pipelines: {}", fmt::join(names, ", "))));
+            diagnostics.add(
+                configuration_error("unknown_pipeline",
+                                    fmt::format("pipelines.{}.after: there is no pipeline '{}'{}", pipeline.name,
+                                                before.value, did_you_mean(before.value, names)),
+                                    before.place, fmt::format("pipelines: {}", fmt::join(names, ", "))));
         }
     AfterWalk(document).walk(&diagnostics);
 }
@@ -108,8 +122,12 @@ void check_targets(const Document& document, Diagnostics& diagnostics) {
         auto [first, is_new] = seen.try_emplace(destination.identity, &pipeline, destination.place);
         if (is_new) continue;
         const auto& [other, place] = first->second;
-        diagnostics.add(configuration_error("target_written_twice", fmt::format("pipelines.{}.target: writes to {}, which pipeline '{}' writes too", pipeline.name, destination.said, other->name), destination.place,
-                                            fmt::format("the other stands at {}; give one of them another destination", place.text())));
+        diagnostics.add(configuration_error(
+            "target_written_twice",
+            fmt::format("pipelines.{}.target: writes to {}, which pipeline '{}' writes too", pipeline.name,
+                        destination.said, other->name),
+            destination.place,
+            fmt::format("the other stands at {}; give one of them another destination", place.text())));
     }
 }
 

@@ -7,13 +7,16 @@
 namespace penstock::config {
 namespace {
 
-Result<Document> document(const std::string& yaml) { return load_document_text(yaml, "etc/penstock.yaml", sample_catalog(), sample_surroundings()); }
+Result<Document> document(const std::string& yaml) {
+    return load_document_text(yaml, "etc/penstock.yaml", sample_catalog(), sample_surroundings());
+}
 
 const std::string connections = "connections: {shop: {type: sea, url: 'sea://shop'}, wh: {type: land}}\n";
 
 /// A pipeline on one line, from table `name` of shop to table `name` of wh.
 std::string pipeline(const std::string& name, const std::string& more = "") {
-    return "  " + name + ": {source: {connection: shop, table: " + name + "}, target: {connection: wh, table: " + name + "}" + more + "}\n";
+    return "  " + name + ": {source: {connection: shop, table: " + name + "}, target: {connection: wh, table: " + name +
+           "}" + more + "}\n";
 }
 
 TEST_CASE("a document is read whole") {
@@ -81,47 +84,93 @@ TEST_CASE("mistakes of a document are told exactly") {
         std::string yaml, error;
     };
     const std::string p = "pipelines:\n";
-    for (const Case& one : std::vector<Case>{
-             {"", "error: the configuration is empty\n  hint: write one with 'penstock init'"},
-             {"version: 2", "error: version: '2' is not supported; write 1\n  at: etc/penstock.yaml:1:10"},
-             {"pipeline: {}", "error: unknown key 'pipeline'; did you mean 'pipelines'?\n  at: etc/penstock.yaml:1:1"},
-             {"backups: {}", "error: 'backups' is not available in this version\n  at: etc/penstock.yaml:1:1\n  hint: backups are planned"},
-             {"connections: [a]", "error: connections: expected a map, found a list\n  at: etc/penstock.yaml:1:14"},
-             {"connections: {a b: {type: land}}", "error: connections.a b: 'a b' is not a name\n  at: etc/penstock.yaml:1:15\n  hint: use letters, digits, '_' and '-', at most 63 of them, a letter or digit first"},
-             {"connections: {x: }", "error: connections.x: expected a map, found nothing\n  at: etc/penstock.yaml:1:18"},
-             {"connections: {x: {}}", "error: connections.x: the key 'type' is missing\n  at: etc/penstock.yaml:1:18\n  hint: types: sea, land"},
-             {"connections: {x: {type: lend}}", "error: connections.x.type: 'lend' is not a connection type of this version; did you mean 'land'? (sea, land)\n  at: etc/penstock.yaml:1:25"},
-             {"connections: {x: {type: kafka}}", "error: connections.x.type: 'kafka' is not a connection type of this version (sea, land)\n  at: etc/penstock.yaml:1:25"},
-             {"connections: {x: {type: land, pth: a}}", "error: connections.x: unknown key 'pth'\n  at: etc/penstock.yaml:1:31\n  hint: known keys: type"},
-             {"connections: {x: {type: sea}}", "error: connections.x: the key 'url' is missing\n  at: etc/penstock.yaml:1:18\n  hint: Where the sea is."},
-             {"connections: {x: {type: sea, url: \"${UNSET}\"}}", "error: connections.x.url: the environment variable 'UNSET' is not set\n  at: etc/penstock.yaml:1:35\n  hint: set it (export UNSET=…), or give a default: ${UNSET:-…}"},
-             {connections + p + "  a: {target: {connection: wh, table: a}}", "error: pipelines.a: the key 'source' is missing\n  at: etc/penstock.yaml:3:6\n  hint: What is read; the options depend on the type of its connection."},
-             {connections + p + "  a: {source: {table: a}, target: {connection: wh, table: a}}", "error: pipelines.a.source: the key 'connection' is missing\n  at: etc/penstock.yaml:3:15\n  hint: connections: shop, wh"},
-             {connections + p + "  a: {source: {connection: shpo, table: a}, target: {connection: wh, table: a}}",
-              "error: pipelines.a.source.connection: there is no connection 'shpo'; did you mean 'shop'?\n  at: etc/penstock.yaml:3:28\n  hint: connections: shop, wh"},
-             {connections + p + "  a: {source: {connection: wh}, target: {connection: wh, table: a}}",
-              "error: pipelines.a.source.connection: connection 'wh' cannot be a source: its type is 'land'\n  at: etc/penstock.yaml:3:28\n  hint: types that can be a source: sea"},
-             {connections + p + "  a: {source: {connection: shop, table: a}, target: {connection: shop, table: a}}",
-              "error: pipelines.a.target.connection: connection 'shop' cannot be a target: its type is 'sea'\n  at: etc/penstock.yaml:3:66\n  hint: types that can be a target: land"},
-             {connections + p + "  a: {source: {connection: shop}, target: {connection: wh, table: a}}", "error: pipelines.a.source: give one of 'table', 'tables'\n  at: etc/penstock.yaml:3:15"},
-             {connections + p + "  a: {source: {connection: shop, table: a, changes: {}}, target: {connection: wh, table: a}}",
-              "error: pipelines.a.source: 'changes' is not available in this version\n  at: etc/penstock.yaml:3:44\n  hint: change data capture is planned"},
-             {connections + p + "  a: {source: {connection: shop, table: a}, target: {connection: wh, table: a, mode: mergee}}",
-              "error: pipelines.a.target.mode: 'mergee' is not a mode; did you mean 'merge'? (append, replace, merge, history)\n  at: etc/penstock.yaml:3:86"},
-             {connections + p + "  a: {source: {connection: shop, table: a}, target: {connection: wh, table: a, mode: append, update_when: x}}",
-              "error: pipelines.a.target: 'update_when' has no effect in mode 'append'\n  at: etc/penstock.yaml:3:107\n  hint: it says which rows a merge updates: write mode: merge, or remove it"},
-             {connections + p + pipeline("a", ", checks: []"), "error: pipelines.a: 'checks' is not available in this version\n  at: etc/penstock.yaml:3:81\n  hint: checks before publishing are planned"},
-             {connections + p + pipeline("a", ", schedule: daily"),
-              "error: pipelines.a: the schedule is not a cron expression of five fields\n  at: etc/penstock.yaml:3:91\n  hint: minute hour day-of-month month day-of-week, such as \"*/15 * * * *\" or \"0 2 * * 0\""},
-             {connections + p + pipeline("a", ", timezone: UTC"), "error: pipelines.a: 'timezone' needs 'schedule' too\n  at: etc/penstock.yaml:3:81"},
-             {connections + p + pipeline("a", ", after: bb") + pipeline("b"), "error: pipelines.a.after: there is no pipeline 'bb'; did you mean 'b'?\n  at: etc/penstock.yaml:3:88\n  hint: pipelines: a, b"},
-             {connections + p + pipeline("a", ", after: a"), "error: pipelines.a.after: pipelines wait for each other in a circle: a -> a\n  at: etc/penstock.yaml:3:88\n  hint: remove one 'after' of the circle"},
-             {connections + p + pipeline("a", ", after: b") + pipeline("b", ", after: [c]") + pipeline("c", ", after: [d, b]") + pipeline("d"),
-              "error: pipelines.c.after: pipelines wait for each other in a circle: b -> c -> b\n  at: etc/penstock.yaml:5:92\n  hint: remove one 'after' of the circle"},
-             {connections + p + pipeline("a") + "  b: {source: {connection: shop, table: x}, target: {connection: wh, table: a}}",
-              "error: pipelines.b.target: writes to table 'a' of connection 'wh', which pipeline 'a' writes too\n  at: etc/penstock.yaml:4:77\n  hint: the other stands at etc/penstock.yaml:3:77; give one of them another destination"},
-             {connections + p + "  a: {source: {connection: shop, table: x}, target: {connection: wh}}\n  b: {source: {connection: shop, table: x}, target: {connection: wh}}",
-              "error: pipelines.b.target: writes to the tables of x in connection 'wh', which pipeline 'a' writes too\n  at: etc/penstock.yaml:4:53\n  hint: the other stands at etc/penstock.yaml:3:53; give one of them another destination"}}) {
+    for (
+        const Case& one : std::vector<Case>{
+            {"", "error: the configuration is empty\n  hint: write one with 'penstock init'"},
+            {"version: 2", "error: version: '2' is not supported; write 1\n  at: etc/penstock.yaml:1:10"},
+            {"pipeline: {}", "error: unknown key 'pipeline'; did you mean 'pipelines'?\n  at: etc/penstock.yaml:1:1"},
+            {"backups: {}",
+             "error: 'backups' is not available in this version\n  at: etc/penstock.yaml:1:1\n  hint: backups are "
+             "planned"},
+            {"connections: [a]", "error: connections: expected a map, found a list\n  at: etc/penstock.yaml:1:14"},
+            {"connections: {a b: {type: land}}",
+             "error: connections.a b: 'a b' is not a name\n  at: etc/penstock.yaml:1:15\n  hint: use letters, digits, "
+             "'_' and '-', at most 63 of them, a letter or digit first"},
+            {"connections: {x: }", "error: connections.x: expected a map, found nothing\n  at: etc/penstock.yaml:1:18"},
+            {"connections: {x: {}}",
+             "error: connections.x: the key 'type' is missing\n  at: etc/penstock.yaml:1:18\n  hint: types: sea, land"},
+            {"connections: {x: {type: lend}}",
+             "error: connections.x.type: 'lend' is not a connection type of this version; did you mean 'land'? (sea, "
+             "land)\n  at: etc/penstock.yaml:1:25"},
+            {"connections: {x: {type: kafka}}",
+             "error: connections.x.type: 'kafka' is not a connection type of this version (sea, land)\n  at: "
+             "etc/penstock.yaml:1:25"},
+            {"connections: {x: {type: land, pth: a}}",
+             "error: connections.x: unknown key 'pth'\n  at: etc/penstock.yaml:1:31\n  hint: known keys: type"},
+            {"connections: {x: {type: sea}}",
+             "error: connections.x: the key 'url' is missing\n  at: etc/penstock.yaml:1:18\n  hint: Where the sea is."},
+            {"connections: {x: {type: sea, url: \"${UNSET}\"}}",
+             "error: connections.x.url: the environment variable 'UNSET' is not set\n  at: etc/penstock.yaml:1:35\n  "
+             "hint: set it (export UNSET=…), or give a default: ${UNSET:-…}"},
+            {connections + p + "  a: {target: {connection: wh, table: a}}",
+             "error: pipelines.a: the key 'source' is missing\n  at: etc/penstock.yaml:3:6\n  hint: What is read; the "
+             "options depend on the type of its connection."},
+            {connections + p + "  a: {source: {table: a}, target: {connection: wh, table: a}}",
+             "error: pipelines.a.source: the key 'connection' is missing\n  at: etc/penstock.yaml:3:15\n  hint: "
+             "connections: shop, wh"},
+            {connections + p + "  a: {source: {connection: shpo, table: a}, target: {connection: wh, table: a}}",
+             "error: pipelines.a.source.connection: there is no connection 'shpo'; did you mean 'shop'?\n  at: "
+             "etc/penstock.yaml:3:28\n  hint: connections: shop, wh"},
+            {connections + p + "  a: {source: {connection: wh}, target: {connection: wh, table: a}}",
+             "error: pipelines.a.source.connection: connection 'wh' cannot be a source: its type is 'land'\n  at: "
+             "etc/penstock.yaml:3:28\n  hint: types that can be a source: sea"},
+            {connections + p + "  a: {source: {connection: shop, table: a}, target: {connection: shop, table: a}}",
+             "error: pipelines.a.target.connection: connection 'shop' cannot be a target: its type is 'sea'\n  at: "
+             "etc/penstock.yaml:3:66\n  hint: types that can be a target: land"},
+            {connections + p + "  a: {source: {connection: shop}, target: {connection: wh, table: a}}",
+             "error: pipelines.a.source: give one of 'table', 'tables'\n  at: etc/penstock.yaml:3:15"},
+            {connections + p +
+                 "  a: {source: {connection: shop, table: a, changes: {}}, target: {connection: wh, table: a}}",
+             "error: pipelines.a.source: 'changes' is not available in this version\n  at: etc/penstock.yaml:3:44\n  "
+             "hint: change data capture is planned"},
+            {connections + p +
+                 "  a: {source: {connection: shop, table: a}, target: {connection: wh, table: a, mode: mergee}}",
+             "error: pipelines.a.target.mode: 'mergee' is not a mode; did you mean 'merge'? (append, replace, merge, "
+             "history)\n  at: etc/penstock.yaml:3:86"},
+            {connections + p +
+                 "  a: {source: {connection: shop, table: a}, target: {connection: wh, table: a, mode: append, "
+                 "update_when: x}}",
+             "error: pipelines.a.target: 'update_when' has no effect in mode 'append'\n  at: etc/penstock.yaml:3:107\n "
+             " hint: it says which rows a merge updates: write mode: merge, or remove it"},
+            {connections + p + pipeline("a", ", checks: []"),
+             "error: pipelines.a: 'checks' is not available in this version\n  at: etc/penstock.yaml:3:81\n  hint: "
+             "checks before publishing are planned"},
+            {connections + p + pipeline("a", ", schedule: daily"),
+             "error: pipelines.a: the schedule is not a cron expression of five fields\n  at: etc/penstock.yaml:3:91\n "
+             " hint: minute hour day-of-month month day-of-week, such as \"*/15 * * * *\" or \"0 2 * * 0\""},
+            {connections + p + pipeline("a", ", timezone: UTC"),
+             "error: pipelines.a: 'timezone' needs 'schedule' too\n  at: etc/penstock.yaml:3:81"},
+            {connections + p + pipeline("a", ", after: bb") + pipeline("b"),
+             "error: pipelines.a.after: there is no pipeline 'bb'; did you mean 'b'?\n  at: etc/penstock.yaml:3:88\n  "
+             "hint: pipelines: a, b"},
+            {connections + p + pipeline("a", ", after: a"),
+             "error: pipelines.a.after: pipelines wait for each other in a circle: a -> a\n  at: "
+             "etc/penstock.yaml:3:88\n  hint: remove one 'after' of the circle"},
+            {connections + p + pipeline("a", ", after: b") + pipeline("b", ", after: [c]") +
+                 pipeline("c", ", after: [d, b]") + pipeline("d"),
+             "error: pipelines.c.after: pipelines wait for each other in a circle: b -> c -> b\n  at: "
+             "etc/penstock.yaml:5:92\n  hint: remove one 'after' of the circle"},
+            {connections + p + pipeline("a") +
+                 "  b: {source: {connection: shop, table: x}, target: {connection: wh, table: a}}",
+             "error: pipelines.b.target: writes to table 'a' of connection 'wh', which pipeline 'a' writes too\n  at: "
+             "etc/penstock.yaml:4:77\n  hint: the other stands at etc/penstock.yaml:3:77; give one of them another "
+             "destination"},
+            {connections + p +
+                 "  a: {source: {connection: shop, table: x}, target: {connection: wh}}\n  b: {source: {connection: "
+                 "shop, table: x}, target: {connection: wh}}",
+             "error: pipelines.b.target: writes to the tables of x in connection 'wh', which pipeline 'a' writes too\n "
+             " at: etc/penstock.yaml:4:53\n  hint: the other stands at etc/penstock.yaml:3:53; give one of them "
+             "another destination"}}) {
         CAPTURE(one.yaml);
         auto made = document(one.yaml);
         REQUIRE_FALSE(made);
@@ -131,14 +180,16 @@ TEST_CASE("mistakes of a document are told exactly") {
 }
 
 TEST_CASE("two names of one system are one system") {
-    auto made = document("connections: {shop: {type: sea, url: 'sea://shop'}, wh: {type: land}, wh2: {type: land}}\npipelines:\n" + pipeline("a") +
-                         "  b: {source: {connection: shop, table: x}, target: {connection: wh2, table: a}}");
+    auto made = document(
+        "connections: {shop: {type: sea, url: 'sea://shop'}, wh: {type: land}, wh2: {type: land}}\npipelines:\n" +
+        pipeline("a") + "  b: {source: {connection: shop, table: x}, target: {connection: wh2, table: a}}");
     REQUIRE_FALSE(made);
     CHECK(made.error().code == "target_written_twice");
 }
 
 TEST_CASE("every key of later versions is refused by name") {
-    for (std::string key : {"steps", "checks", "route", "archive", "rejects", "jobs", "trigger", "for_each", "budget", "notify", "run"}) {
+    for (std::string key :
+         {"steps", "checks", "route", "archive", "rejects", "jobs", "trigger", "for_each", "budget", "notify", "run"}) {
         CAPTURE(key);
         auto made = document(connections + "pipelines:\n" + pipeline("a", ", " + key + ": {}"));
         REQUIRE_FALSE(made);
@@ -149,8 +200,11 @@ TEST_CASE("every key of later versions is refused by name") {
 TEST_CASE("a name on the command line that the file has not") {
     auto made = document(connections + "pipelines:\n" + pipeline("events") + pipeline("orders"));
     REQUIRE(made);
-    CHECK(no_such_pipeline(*made, "event").text() == "error: there is no pipeline 'event' in etc/penstock.yaml; did you mean 'events'?\n  hint: pipelines: events, orders");
-    CHECK(no_such_connection(*made, "bus").text() == "error: there is no connection 'bus' in etc/penstock.yaml\n  hint: connections: shop, wh");
+    CHECK(no_such_pipeline(*made, "event").text() ==
+          "error: there is no pipeline 'event' in etc/penstock.yaml; did you mean 'events'?\n  hint: pipelines: "
+          "events, orders");
+    CHECK(no_such_connection(*made, "bus").text() ==
+          "error: there is no connection 'bus' in etc/penstock.yaml\n  hint: connections: shop, wh");
     CHECK(exit_code(no_such_pipeline(*made, "x").kind) == 2);
 }
 

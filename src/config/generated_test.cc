@@ -22,7 +22,8 @@ TEST_CASE("the schema names every option, its default and its bounds") {
     CHECK(schema["properties"]["version"]["default"] == 1);
     const Json& pipeline = schema["properties"]["pipelines"]["additionalProperties"];
     CHECK(pipeline["required"] == Json::array({"source", "target"}));
-    CHECK(pipeline["properties"]["retries"]["properties"]["max"]["anyOf"][0] == Json{{"type", "integer"}, {"minimum", 0.0}, {"maximum", 100.0}});
+    CHECK(pipeline["properties"]["retries"]["properties"]["max"]["anyOf"][0] ==
+          Json{{"type", "integer"}, {"minimum", 0.0}, {"maximum", 100.0}});
     CHECK(pipeline["dependentRequired"]["timezone"] == Json::array({"schedule"}));
     CHECK_FALSE(pipeline["properties"].contains("checks"));
     const Json& source = pipeline["properties"]["source"]["anyOf"][0];
@@ -33,7 +34,8 @@ TEST_CASE("the schema names every option, its default and its bounds") {
     const Json& target = pipeline["properties"]["target"]["anyOf"][0];
     CHECK(target["properties"]["mode"]["anyOf"][2]["const"] == "merge");
     CHECK(target["allOf"][0]["oneOf"].size() == 3);
-    CHECK(schema["properties"]["connections"]["additionalProperties"]["anyOf"][1]["properties"]["type"]["const"] == "land");
+    CHECK(schema["properties"]["connections"]["additionalProperties"]["anyOf"][1]["properties"]["type"]["const"] ==
+          "land");
 }
 
 TEST_CASE("words that YAML has types for are accepted typed") {
@@ -55,7 +57,12 @@ TEST_CASE("the listing of components") {
     CHECK(all[0]["target"] == nullptr);
     CHECK(all[1]["source"] == nullptr);
     const Json& options = all[0]["connection"]["options"];
-    CHECK(options[1] == Json{{"name", "url"}, {"type", "text"}, {"required", true}, {"doc", "Where the sea is."}, {"example", "${SEA_URL}"}, {"secret", true}});
+    CHECK(options[1] == Json{{"name", "url"},
+                             {"type", "text"},
+                             {"required", true},
+                             {"doc", "Where the sea is."},
+                             {"example", "${SEA_URL}"},
+                             {"secret", true}});
     CHECK(options[2]["options"][0]["choices"][1] == Json{{"name", "require"}, {"doc", "Encrypted."}});
 }
 
@@ -111,8 +118,18 @@ TEST_CASE("the page of the file tells settings once") {
 std::string scaffold() {
     const Catalog& catalog = sample_catalog();
     return scaffold_document({{"shop", &catalog[0], {{"url", Node::scalar("${NAME}", true)}}}, {"wh", &catalog[1], {}}},
-                             {{"events", "shop", {{"table", Node::scalar("public.events")}}, "wh", {{"table", Node::scalar("events")}, {"mode", Node::scalar("merge")}}, {}},
-                              {"clients", "shop", {{"table", Node::scalar("public.customers")}}, "wh", {{"table", Node::scalar("customers")}}, {{"memory", Node::scalar("1GiB")}}}});
+                             {{"events",
+                               "shop",
+                               {{"table", Node::scalar("public.events")}},
+                               "wh",
+                               {{"table", Node::scalar("events")}, {"mode", Node::scalar("merge")}},
+                               {}},
+                              {"clients",
+                               "shop",
+                               {{"table", Node::scalar("public.customers")}},
+                               "wh",
+                               {{"table", Node::scalar("customers")}},
+                               {{"memory", Node::scalar("1GiB")}}}});
 }
 
 TEST_CASE("a scaffolded file loads as it stands") {
@@ -129,7 +146,9 @@ TEST_CASE("each commented option of a scaffold is right when uncommented") {
     int tried = 0;
     for (size_t i = 0; i < lines.size(); ++i) {
         size_t mark = lines[i].find('#');
-        if (mark == std::string::npos || lines[i].find_first_not_of(' ') != mark || mark + 1 >= lines[i].size() || lines[i][mark + 1] == ' ') continue;
+        if (mark == std::string::npos || lines[i].find_first_not_of(' ') != mark || mark + 1 >= lines[i].size() ||
+            lines[i][mark + 1] == ' ')
+            continue;
         std::string all;
         for (size_t j = 0; j < lines.size(); ++j) {
             bool opens_defaults = lines[j] == "#defaults:" && mark == 2;
@@ -139,7 +158,8 @@ TEST_CASE("each commented option of a scaffold is right when uncommented") {
         CAPTURE(lines[i]);
         ++tried;
         // What excludes or needs another option, or has no default to show, says so.
-        bool told = !made && (made.error().code == "key_rule" || made.error().message.find("there is no pipeline 'customers'") != std::string::npos);
+        bool told = !made && (made.error().code == "key_rule" ||
+                              made.error().message.find("there is no pipeline 'customers'") != std::string::npos);
         CHECK_MESSAGE((made || told), (made ? "" : made.error().text()));
     }
     CHECK(tried > 40);

@@ -45,7 +45,9 @@ Json json_of_text(const std::string& yaml) {
 }
 
 /// Any option may be given by a reference, which is text.
-Json or_reference(Json schema) { return {{"anyOf", Json::array({std::move(schema), {{"$ref", "#/$defs/reference"}}})}}; }
+Json or_reference(Json schema) {
+    return {{"anyOf", Json::array({std::move(schema), {{"$ref", "#/$defs/reference"}}})}};
+}
 
 Json number_schema(const Option& option, std::string_view type) {
     Json schema = {{"type", type}};
@@ -59,7 +61,8 @@ Json choice_schema(const Shape& shape) {
     for (const auto& choice : shape.choices) {
         all.push_back({{"const", choice.name}, {"description", choice.doc}});
         // The same words unquoted, as YAML types them.
-        if (choice.name == "true" || choice.name == "false" || choice.name == "null") all.push_back({{"const", Json::parse(choice.name)}, {"description", choice.doc}});
+        if (choice.name == "true" || choice.name == "false" || choice.name == "null")
+            all.push_back({{"const", Json::parse(choice.name)}, {"description", choice.doc}});
     }
     all.push_back({{"$ref", "#/$defs/reference"}});
     return {{"anyOf", std::move(all)}};
@@ -80,8 +83,12 @@ Json schema_of(const Shape& shape, const Option& option) {
             case Kind::boolean: return or_reference({{"type", "boolean"}});
             case Kind::integer: return number_schema(option, "integer");
             case Kind::number: return number_schema(option, "number");
-            case Kind::size: return or_reference({{"type", Json::array({"string", "number"})}, {"pattern", R"(^[0-9.]+ *([KMGT]iB|[kKMGTP]?B)?$)"}});
-            case Kind::duration: return or_reference({{"type", Json::array({"string", "number"})}, {"pattern", R"(^[0-9.]+ *(us|ms|s|m|min|h|d|w)?$)"}});
+            case Kind::size:
+                return or_reference(
+                    {{"type", Json::array({"string", "number"})}, {"pattern", R"(^[0-9.]+ *([KMGT]iB|[kKMGTP]?B)?$)"}});
+            case Kind::duration:
+                return or_reference(
+                    {{"type", Json::array({"string", "number"})}, {"pattern", R"(^[0-9.]+ *(us|ms|s|m|min|h|d|w)?$)"}});
             case Kind::choice: return choice_schema(shape);
             case Kind::object: return schema_of(*shape.object);
             case Kind::list: {
@@ -115,7 +122,10 @@ void add_rule(const KeyRule& rule, Json& all_of, Json& dependent) {
 }
 
 Json schema_of(const SpecBase& spec) {
-    Json schema = {{"type", Json::array({"object", "null"})}, {"description", spec.doc()}, {"properties", Json::object()}, {"additionalProperties", false}};
+    Json schema = {{"type", Json::array({"object", "null"})},
+                   {"description", spec.doc()},
+                   {"properties", Json::object()},
+                   {"additionalProperties", false}};
     Json required = Json::array();
     for (const auto& option : spec.options()) {
         Json property = schema_of(option.shape, option);
@@ -136,7 +146,10 @@ Json schema_of(const SpecBase& spec) {
 
 /// A map whose keys are names of the author's choice.
 Json named(Json values, std::string_view doc) {
-    return {{"type", Json::array({"object", "null"})}, {"description", doc}, {"propertyNames", {{"pattern", "^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$"}}}, {"additionalProperties", std::move(values)}};
+    return {{"type", Json::array({"object", "null"})},
+            {"description", doc},
+            {"propertyNames", {{"pattern", "^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$"}}},
+            {"additionalProperties", std::move(values)}};
 }
 
 Json connection_schema(const Catalog& catalog) {
@@ -150,7 +163,7 @@ Json connection_schema(const Catalog& catalog) {
     return {{"anyOf", std::move(any)}};
 }
 
-Json side_schema(const Catalog& catalog, const SpecBase* ComponentSpecs::*side, const std::string& doc) {
+Json side_schema(const Catalog& catalog, const SpecBase* ComponentSpecs::* side, const std::string& doc) {
     Json any = Json::array();
     for (const auto& component : catalog) {
         if (component.*side == nullptr) continue;
@@ -167,7 +180,8 @@ Json listing(const SpecBase* spec) {
     if (spec == nullptr) return nullptr;
     Json options = Json::array();
     for (const auto& option : spec->options()) {
-        Json one = {{"name", option.name}, {"type", type_name(option)}, {"required", option.required}, {"doc", option.doc}};
+        Json one = {
+            {"name", option.name}, {"type", type_name(option)}, {"required", option.required}, {"doc", option.doc}};
         if (!option.default_text.empty()) one["default"] = json_of_text(option.default_text);
         if (!option.default_note.empty()) one["default_note"] = option.default_note;
         if (!option.example.empty()) one["example"] = json_of_text(option.example);
@@ -191,14 +205,20 @@ std::string json_schema(const Catalog& catalog) {
     schema.update(schema_of(document_spec()));
     schema["properties"]["connections"] = named(connection_schema(catalog), document_spec().find("connections")->doc);
     schema["properties"]["pipelines"] = named(std::move(pipeline), document_spec().find("pipelines")->doc);
-    schema["$defs"]["reference"] = {{"type", "string"}, {"pattern", R"(\$\{)"}, {"description", "A value from outside: ${ENV}, ${ENV:-default} or ${file:/path}."}};
+    schema["$defs"]["reference"] = {{"type", "string"},
+                                    {"pattern", R"(\$\{)"},
+                                    {"description", "A value from outside: ${ENV}, ${ENV:-default} or ${file:/path}."}};
     return schema.dump(2) + "\n";
 }
 
 std::string components_json(const Catalog& catalog) {
     Json all = Json::array();
     for (const auto& component : catalog)
-        all.push_back({{"type", component.type}, {"doc", component.doc}, {"connection", listing(component.connection)}, {"source", listing(component.source)}, {"target", listing(component.target)}});
+        all.push_back({{"type", component.type},
+                       {"doc", component.doc},
+                       {"connection", listing(component.connection)},
+                       {"source", listing(component.source)},
+                       {"target", listing(component.target)}});
     return all.dump(2) + "\n";
 }
 

@@ -22,7 +22,8 @@ const Shape& leaf_of(const Shape& shape) { return shape.element ? leaf_of(*shape
 std::string meaning(const Option& option) {
     std::string out = cell(option.doc);
     for (const auto& choice : leaf_of(option.shape).choices)
-        out += choice.doc.empty() ? fmt::format("<br>`{}`", choice.name) : fmt::format("<br>`{}`: {}", choice.name, cell(choice.doc));
+        out += choice.doc.empty() ? fmt::format("<br>`{}`", choice.name)
+                                  : fmt::format("<br>`{}`: {}", choice.name, cell(choice.doc));
     if (!option.example.empty()) out += fmt::format("<br>Example: `{}`", cell(option.example));
     if (leaf_of(option.shape).secret) out += "<br>Never shown.";
     return out;
@@ -41,8 +42,10 @@ constexpr std::string_view table_head = "| Option | Type | Default | Meaning |\n
 void rows(const SpecBase& spec, const std::string& prefix, const SpecBase* without, std::string& out) {
     for (const auto& option : spec.options()) {
         if (without != nullptr && without->find(option.name)) continue;
-        out += fmt::format("| `{}{}` | {} | {} | {} |\n", prefix, option.name, cell(option.shape.noun), default_cell(option), meaning(option));
-        if (const SpecBase* nested = leaf_of(option.shape).object; nested && nested != without) rows(*nested, prefix + option.name + ".", without, out);
+        out += fmt::format("| `{}{}` | {} | {} | {} |\n", prefix, option.name, cell(option.shape.noun),
+                           default_cell(option), meaning(option));
+        if (const SpecBase* nested = leaf_of(option.shape).object; nested && nested != without)
+            rows(*nested, prefix + option.name + ".", without, out);
     }
 }
 
@@ -74,7 +77,8 @@ std::string options_markdown(const SpecBase& spec) {
 }
 
 std::string component_markdown(const ComponentSpecs& component) {
-    return fmt::format("# {}\n\n{}\n{}{}{}", component.type, component.doc, section("Connection", component.connection), section("Source", component.source), section("Target", component.target));
+    return fmt::format("# {}\n\n{}\n{}{}{}", component.type, component.doc, section("Connection", component.connection),
+                       section("Source", component.source), section("Target", component.target));
 }
 
 std::string configuration_markdown(const Catalog& catalog) {
@@ -82,18 +86,23 @@ std::string configuration_markdown(const Catalog& catalog) {
     out += fmt::format("\n## Top level\n\n{}", table_head);
     rows(document_spec(), "", &settings_spec(), out);
     out += section("Defaults", &settings_spec());
-    out += "\n## Connections\n\nOne entry a system, by a name of your choice; `type` decides the other options.\n\n| Type | Source | Target | What it is |\n|---|---|---|---|\n";
+    out +=
+        "\n## Connections\n\nOne entry a system, by a name of your choice; `type` decides the other options.\n\n| Type "
+        "| Source | Target | What it is |\n|---|---|---|---|\n";
     for (const auto& component : catalog)
-        out += fmt::format("| [{0}]({0}.md) | {1} | {2} | {3} |\n", component.type, component.source ? "yes" : "", component.target ? "yes" : "", cell(component.doc));
-    out += fmt::format("\n## Pipelines\n\n{} Beside these options it may have each of [Defaults](#defaults).\n\n{}", pipeline_spec().doc(), table_head);
+        out += fmt::format("| [{0}]({0}.md) | {1} | {2} | {3} |\n", component.type, component.source ? "yes" : "",
+                           component.target ? "yes" : "", cell(component.doc));
+    out += fmt::format("\n## Pipelines\n\n{} Beside these options it may have each of [Defaults](#defaults).\n\n{}",
+                       pipeline_spec().doc(), table_head);
     rows(pipeline_spec(), "", &settings_spec(), out);
     out += rules(pipeline_spec());
-    out += "\n## References\n\n| Written | Stands for |\n|---|---|\n"
-           "| `${NAME}` | the environment variable; an unset one is an error |\n"
-           "| `${NAME:-default}` | the same, or the default where it is unset or empty |\n"
-           "| `${file:/path}` | the content of a file, without its last line break |\n"
-           "| `$${` | the two characters `${` themselves |\n"
-           "\nInside `{ }` or `[ ]` a reference must stand in quotes. Values of references are never shown.\n";
+    out +=
+        "\n## References\n\n| Written | Stands for |\n|---|---|\n"
+        "| `${NAME}` | the environment variable; an unset one is an error |\n"
+        "| `${NAME:-default}` | the same, or the default where it is unset or empty |\n"
+        "| `${file:/path}` | the content of a file, without its last line break |\n"
+        "| `$${` | the two characters `${` themselves |\n"
+        "\nInside `{ }` or `[ ]` a reference must stand in quotes. Values of references are never shown.\n";
     return out;
 }
 

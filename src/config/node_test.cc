@@ -67,21 +67,35 @@ TEST_CASE("merge keys: own keys win, then earlier maps") {
 }
 
 TEST_CASE("what is refused says where and what to do") {
-    CHECK(refusal("a: 1\nb: 2\na: 3\n") == "error: duplicate key 'a'\n  at: a.yaml:3:1\n  hint: it stands already at a.yaml:1:1; keep one");
-    CHECK(refusal("{a: 1}: 2\n") == "error: a key must be text, found a map\n  at: a.yaml:1:1\n  hint: a value that starts with '{' or '[' must stand in quotes");
-    CHECK(refusal("? \n: 2\n") == "error: a key must be text, found nothing\n  at: a.yaml:2:1\n  hint: a value that starts with '{' or '[' must stand in quotes");
-    CHECK(refusal("a: !!binary xyz\n") == "error: the YAML tag 'tag:yaml.org,2002:binary' is not supported\n  at: a.yaml:1:4\n  hint: write the value without a tag");
-    CHECK(refusal("a: 1\n---\nb: 2\n") == "error: the file holds more than one YAML document\n  at: a.yaml:2:1\n  hint: remove the '---' line and what follows, or split the file");
+    CHECK(refusal("a: 1\nb: 2\na: 3\n") ==
+          "error: duplicate key 'a'\n  at: a.yaml:3:1\n  hint: it stands already at a.yaml:1:1; keep one");
+    CHECK(refusal("{a: 1}: 2\n") ==
+          "error: a key must be text, found a map\n  at: a.yaml:1:1\n  hint: a value that starts with '{' or '[' must "
+          "stand in quotes");
+    CHECK(refusal("? \n: 2\n") ==
+          "error: a key must be text, found nothing\n  at: a.yaml:2:1\n  hint: a value that starts with '{' or '[' "
+          "must stand in quotes");
+    CHECK(refusal("a: !!binary xyz\n") ==
+          "error: the YAML tag 'tag:yaml.org,2002:binary' is not supported\n  at: a.yaml:1:4\n  hint: write the value "
+          "without a tag");
+    CHECK(refusal("a: 1\n---\nb: 2\n") ==
+          "error: the file holds more than one YAML document\n  at: a.yaml:2:1\n  hint: remove the '---' line and what "
+          "follows, or split the file");
     CHECK(refusal("a: &x [*x]\n") == "error: this alias refers to the value it stands in\n  at: a.yaml:1:8");
     CHECK(refusal("a:\n  <<: 1\n") == "error: '<<' merges maps, found text\n  at: a.yaml:2:7");
     CHECK(refusal("a: {url: ${X}}\n") ==
-          "error: this is not valid YAML: end of map flow not found\n  at: a.yaml:1:11\n  hint: inside { } or [ ] a reference must stand in quotes: \"${NAME}\"");
+          "error: this is not valid YAML: end of map flow not found\n  at: a.yaml:1:11\n  hint: inside { } or [ ] a "
+          "reference must stand in quotes: \"${NAME}\"");
     CHECK(refusal("a: {x: 1\n") ==
-          "error: this is not valid YAML: end of map flow not found\n  at: a.yaml:2:1\n  hint: look at the indentation, at unclosed brackets and at quotes on this line and the one above");
+          "error: this is not valid YAML: end of map flow not found\n  at: a.yaml:2:1\n  hint: look at the "
+          "indentation, at unclosed brackets and at quotes on this line and the one above");
     CHECK(refusal("a:\n\tb: 1\n").ends_with("hint: indent with spaces; YAML allows no tabs there"));
-    CHECK(refusal("a: b: c\n") == "error: this is not valid YAML: illegal map value\n  at: a.yaml:1:5\n  hint: a text that holds ': ' must stand in quotes; else look at the indentation");
+    CHECK(refusal("a: b: c\n") ==
+          "error: this is not valid YAML: illegal map value\n  at: a.yaml:1:5\n  hint: a text that holds ': ' must "
+          "stand in quotes; else look at the indentation");
     CHECK(refusal("a: *x\n").starts_with("error: this is not valid YAML: the referenced anchor is not defined"));
-    CHECK(refusal(std::string_view("a\0b", 3)) == "error: the file is not text: it holds a zero byte\n  at: a.yaml\n  hint: save it as UTF-8");
+    CHECK(refusal(std::string_view("a\0b", 3)) ==
+          "error: the file is not text: it holds a zero byte\n  at: a.yaml\n  hint: save it as UTF-8");
 }
 
 TEST_CASE("bounds are refused, not suffered") {
@@ -92,7 +106,8 @@ TEST_CASE("bounds are refused, not suffered") {
         bomb += "]\n";
     }
     CHECK(refusal(bomb).starts_with("error: the configuration grows past 100000 values or 16 MiB\n  at: a.yaml:5:"));
-    CHECK(refusal(std::string(70, '[') + std::string(70, ']')) == "error: values are nested deeper than 64 levels\n  at: a.yaml:1:65");
+    CHECK(refusal(std::string(70, '[') + std::string(70, ']')) ==
+          "error: values are nested deeper than 64 levels\n  at: a.yaml:1:65");
     CHECK(refusal(std::string(600, '[')).starts_with("error: "));
     CHECK(refusal(std::string((1 << 20) + 1, 'x')) == "error: the file is larger than 1 MiB\n  at: a.yaml");
     CHECK(refusal(std::string(300, 'k') + ": 1") == "error: a key is longer than 256 characters\n  at: a.yaml:1:1");
@@ -101,7 +116,9 @@ TEST_CASE("bounds are refused, not suffered") {
 TEST_CASE("a file that cannot be read says why") {
     auto node = load("no/such/file.yaml");
     REQUIRE_FALSE(node);
-    CHECK(node.error().text() == "error: cannot read the configuration file 'no/such/file.yaml': No such file or directory\n  hint: write one with 'penstock init', or name it with -f FILE");
+    CHECK(node.error().text() ==
+          "error: cannot read the configuration file 'no/such/file.yaml': No such file or directory\n  hint: write one "
+          "with 'penstock init', or name it with -f FILE");
     auto folder = load("/");
     REQUIRE_FALSE(folder);
     CHECK(folder.error().message == "cannot read the configuration file '/': Is a directory");
@@ -109,7 +126,10 @@ TEST_CASE("a file that cannot be read says why") {
 
 /// Texts that tempt a YAML reader: numbers, words with a meaning, indicators, breaks, quotes, UTF-8.
 std::string random_text(std::mt19937& random) {
-    static const std::vector<std::string> parts = {"a", "Z", "0", "-", " ", ":", ": ", "#", " #", "'", "\"", "\n", "\t", "\\", "{", "}", "[", "]", ",", "&", "*", "!", "|", ">", "%", "@", "`", "~", "null", "true", "1.5", "<<", "---", "...", "ö", "🐟", "\x01", "?", "=", "${X}"};
+    static const std::vector<std::string> parts = {"a",   "Z",  "0",   "-",   " ", ":",  ": ",   "#", " #",   "'",
+                                                   "\"",  "\n", "\t",  "\\",  "{", "}",  "[",    "]", ",",    "&",
+                                                   "*",   "!",  "|",   ">",   "%", "@",  "`",    "~", "null", "true",
+                                                   "1.5", "<<", "---", "...", "ö", "🐟", "\x01", "?", "=",    "${X}"};
     std::string text;
     for (size_t n = random() % 6; n > 0; --n) text += parts[random() % parts.size()];
     return text;
@@ -126,7 +146,8 @@ Node random_node(std::mt19937& random, int depth) {
         }
         default: {
             std::vector<Node::Entry> entries;
-            for (size_t n = random() % 4; n > 0; --n) entries.push_back({std::to_string(n) + random_text(random), {}, random_node(random, depth - 1)});
+            for (size_t n = random() % 4; n > 0; --n)
+                entries.push_back({std::to_string(n) + random_text(random), {}, random_node(random, depth - 1)});
             return Node::map(std::move(entries));
         }
     }

@@ -18,7 +18,10 @@ Status check_schedule(const Text& schedule) {
     bool formed = true;
     while (words >> word) {
         ++fields;
-        formed = formed && std::all_of(word.begin(), word.end(), [](unsigned char c) { return std::isalnum(c) || std::string_view("*,-/?#").find(static_cast<char>(c)) != std::string_view::npos; });
+        formed = formed && std::all_of(word.begin(), word.end(), [](unsigned char c) {
+                     return std::isalnum(c) ||
+                            std::string_view("*,-/?#").find(static_cast<char>(c)) != std::string_view::npos;
+                 });
     }
     if (formed && fields == 5) return {};
     return fail({.kind = ErrorKind::configuration,
@@ -65,14 +68,16 @@ WriteMode TargetOptions::mode_for(bool incremental) const {
 }
 
 const Spec<ConnectionOptions>& connection_spec() {
-    static const auto made = Spec<ConnectionOptions>("connection", "A system that pipelines read from or write to.")
-                                 .required("type", &ConnectionOptions::type, "Which kind of system this is; it decides the other options.");
+    static const auto made =
+        Spec<ConnectionOptions>("connection", "A system that pipelines read from or write to.")
+            .required("type", &ConnectionOptions::type, "Which kind of system this is; it decides the other options.");
     return made;
 }
 
 const Spec<SourceOptions>& source_spec() {
     static const auto made = Spec<SourceOptions>("source", "What a pipeline reads.")
-                                 .required("connection", &SourceOptions::connection, "The name of a connection of this file.", {.example = "shop"});
+                                 .required("connection", &SourceOptions::connection,
+                                           "The name of a connection of this file.", {.example = "shop"});
     return made;
 }
 
@@ -85,12 +90,19 @@ const Spec<TargetOptions>& target_spec() {
                     {{"append", WriteMode::append, "Add the rows."},
                      {"replace", WriteMode::replace, "Build the table aside and swap it in when complete."},
                      {"merge", WriteMode::merge, "Update rows with the same key, insert the others."},
-                     {"history", WriteMode::history, "Keep every version of a row with the time it was valid (slowly changing dimension, type 2)."}},
-                    "How rows meet those already there.", {.default_note = "replace; with a cursor merge where there is a key, else append"})
-            .field("key", &T::key, "Columns that identify a row, for merge and history.", {.example = "[user_id, event_timestamp]", .default_note = "the primary key of the source table"})
-            .field("update_when", &T::update_when, "SQL condition over target row T and incoming row S; a merge updates only where it holds.", {.example = "T.is_active IS DISTINCT FROM S.is_active"})
-            .field("partition_by", &T::partition_by, "Column or expression that divides the table.", {.example = "date(event_timestamp)"})
-            .field("cluster_by", &T::cluster_by, "Columns by which rows are kept together.", {.example = "[user_id, event_type]"})
+                     {"history", WriteMode::history,
+                      "Keep every version of a row with the time it was valid (slowly changing dimension, type 2)."}},
+                    "How rows meet those already there.",
+                    {.default_note = "replace; with a cursor merge where there is a key, else append"})
+            .field("key", &T::key, "Columns that identify a row, for merge and history.",
+                   {.example = "[user_id, event_timestamp]", .default_note = "the primary key of the source table"})
+            .field("update_when", &T::update_when,
+                   "SQL condition over target row T and incoming row S; a merge updates only where it holds.",
+                   {.example = "T.is_active IS DISTINCT FROM S.is_active"})
+            .field("partition_by", &T::partition_by, "Column or expression that divides the table.",
+                   {.example = "date(event_timestamp)"})
+            .field("cluster_by", &T::cluster_by, "Columns by which rows are kept together.",
+                   {.example = "[user_id, event_type]"})
             .choice("schema_change", &T::schema_change,
                     {{"evolve", SchemaChange::evolve, "Follow the source: add columns, widen types."},
                      {"freeze", SchemaChange::freeze, "Keep the target as it is and leave new columns out."},
@@ -103,11 +115,14 @@ const Spec<TargetOptions>& target_spec() {
 
 const Spec<TableTargetOptions>& table_target_spec() {
     using T = TableTargetOptions;
-    static const auto made = Spec<T>("table target", "A target that holds tables by name.")
-                                 .include(target_spec())
-                                 .field("table", &T::table, "The table, schema-qualified; `{schema}` and `{table}` stand for the source's.", {.example = "ecommerce.fct_events", .default_note = "the source table's own name"})
-                                 .field("dataset", &T::dataset, "The schema or dataset for tables that keep their own names.", {.example = "shop"})
-                                 .at_most_one_of({"table", "dataset"});
+    static const auto made =
+        Spec<T>("table target", "A target that holds tables by name.")
+            .include(target_spec())
+            .field("table", &T::table, "The table, schema-qualified; `{schema}` and `{table}` stand for the source's.",
+                   {.example = "ecommerce.fct_events", .default_note = "the source table's own name"})
+            .field("dataset", &T::dataset, "The schema or dataset for tables that keep their own names.",
+                   {.example = "shop"})
+            .at_most_one_of({"table", "dataset"});
     return made;
 }
 
@@ -115,11 +130,18 @@ const Spec<PipelineConfig>& pipeline_spec() {
     using P = PipelineConfig;
     static const auto made =
         Spec<P>("pipeline", "One flow of rows from a source to a target.")
-            .required("source", &P::source, "What is read; the options depend on the type of its connection.", {.example = "{connection: shop, table: public.events}", .noun = "map"})
-            .required("target", &P::target, "Where it is written; the options depend on the type of its connection.", {.example = "{connection: warehouse, table: events}", .noun = "map"})
-            .field("schedule", &P::schedule, "When the scheduler runs it, as a cron expression of five fields.", {.example = "\"0 2 * * *\""})
-            .field("timezone", &P::timezone, "The time zone of the schedule.", {.example = "Europe/Vienna", .default_note = "UTC"})
-            .choice("catchup", &P::catchup, {{"false", Catchup::none, "Missed times are skipped."}, {"one", Catchup::one, "One run makes up for all missed times."}, {"all", Catchup::all, "Each missed time is run."}},
+            .required("source", &P::source, "What is read; the options depend on the type of its connection.",
+                      {.example = "{connection: shop, table: public.events}", .noun = "map"})
+            .required("target", &P::target, "Where it is written; the options depend on the type of its connection.",
+                      {.example = "{connection: warehouse, table: events}", .noun = "map"})
+            .field("schedule", &P::schedule, "When the scheduler runs it, as a cron expression of five fields.",
+                   {.example = "\"0 2 * * *\""})
+            .field("timezone", &P::timezone, "The time zone of the schedule.",
+                   {.example = "Europe/Vienna", .default_note = "UTC"})
+            .choice("catchup", &P::catchup,
+                    {{"false", Catchup::none, "Missed times are skipped."},
+                     {"one", Catchup::one, "One run makes up for all missed times."},
+                     {"all", Catchup::all, "Each missed time is run."}},
                     "What happens to scheduled times that were missed.")
             .field("after", &P::after, "Pipelines that must have succeeded first.", {.example = "[customers]"})
             .include(settings_spec())
@@ -134,7 +156,9 @@ const Spec<PipelineConfig>& pipeline_spec() {
             .unavailable("run", "it belongs to streams; pipelines of this version run once, to the end")
             .requires_other("timezone", "schedule")
             .requires_other("catchup", "schedule")
-            .check([](const P& pipeline, const Node&) { return pipeline.schedule.place.line == 0 ? Status{} : check_schedule(pipeline.schedule); });
+            .check([](const P& pipeline, const Node&) {
+                return pipeline.schedule.place.line == 0 ? Status{} : check_schedule(pipeline.schedule);
+            });
     return made;
 }
 

@@ -24,7 +24,9 @@ std::optional<std::string> variable_of_process(const std::string& name) {
 }
 
 Result<std::string> file_of_process(const std::string& path) {
-    auto refuse = [](std::string reason) { return fail({.kind = ErrorKind::configuration, .code = "reference_file", .message = std::move(reason)}); };
+    auto refuse = [](std::string reason) {
+        return fail({.kind = ErrorKind::configuration, .code = "reference_file", .message = std::move(reason)});
+    };
     std::error_code status;
     if (std::filesystem::is_directory(path, status)) return refuse("it is a directory");
     std::ifstream file(path, std::ios::binary);
@@ -38,7 +40,8 @@ Result<std::string> file_of_process(const std::string& path) {
 
 bool is_variable_name(std::string_view name) {
     auto letter = [](unsigned char c) { return std::isalnum(c) || c == '_'; };
-    return !name.empty() && !std::isdigit(static_cast<unsigned char>(name.front())) && std::all_of(name.begin(), name.end(), letter);
+    return !name.empty() && !std::isdigit(static_cast<unsigned char>(name.front())) &&
+           std::all_of(name.begin(), name.end(), letter);
 }
 
 /// Resolves the references of one scalar.
@@ -61,7 +64,10 @@ class Replacement {
             size_t end = rest.find('}', at);
             std::string_view body = rest.substr(at + 2, end == rest.npos ? rest.npos : end - at - 2);
             if (end == rest.npos || body.find("${") != body.npos)
-                return report("reference_syntax", end == rest.npos ? "a reference '${' is not closed by '}'" : "references cannot be nested", "write '$${' for the two characters themselves");
+                return report(
+                    "reference_syntax",
+                    end == rest.npos ? "a reference '${' is not closed by '}'" : "references cannot be nested",
+                    "write '$${' for the two characters themselves");
             out_ += rest.substr(0, at);
             auto value = look_up(body);
             if (!value) return;
@@ -85,7 +91,9 @@ class Replacement {
         if (body.starts_with("file:")) return file(std::string(body.substr(5)));
         for (std::string_view scheme : {"gcp-secret", "vault"}) {
             if (!body.starts_with(scheme) || body.substr(scheme.size(), 1) != ":") continue;
-            report("reference_unavailable", fmt::format("references of the form '${{{}:…}}' are not available in this version", scheme), "hand the value over as an environment variable ${NAME} or a file ${file:/path}");
+            report("reference_unavailable",
+                   fmt::format("references of the form '${{{}:…}}' are not available in this version", scheme),
+                   "hand the value over as an environment variable ${NAME} or a file ${file:/path}");
             return std::nullopt;
         }
         return variable(body);
@@ -95,12 +103,15 @@ class Replacement {
         size_t dash = body.find(":-");
         std::string name(body.substr(0, dash));
         if (!is_variable_name(name)) {
-            report("reference_syntax", fmt::format("'${{{}}}' is not a reference", body), "write ${NAME}, ${NAME:-default} or ${file:/path}; '$${' stands for the two characters themselves");
+            report("reference_syntax", fmt::format("'${{{}}}' is not a reference", body),
+                   "write ${NAME}, ${NAME:-default} or ${file:/path}; '$${' stands for the two characters themselves");
             return std::nullopt;
         }
         auto value = surroundings_.variable(name);
         if (dash != body.npos && (!value || value->empty())) return std::string(body.substr(dash + 2));
-        if (!value) report("variable_not_set", fmt::format("the environment variable '{}' is not set", name), fmt::format("set it (export {}=…), or give a default: ${{{}:-…}}", name, name));
+        if (!value)
+            report("variable_not_set", fmt::format("the environment variable '{}' is not set", name),
+                   fmt::format("set it (export {}=…), or give a default: ${{{}:-…}}", name, name));
         return value;
     }
 
@@ -109,10 +120,13 @@ class Replacement {
             report("reference_syntax", "'${file:}' names no file", "write ${file:/path}");
             return std::nullopt;
         }
-        std::filesystem::path directory = node_.place.file ? std::filesystem::path(*node_.place.file).parent_path() : "";
+        std::filesystem::path directory =
+            node_.place.file ? std::filesystem::path(*node_.place.file).parent_path() : "";
         auto text = surroundings_.file((directory / path).string());
         if (!text) {
-            report("reference_file", fmt::format("cannot read the file of '${{file:{}}}': {}", path, text.error().message), "relative paths are relative to the configuration file");
+            report("reference_file",
+                   fmt::format("cannot read the file of '${{file:{}}}': {}", path, text.error().message),
+                   "relative paths are relative to the configuration file");
             return std::nullopt;
         }
         if (text->ends_with('\n')) text->pop_back();

@@ -48,15 +48,31 @@ TEST_CASE("what cannot be resolved is reported with place and remedy") {
         std::string written, error;
     };
     for (const Case& one : std::vector<Case>{
-             {"${UNSET}", "error: k: the environment variable 'UNSET' is not set\n  at: a.yaml:1:4\n  hint: set it (export UNSET=…), or give a default: ${UNSET:-…}"},
-             {"${gcp-secret:db}", "error: k: references of the form '${gcp-secret:…}' are not available in this version\n  at: a.yaml:1:4\n  hint: hand the value over as an environment variable ${NAME} or a file ${file:/path}"},
-             {"${vault:a/b#c}", "error: k: references of the form '${vault:…}' are not available in this version\n  at: a.yaml:1:4\n  hint: hand the value over as an environment variable ${NAME} or a file ${file:/path}"},
-             {"${file:nowhere}", "error: k: cannot read the file of '${file:nowhere}': No such file or directory\n  at: a.yaml:1:4\n  hint: relative paths are relative to the configuration file"},
+             {"${UNSET}",
+              "error: k: the environment variable 'UNSET' is not set\n  at: a.yaml:1:4\n  hint: set it (export "
+              "UNSET=…), or give a default: ${UNSET:-…}"},
+             {"${gcp-secret:db}",
+              "error: k: references of the form '${gcp-secret:…}' are not available in this version\n  at: "
+              "a.yaml:1:4\n  hint: hand the value over as an environment variable ${NAME} or a file ${file:/path}"},
+             {"${vault:a/b#c}",
+              "error: k: references of the form '${vault:…}' are not available in this version\n  at: a.yaml:1:4\n  "
+              "hint: hand the value over as an environment variable ${NAME} or a file ${file:/path}"},
+             {"${file:nowhere}",
+              "error: k: cannot read the file of '${file:nowhere}': No such file or directory\n  at: a.yaml:1:4\n  "
+              "hint: relative paths are relative to the configuration file"},
              {"${file:}", "error: k: '${file:}' names no file\n  at: a.yaml:1:4\n  hint: write ${file:/path}"},
-             {"${NAME", "error: k: a reference '${' is not closed by '}'\n  at: a.yaml:1:4\n  hint: write '$${' for the two characters themselves"},
-             {"${A:-${B}}", "error: k: references cannot be nested\n  at: a.yaml:1:4\n  hint: write '$${' for the two characters themselves"},
-             {"${}", "error: k: '${}' is not a reference\n  at: a.yaml:1:4\n  hint: write ${NAME}, ${NAME:-default} or ${file:/path}; '$${' stands for the two characters themselves"},
-             {"${1A}", "error: k: '${1A}' is not a reference\n  at: a.yaml:1:4\n  hint: write ${NAME}, ${NAME:-default} or ${file:/path}; '$${' stands for the two characters themselves"}}) {
+             {"${NAME",
+              "error: k: a reference '${' is not closed by '}'\n  at: a.yaml:1:4\n  hint: write '$${' for the two "
+              "characters themselves"},
+             {"${A:-${B}}",
+              "error: k: references cannot be nested\n  at: a.yaml:1:4\n  hint: write '$${' for the two characters "
+              "themselves"},
+             {"${}",
+              "error: k: '${}' is not a reference\n  at: a.yaml:1:4\n  hint: write ${NAME}, ${NAME:-default} or "
+              "${file:/path}; '$${' stands for the two characters themselves"},
+             {"${1A}",
+              "error: k: '${1A}' is not a reference\n  at: a.yaml:1:4\n  hint: write ${NAME}, ${NAME:-default} or "
+              "${file:/path}; '$${' stands for the two characters themselves"}}) {
         CAPTURE(one.written);
         auto [node, diagnostics] = resolved(one.written);
         REQUIRE(diagnostics.size() == 1);
@@ -92,7 +108,8 @@ TEST_CASE("the process's own environment and files") {
     std::filesystem::create_directory(folder);
     std::ofstream(folder / "token") << "abc\r\n";
     setenv("PENSTOCK_REFERENCE_TEST", "from the environment", 1);
-    auto node = load_text("[\"${PENSTOCK_REFERENCE_TEST}\", \"${file:token}\", \"${file:.}\"]", (folder / "a.yaml").string());
+    auto node =
+        load_text("[\"${PENSTOCK_REFERENCE_TEST}\", \"${file:token}\", \"${file:.}\"]", (folder / "a.yaml").string());
     REQUIRE(node);
     Diagnostics diagnostics;
     resolve_references(*node, Surroundings::of_process(), diagnostics);

@@ -13,9 +13,12 @@ struct TlsOptions {
 };
 
 const Spec<TlsOptions>& tls_spec() {
-    static const auto made = Spec<TlsOptions>("tls", "How the connection is encrypted.")
-                                 .choice("mode", &TlsOptions::mode, {{"disable", TlsMode::disable, "No encryption."}, {"require", TlsMode::require, "Encrypted."}}, "How much is asked.")
-                                 .field("ca", &TlsOptions::ca, "Certificates that are trusted.", {.example = "server-ca.pem"});
+    static const auto made =
+        Spec<TlsOptions>("tls", "How the connection is encrypted.")
+            .choice("mode", &TlsOptions::mode,
+                    {{"disable", TlsMode::disable, "No encryption."}, {"require", TlsMode::require, "Encrypted."}},
+                    "How much is asked.")
+            .field("ca", &TlsOptions::ca, "Certificates that are trusted.", {.example = "server-ca.pem"});
     return made;
 }
 
@@ -69,13 +72,19 @@ const Spec<SeaSource>& sea_source() {
                                  .requires_other("cursor_lag", "cursor")
                                  .check([](const O& options, const Node&) -> Status {
                                      if (!options.strict || options.cursor.empty()) return {};
-                                     return fail({.kind = ErrorKind::configuration, .code = "strict_cursor", .message = "a strict source has no cursor", .where = options.cursor.place.text(), .hint = "remove one"});
+                                     return fail({.kind = ErrorKind::configuration,
+                                                  .code = "strict_cursor",
+                                                  .message = "a strict source has no cursor",
+                                                  .where = options.cursor.place.text(),
+                                                  .hint = "remove one"});
                                  });
     return made;
 }
 
 const Spec<LandTarget>& land_target() {
-    static const auto made = Spec<LandTarget>("land target", "Writes tables on land.").include(table_target_spec()).field("tokens", &LandTarget::tokens, "Keys to the land.");
+    static const auto made = Spec<LandTarget>("land target", "Writes tables on land.")
+                                 .include(table_target_spec())
+                                 .field("tokens", &LandTarget::tokens, "Keys to the land.");
     return made;
 }
 
@@ -97,7 +106,8 @@ const Surroundings& sample_surroundings() {
         },
         [](const std::string& path) -> Result<std::string> {
             if (path == "secrets/token") return "from-a-file\n";
-            return fail({.kind = ErrorKind::configuration, .code = "reference_file", .message = "No such file or directory"});
+            return fail(
+                {.kind = ErrorKind::configuration, .code = "reference_file", .message = "No such file or directory"});
         }};
     return surroundings;
 }

@@ -34,7 +34,8 @@ std::string comment(std::string_view text, const std::string& margin) {
     std::string line;
     std::istringstream words{std::string(text)};
     for (std::string word; words >> word;) {
-        if (!line.empty() && margin.size() + 3 + line.size() + word.size() > line_width) out += fmt::format("{}# {}\n", margin, std::exchange(line, ""));
+        if (!line.empty() && margin.size() + 3 + line.size() + word.size() > line_width)
+            out += fmt::format("{}# {}\n", margin, std::exchange(line, ""));
         line += (line.empty() ? "" : " ") + word;
     }
     return out + fmt::format("{}# {}\n", margin, line);
@@ -44,7 +45,8 @@ std::string comment(std::string_view text, const std::string& margin) {
 std::string sample(const Option& option) {
     if (option.shape.kind == Kind::object) {
         std::vector<std::string> parts;
-        for (const auto& part : option.shape.object->options()) parts.push_back(fmt::format("{}: {}", part.name, sample(part)));
+        for (const auto& part : option.shape.object->options())
+            parts.push_back(fmt::format("{}: {}", part.name, sample(part)));
         return fmt::format("{{{}}}", fmt::join(parts, ", "));
     }
     if (!option.example.empty()) return option.example;
@@ -80,7 +82,8 @@ void write_option(const Option& option, const Given& given, const std::string& m
 }
 
 const ComponentSpecs& component_of(const std::vector<ScaffoldConnection>& connections, const std::string& name) {
-    auto found = std::find_if(connections.begin(), connections.end(), [&](const ScaffoldConnection& one) { return one.name == name; });
+    auto found = std::find_if(connections.begin(), connections.end(),
+                              [&](const ScaffoldConnection& one) { return one.name == name; });
     PN_ASSERT(found != connections.end());
     return *found->component;
 }
@@ -99,11 +102,13 @@ std::string scaffold_options(const SpecBase& spec, const Given& given, int inden
     // What is in force comes first; what could be, after it.
     for (bool in_force : {true, false})
         for (const auto& option : spec.options())
-            if ((option.required || value_of(given, option.name) != nullptr) == in_force) write_option(option, given, margin, out);
+            if ((option.required || value_of(given, option.name) != nullptr) == in_force)
+                write_option(option, given, margin, out);
     return out;
 }
 
-std::string scaffold_document(const std::vector<ScaffoldConnection>& connections, const std::vector<ScaffoldPipeline>& pipelines) {
+std::string scaffold_document(const std::vector<ScaffoldConnection>& connections,
+                              const std::vector<ScaffoldPipeline>& pipelines) {
     std::string out =
         "# A line such as '#memory: 512MiB' is an option with its default or an example: uncomment what you need.\n"
         "# 'penstock check' validates this file; 'penstock config-schema' prints its JSON Schema for editors.\n"
@@ -114,18 +119,23 @@ std::string scaffold_document(const std::vector<ScaffoldConnection>& connections
     for (const auto& connection : connections) {
         Given given = connection.given;
         given.insert(given.begin(), {"type", Node::scalar(connection.component->type)});
-        out += fmt::format("  {}:\n{}\n", connection.name, scaffold_options(*connection.component->connection, given, 4));
+        out +=
+            fmt::format("  {}:\n{}\n", connection.name, scaffold_options(*connection.component->connection, given, 4));
     }
     out += comment(settings_spec().doc(), "") + "#defaults:\n";
-    for (const auto& option : settings_spec().options()) out += comment(remark(option), "  ") + fmt::format("  #{}: {}\n", option.name, sample(option));
+    for (const auto& option : settings_spec().options())
+        out += comment(remark(option), "  ") + fmt::format("  #{}: {}\n", option.name, sample(option));
     out += "\npipelines:\n";
     for (const auto& pipeline : pipelines) {
         out += fmt::format("  {}:\n", pipeline.name);
-        out += side("source", component_of(connections, pipeline.source_connection).source, pipeline.source_connection, pipeline.source);
-        out += side("target", component_of(connections, pipeline.target_connection).target, pipeline.target_connection, pipeline.target);
+        out += side("source", component_of(connections, pipeline.source_connection).source, pipeline.source_connection,
+                    pipeline.source);
+        out += side("target", component_of(connections, pipeline.target_connection).target, pipeline.target_connection,
+                    pipeline.target);
         for (const auto& option : pipeline_spec().options()) {
             bool usual = option.name == "schedule" || option.name == "after" || value_of(pipeline.given, option.name);
-            if (usual && option.name != "source" && option.name != "target") write_option(option, pipeline.given, "    ", out);
+            if (usual && option.name != "source" && option.name != "target")
+                write_option(option, pipeline.given, "    ", out);
         }
         out += "\n";
     }

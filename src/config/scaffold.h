@@ -32,6 +32,7 @@ struct ScaffoldPipeline {
 std::string scaffold_options(const SpecBase& spec, const Given& given, int indent);
 
 /// A commented penstock.yaml. It loads as it stands when everything required is given or has an example.
-std::string scaffold_document(const std::vector<ScaffoldConnection>& connections, const std::vector<ScaffoldPipeline>& pipelines);
+std::string scaffold_document(const std::vector<ScaffoldConnection>& connections,
+                              const std::vector<ScaffoldPipeline>& pipelines);
 
 }  // namespace penstock::config

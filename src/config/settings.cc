@@ -14,7 +14,10 @@ bool parse_whole(std::string_view text, X& into) {
 }
 
 Error refused(std::string code, std::string message, std::string hint) {
-    return {.kind = ErrorKind::configuration, .code = std::move(code), .message = std::move(message), .hint = std::move(hint)};
+    return {.kind = ErrorKind::configuration,
+            .code = std::move(code),
+            .message = std::move(message),
+            .hint = std::move(hint)};
 }
 
 Result<Parallel> parse_parallel(std::string_view text) {
@@ -22,7 +25,8 @@ Result<Parallel> parse_parallel(std::string_view text) {
     Parallel parallel;
     if (text == "auto") return parallel;
     if (parse_whole(text, parallel.threads) && parallel.threads >= 1 && parallel.threads <= most) return parallel;
-    return fail(refused("not_a_parallelism", fmt::format("'{}' is not a number of threads", text), fmt::format("write auto, or a number from 1 to {}", most)));
+    return fail(refused("not_a_parallelism", fmt::format("'{}' is not a number of threads", text),
+                        fmt::format("write auto, or a number from 1 to {}", most)));
 }
 
 std::string write_reject_limit(const RejectLimit& limit) {
@@ -31,7 +35,8 @@ std::string write_reject_limit(const RejectLimit& limit) {
 }
 
 Codec<NumericPolicy> numeric_codec() {
-    return parsed_text_codec<NumericPolicy>("numeric form", R"(^(decimal\(\s*[0-9]+\s*,\s*[0-9]+\s*\)|text|double)$)", parse_numeric_policy,
+    return parsed_text_codec<NumericPolicy>("numeric form", R"(^(decimal\(\s*[0-9]+\s*,\s*[0-9]+\s*\)|text|double)$)",
+                                            parse_numeric_policy,
                                             [](const NumericPolicy& policy) { return to_string(policy); });
 }
 
@@ -75,8 +80,11 @@ Result<NumericPolicy> parse_numeric_policy(std::string_view text) {
     NumericPolicy policy;
     size_t comma = rest.find(',');
     bool formed = rest.starts_with("decimal(") && rest.ends_with(")") && comma != rest.npos;
-    formed = formed && parse_whole(rest.substr(8, comma - 8), policy.precision) && parse_whole(rest.substr(comma + 1, rest.size() - comma - 2), policy.scale);
-    if (formed && policy.precision >= 1 && policy.precision <= 38 && policy.scale >= 0 && policy.scale <= policy.precision) return policy;
+    formed = formed && parse_whole(rest.substr(8, comma - 8), policy.precision) &&
+             parse_whole(rest.substr(comma + 1, rest.size() - comma - 2), policy.scale);
+    if (formed && policy.precision >= 1 && policy.precision <= 38 && policy.scale >= 0 &&
+        policy.scale <= policy.precision)
+        return policy;
     return fail(refused("not_a_numeric_form", fmt::format("'{}' is not a form for numbers", text),
                         "write decimal(p,s) with p up to 38 and s up to p, text, or double"));
 }
@@ -98,11 +106,13 @@ Result<RejectLimit> parse_reject_limit(std::string_view text) {
         return limit;
     }
     double percent = 0;
-    if (text.ends_with('%') && parse_whole(text.substr(0, text.size() - 1), percent) && percent >= 0 && percent <= 100) {
+    if (text.ends_with('%') && parse_whole(text.substr(0, text.size() - 1), percent) && percent >= 0 &&
+        percent <= 100) {
         limit.share = percent / 100;
         return limit;
     }
-    return fail(refused("not_a_reject_limit", fmt::format("'{}' is neither a count nor a share", text), "write a count such as 100, or a share of the rows such as 0.1%"));
+    return fail(refused("not_a_reject_limit", fmt::format("'{}' is neither a count nor a share", text),
+                        "write a count such as 100, or a share of the rows such as 0.1%"));
 }
 
 const Spec<Retries>& retries_spec() {
@@ -110,8 +120,10 @@ const Spec<Retries>& retries_spec() {
         Spec<Retries>("retries", "How a failure that may pass is tried again.")
             .field("max", &Retries::max, "Tries after the first one.", {.least = 0, .most = 100})
             .field("delay", &Retries::delay, "Pause before the first retry.")
-            .field("backoff", &Retries::backoff, "Factor by which the pause grows with each retry.", {.least = 1, .most = 100})
-            .field("jitter", &Retries::jitter, "Whether each pause is shortened by a random part, so that many clients do not come back at once.");
+            .field("backoff", &Retries::backoff, "Factor by which the pause grows with each retry.",
+                   {.least = 1, .most = 100})
+            .field("jitter", &Retries::jitter,
+                   "Whether each pause is shortened by a random part, so that many clients do not come back at once.");
     return made;
 }
 
@@ -120,25 +132,52 @@ const Spec<PipelineSettings>& settings_spec() {
     static const auto made =
         Spec<S>("defaults", "Settings of every pipeline. Each may also stand in a pipeline, where it wins.")
             .field("memory", &S::memory, "Memory a run may take, the share of embedded engines included.")
-            .field("parallel", &S::parallel, parsed_text_codec<Parallel>("number of threads", "^(auto|[0-9]+)$", parse_parallel, [](const Parallel& value) { return value.automatic() ? "auto" : std::to_string(value.threads); }),
+            .field("parallel", &S::parallel,
+                   parsed_text_codec<Parallel>("number of threads", "^(auto|[0-9]+)$", parse_parallel,
+                                               [](const Parallel& value) {
+                                                   return value.automatic() ? "auto" : std::to_string(value.threads);
+                                               }),
                    "Threads (and connections) that read and write side by side.", {.example = "4"})
             .field("retries", &S::retries, retries_spec(), "How a failure that may pass is tried again.")
-            .choice("on_reject", &S::on_reject, {{"stop", OnReject::stop, "End the run with the first reasons; nothing is published."}, {"continue", OnReject::go_on, "Write the row to the rejects with its reason and go on."}},
-                    "What happens when a row cannot be held by the target.", {.default_note = "stop for tables, continue for event streams"})
-            .field("max_rejects", &S::max_rejects, parsed_text_codec<RejectLimit>("count or share", "^[0-9]+(\\.[0-9]+)?%?$", parse_reject_limit, write_reject_limit),
-                   "Rejected rows, as a count or a share of the rows read, at which a run ends although `on_reject` is `continue`.", {.example = "0.1%"})
-            .field("numeric", &S::numeric, numerics_codec(), "What a `numeric` without declared precision becomes; a value that does not fit is rejected, never rounded. A map gives a form by column, `*` for the others.",
+            .choice("on_reject", &S::on_reject,
+                    {{"stop", OnReject::stop, "End the run with the first reasons; nothing is published."},
+                     {"continue", OnReject::go_on, "Write the row to the rejects with its reason and go on."}},
+                    "What happens when a row cannot be held by the target.",
+                    {.default_note = "stop for tables, continue for event streams"})
+            .field("max_rejects", &S::max_rejects,
+                   parsed_text_codec<RejectLimit>("count or share", "^[0-9]+(\\.[0-9]+)?%?$", parse_reject_limit,
+                                                  write_reject_limit),
+                   "Rejected rows, as a count or a share of the rows read, at which a run ends although `on_reject` is "
+                   "`continue`.",
+                   {.example = "0.1%"})
+            .field("numeric", &S::numeric, numerics_codec(),
+                   "What a `numeric` without declared precision becomes; a value that does not fit is rejected, never "
+                   "rounded. A map gives a form by column, `*` for the others.",
                    {.example = "{price: \"decimal(20,4)\", \"*\": text}"})
-            .choice("special_numbers", &S::special_numbers, {{"reject", SpecialNumbers::reject, "Reject the row."}, {"null", SpecialNumbers::null, "Store NULL."}, {"text", SpecialNumbers::text, "Make the column text."}},
+            .choice("special_numbers", &S::special_numbers,
+                    {{"reject", SpecialNumbers::reject, "Reject the row."},
+                     {"null", SpecialNumbers::null, "Store NULL."},
+                     {"text", SpecialNumbers::text, "Make the column text."}},
                     "NaN and infinities of `numeric` where the target's type has none.")
-            .choice("special_dates", &S::special_dates, {{"reject", SpecialDates::reject, "Reject the row."}, {"null", SpecialDates::null, "Store NULL."}, {"clamp", SpecialDates::clamp, "Store the nearest value the target can hold."}},
+            .choice("special_dates", &S::special_dates,
+                    {{"reject", SpecialDates::reject, "Reject the row."},
+                     {"null", SpecialDates::null, "Store NULL."},
+                     {"clamp", SpecialDates::clamp, "Store the nearest value the target can hold."}},
                     "Infinite dates and those outside the target's range.")
-            .choice("array_nulls", &S::array_nulls, {{"reject", ArrayNulls::reject, "Reject the row."}, {"drop", ArrayNulls::drop, "Leave the elements out."}, {"json", ArrayNulls::json, "Make the column JSON."}},
+            .choice("array_nulls", &S::array_nulls,
+                    {{"reject", ArrayNulls::reject, "Reject the row."},
+                     {"drop", ArrayNulls::drop, "Leave the elements out."},
+                     {"json", ArrayNulls::json, "Make the column JSON."}},
                     "NULL elements of arrays where the target's arrays have none.")
-            .choice("wide_json_numbers", &S::wide_json_numbers, {{"reject", WideJsonNumbers::reject, "Reject the row."}, {"text", WideJsonNumbers::text, "Make the column text."}, {"round", WideJsonNumbers::round, "Let the target round."}},
+            .choice("wide_json_numbers", &S::wide_json_numbers,
+                    {{"reject", WideJsonNumbers::reject, "Reject the row."},
+                     {"text", WideJsonNumbers::text, "Make the column text."},
+                     {"round", WideJsonNumbers::round, "Let the target round."}},
                     "Numbers within JSON that the target would round.")
-            .field("statement_timeout", &S::statement_timeout, "Longest time one statement at the source may take.", {.example = "30m", .default_note = "none"})
-            .field("lock_timeout", &S::lock_timeout, "Longest wait for a lock at the source.", {.example = "10s", .default_note = "none"})
+            .field("statement_timeout", &S::statement_timeout, "Longest time one statement at the source may take.",
+                   {.example = "30m", .default_note = "none"})
+            .field("lock_timeout", &S::lock_timeout, "Longest wait for a lock at the source.",
+                   {.example = "10s", .default_note = "none"})
             .unavailable("notify", "notifications come with the scheduler")
             .unavailable("budget", "budgets come with the first target that bills");
     return made;

@@ -23,7 +23,8 @@ TEST_CASE("settings have defaults") {
 }
 
 TEST_CASE("a pipeline's settings lie over the defaults, key by key") {
-    auto defaults = settings("{memory: 1GiB, retries: {delay: 9s, max: 5}, numeric: {a: text, '*': double}, statement_timeout: 1m}");
+    auto defaults = settings(
+        "{memory: 1GiB, retries: {delay: 9s, max: 5}, numeric: {a: text, '*': double}, statement_timeout: 1m}");
     REQUIRE(defaults);
     auto own = settings("{retries: {max: 1}, numeric: {b: 'decimal(10,2)'}, parallel: 4, max_rejects: 100}", *defaults);
     REQUIRE(own);
@@ -68,15 +69,29 @@ TEST_CASE("mistakes in settings") {
         std::string yaml, error;
     };
     for (const Case& one : std::vector<Case>{
-             {"{parallel: 0}", "error: parallel: '0' is not a number of threads\n  at: a.yaml:1:12\n  hint: write auto, or a number from 1 to 256"},
-             {"{parallel: lots}", "error: parallel: 'lots' is not a number of threads\n  at: a.yaml:1:12\n  hint: write auto, or a number from 1 to 256"},
-             {"{max_rejects: 101%}", "error: max_rejects: '101%' is neither a count nor a share\n  at: a.yaml:1:15\n  hint: write a count such as 100, or a share of the rows such as 0.1%"},
-             {"{max_rejects: -1}", "error: max_rejects: '-1' is neither a count nor a share\n  at: a.yaml:1:15\n  hint: write a count such as 100, or a share of the rows such as 0.1%"},
-             {"{numeric: 'decimal(39,1)'}", "error: numeric: 'decimal(39,1)' is not a form for numbers\n  at: a.yaml:1:11\n  hint: write decimal(p,s) with p up to 38 and s up to p, text, or double"},
-             {"{numeric: {a: 'decimal(4,5)'}}", "error: numeric.a: 'decimal(4,5)' is not a form for numbers\n  at: a.yaml:1:15\n  hint: write decimal(p,s) with p up to 38 and s up to p, text, or double"},
+             {"{parallel: 0}",
+              "error: parallel: '0' is not a number of threads\n  at: a.yaml:1:12\n  hint: write auto, or a number "
+              "from 1 to 256"},
+             {"{parallel: lots}",
+              "error: parallel: 'lots' is not a number of threads\n  at: a.yaml:1:12\n  hint: write auto, or a number "
+              "from 1 to 256"},
+             {"{max_rejects: 101%}",
+              "error: max_rejects: '101%' is neither a count nor a share\n  at: a.yaml:1:15\n  hint: write a count "
+              "such as 100, or a share of the rows such as 0.1%"},
+             {"{max_rejects: -1}",
+              "error: max_rejects: '-1' is neither a count nor a share\n  at: a.yaml:1:15\n  hint: write a count such "
+              "as 100, or a share of the rows such as 0.1%"},
+             {"{numeric: 'decimal(39,1)'}",
+              "error: numeric: 'decimal(39,1)' is not a form for numbers\n  at: a.yaml:1:11\n  hint: write "
+              "decimal(p,s) with p up to 38 and s up to p, text, or double"},
+             {"{numeric: {a: 'decimal(4,5)'}}",
+              "error: numeric.a: 'decimal(4,5)' is not a form for numbers\n  at: a.yaml:1:15\n  hint: write "
+              "decimal(p,s) with p up to 38 and s up to p, text, or double"},
              {"{on_reject: halt}", "error: on_reject: 'halt' is not a choice (stop, continue)\n  at: a.yaml:1:13"},
              {"{retries: {max: 101}}", "error: retries.max: '101' is too large; the most is 100\n  at: a.yaml:1:17"},
-             {"{notify: x}", "error: 'notify' is not available in this version\n  at: a.yaml:1:2\n  hint: notifications come with the scheduler"}}) {
+             {"{notify: x}",
+              "error: 'notify' is not available in this version\n  at: a.yaml:1:2\n  hint: notifications come with the "
+              "scheduler"}}) {
         CAPTURE(one.yaml);
         auto made = settings(one.yaml);
         REQUIRE_FALSE(made);

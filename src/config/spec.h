@@ -31,33 +31,41 @@ class Spec : public SpecBase {
     Spec(std::string name, std::string doc) : SpecBase(std::move(name), std::move(doc)) {}
 
     template <class M, class C>
-    Spec&& field(std::string name, M C::*member, std::string doc, About about = {}) && {
-        return std::move(*this).add(std::move(name), member, BuiltIn<M>::codec(), std::move(doc), std::move(about), false);
+    Spec&& field(std::string name, M C::* member, std::string doc, About about = {}) && {
+        return std::move(*this).add(std::move(name), member, BuiltIn<M>::codec(), std::move(doc), std::move(about),
+                                    false);
     }
     template <class M, class C>
-    Spec&& field(std::string name, M C::*member, const Spec<Leaf<M>>& nested, std::string doc, About about = {}) && {
-        return std::move(*this).add(std::move(name), member, Lift<M>::from(nested.codec()), std::move(doc), std::move(about), false);
+    Spec&& field(std::string name, M C::* member, const Spec<Leaf<M>>& nested, std::string doc, About about = {}) && {
+        return std::move(*this).add(std::move(name), member, Lift<M>::from(nested.codec()), std::move(doc),
+                                    std::move(about), false);
     }
     template <class M, class C>
-    Spec&& field(std::string name, M C::*member, Codec<Leaf<M>> codec, std::string doc, About about = {}) && {
-        return std::move(*this).add(std::move(name), member, Lift<M>::from(std::move(codec)), std::move(doc), std::move(about), false);
-    }
-
-    template <class M, class C>
-    Spec&& required(std::string name, M C::*member, std::string doc, About about = {}) && {
-        return std::move(*this).add(std::move(name), member, BuiltIn<M>::codec(), std::move(doc), std::move(about), true);
-    }
-    template <class M, class C>
-    Spec&& required(std::string name, M C::*member, const Spec<Leaf<M>>& nested, std::string doc, About about = {}) && {
-        return std::move(*this).add(std::move(name), member, Lift<M>::from(nested.codec()), std::move(doc), std::move(about), true);
-    }
-    template <class M, class C>
-    Spec&& required(std::string name, M C::*member, Codec<Leaf<M>> codec, std::string doc, About about = {}) && {
-        return std::move(*this).add(std::move(name), member, Lift<M>::from(std::move(codec)), std::move(doc), std::move(about), true);
+    Spec&& field(std::string name, M C::* member, Codec<Leaf<M>> codec, std::string doc, About about = {}) && {
+        return std::move(*this).add(std::move(name), member, Lift<M>::from(std::move(codec)), std::move(doc),
+                                    std::move(about), false);
     }
 
     template <class M, class C>
-    Spec&& choice(std::string name, M C::*member, std::vector<EnumChoice<Leaf<M>>> choices, std::string doc, About about = {}) && {
+    Spec&& required(std::string name, M C::* member, std::string doc, About about = {}) && {
+        return std::move(*this).add(std::move(name), member, BuiltIn<M>::codec(), std::move(doc), std::move(about),
+                                    true);
+    }
+    template <class M, class C>
+    Spec&& required(std::string name, M C::* member, const Spec<Leaf<M>>& nested, std::string doc,
+                    About about = {}) && {
+        return std::move(*this).add(std::move(name), member, Lift<M>::from(nested.codec()), std::move(doc),
+                                    std::move(about), true);
+    }
+    template <class M, class C>
+    Spec&& required(std::string name, M C::* member, Codec<Leaf<M>> codec, std::string doc, About about = {}) && {
+        return std::move(*this).add(std::move(name), member, Lift<M>::from(std::move(codec)), std::move(doc),
+                                    std::move(about), true);
+    }
+
+    template <class M, class C>
+    Spec&& choice(std::string name, M C::* member, std::vector<EnumChoice<Leaf<M>>> choices, std::string doc,
+                  About about = {}) && {
         auto codec = Lift<M>::from(choice_codec<Leaf<M>>(name, std::move(choices)));
         return std::move(*this).add(std::move(name), member, std::move(codec), std::move(doc), std::move(about), false);
     }
@@ -81,11 +89,19 @@ class Spec : public SpecBase {
     }
     using SpecBase::unavailable;
 
-    Spec&& one_of(std::vector<std::string> names) && { return std::move(*this).rule(Rule::exactly_one, std::move(names)); }
-    Spec&& at_most_one_of(std::vector<std::string> names) && { return std::move(*this).rule(Rule::at_most_one, std::move(names)); }
-    Spec&& at_least_one_of(std::vector<std::string> names) && { return std::move(*this).rule(Rule::at_least_one, std::move(names)); }
+    Spec&& one_of(std::vector<std::string> names) && {
+        return std::move(*this).rule(Rule::exactly_one, std::move(names));
+    }
+    Spec&& at_most_one_of(std::vector<std::string> names) && {
+        return std::move(*this).rule(Rule::at_most_one, std::move(names));
+    }
+    Spec&& at_least_one_of(std::vector<std::string> names) && {
+        return std::move(*this).rule(Rule::at_least_one, std::move(names));
+    }
     /// Where `name` is given, `other` must be too.
-    Spec&& requires_other(std::string name, std::string other) && { return std::move(*this).rule(Rule::requires_other, {std::move(name), std::move(other)}); }
+    Spec&& requires_other(std::string name, std::string other) && {
+        return std::move(*this).rule(Rule::requires_other, {std::move(name), std::move(other)});
+    }
 
     /// A condition over the whole struct, asked once everything in it was read without a problem. An error without a place
     /// gets that of the struct; its message gets the path in front either way.
@@ -129,7 +145,8 @@ class Spec : public SpecBase {
     Node write(const T& value) const {
         std::vector<Node::Entry> entries;
         for (size_t i = 0; i < fields_.size(); ++i)
-            if (Node node = fields_[i].write(value); !node.is_null()) entries.push_back({options_[i].name, {}, std::move(node)});
+            if (Node node = fields_[i].write(value); !node.is_null())
+                entries.push_back({options_[i].name, {}, std::move(node)});
         Node node = Node::map(std::move(entries));
         assign_paths(node);
         return node;
@@ -138,11 +155,13 @@ class Spec : public SpecBase {
     /// This spec as the codec of a member. The spec must outlive it.
     Codec<T> codec() const {
         Shape shape{.kind = Kind::object, .noun = "map", .object = this};
-        return {shape, [this](const Node& node, T& into, const Reading& reading) { return read(node, into, reading.diagnostics); },
-                [this](const T& value) {
-                    Node node = write(value);
-                    return node.entries.empty() ? Node{} : node;
-                }};
+        return {
+            shape,
+            [this](const Node& node, T& into, const Reading& reading) { return read(node, into, reading.diagnostics); },
+            [this](const T& value) {
+                Node node = write(value);
+                return node.entries.empty() ? Node{} : node;
+            }};
     }
 
   private:
@@ -157,7 +176,7 @@ class Spec : public SpecBase {
 
     template <class M, class C>
         requires std::derived_from<T, C>
-    Spec&& add(std::string name, M C::*member, Codec<M> codec, std::string doc, About about, bool required) && {
+    Spec&& add(std::string name, M C::* member, Codec<M> codec, std::string doc, About about, bool required) && {
         Option option{.name = std::move(name), .doc = std::move(doc), .shape = codec.shape, .required = required};
         option.example = about.example;
         if (!about.noun.empty()) option.shape.noun = about.noun;
@@ -168,7 +187,9 @@ class Spec : public SpecBase {
             if (Node initial = codec.write(T{}.*member); !initial.is_null()) option.default_text = dump_inline(initial);
         options_.push_back(std::move(option));
         fields_.push_back({std::move(about),
-                           [member, codec](const Node& node, T& into, const Reading& reading) { return codec.read(node, into.*member, reading); },
+                           [member, codec](const Node& node, T& into, const Reading& reading) {
+                               return codec.read(node, into.*member, reading);
+                           },
                            [member, codec](const T& value) { return codec.write(value.*member); }});
         return std::move(*this);
     }

@@ -41,19 +41,23 @@ struct Outer : Inner {
 };
 
 const Spec<Inner>& inner_spec() {
-    static const auto made = Spec<Inner>("inner", "Inside.").field("name", &Inner::name, "A name.").field("count", &Inner::count, "A count.", {.least = 1, .most = 9});
+    static const auto made = Spec<Inner>("inner", "Inside.")
+                                 .field("name", &Inner::name, "A name.")
+                                 .field("count", &Inner::count, "A count.", {.least = 1, .most = 9});
     return made;
 }
 
 const Spec<Outer>& outer_spec() {
     using O = Outer;
-    static const std::vector<EnumChoice<Mode>> modes = {{"append", Mode::append}, {"merge", Mode::merge}, {"history", Mode::history}};
+    static const std::vector<EnumChoice<Mode>> modes = {
+        {"append", Mode::append}, {"merge", Mode::merge}, {"history", Mode::history}};
     static const auto made = Spec<O>("outer", "Outside.")
                                  .include(inner_spec())
                                  .choice("mode", &O::mode, modes, "A mode.")
                                  .choice("maybe_mode", &O::maybe_mode, modes, "Perhaps a mode.")
                                  .choice("modes", &O::modes, modes, "Modes.")
-                                 .choice("odd", &O::odd, {{"true", Odd::yes}, {"false", Odd::no}, {"null", Odd::none}}, "Words that YAML has types for.")
+                                 .choice("odd", &O::odd, {{"true", Odd::yes}, {"false", Odd::no}, {"null", Odd::none}},
+                                         "Words that YAML has types for.")
                                  .field("text", &O::text, "Text.")
                                  .field("secret", &O::secret, "A secret.")
                                  .field("flag", &O::flag, "A flag.")
@@ -152,28 +156,48 @@ TEST_CASE("mistakes are told exactly") {
         std::string yaml, error;
     };
     for (const Case& one : std::vector<Case>{
-             {"mode: mergee", "error: mode: 'mergee' is not a mode; did you mean 'merge'? (append, merge, history)\n  at: dir/a.yaml:1:7"},
+             {"mode: mergee",
+              "error: mode: 'mergee' is not a mode; did you mean 'merge'? (append, merge, history)\n  at: "
+              "dir/a.yaml:1:7"},
              {"mode: zzzzz", "error: mode: 'zzzzz' is not a mode (append, merge, history)\n  at: dir/a.yaml:1:7"},
              {"mode: [merge]", "error: mode: expected a mode, found a list\n  at: dir/a.yaml:1:7"},
-             {"mode: \"${TOKEN}\"", "error: mode: '${TOKEN}' is not a mode (append, merge, history)\n  at: dir/a.yaml:1:7"},
-             {"maybe_mode: x", "error: maybe_mode: 'x' is not a choice (append, merge, history)\n  at: dir/a.yaml:1:13"},
-             {"modes: [append, x]", "error: modes[1]: 'x' is not a choice (append, merge, history)\n  at: dir/a.yaml:1:17"},
-             {"mode:", "error: mode: expected a mode, found nothing\n  at: dir/a.yaml:1:1\n  hint: give a value, or remove the line to have the default"},
+             {"mode: \"${TOKEN}\"",
+              "error: mode: '${TOKEN}' is not a mode (append, merge, history)\n  at: dir/a.yaml:1:7"},
+             {"maybe_mode: x",
+              "error: maybe_mode: 'x' is not a choice (append, merge, history)\n  at: dir/a.yaml:1:13"},
+             {"modes: [append, x]",
+              "error: modes[1]: 'x' is not a choice (append, merge, history)\n  at: dir/a.yaml:1:17"},
+             {"mode:",
+              "error: mode: expected a mode, found nothing\n  at: dir/a.yaml:1:1\n  hint: give a value, or remove the "
+              "line to have the default"},
              {"text: [a]", "error: text: expected text, found a list\n  at: dir/a.yaml:1:7"},
-             {"text:", "error: text: expected text, found nothing\n  at: dir/a.yaml:1:1\n  hint: give a value, or remove the line to have the default"},
+             {"text:",
+              "error: text: expected text, found nothing\n  at: dir/a.yaml:1:1\n  hint: give a value, or remove the "
+              "line to have the default"},
              {"secret: {a: b}", "error: secret: expected text, found a map\n  at: dir/a.yaml:1:9"},
              {"flag: yes", "error: flag: 'yes' is neither true nor false\n  at: dir/a.yaml:1:7"},
-             {"flag: 'true'", "error: flag: expected true or false, found text in quotes\n  at: dir/a.yaml:1:7\n  hint: remove the quotes"},
+             {"flag: 'true'",
+              "error: flag: expected true or false, found text in quotes\n  at: dir/a.yaml:1:7\n  hint: remove the "
+              "quotes"},
              {"integer: 1.5", "error: integer: '1.5' is not an integer\n  at: dir/a.yaml:1:10"},
-             {"integer: 99999999999999999999", "error: integer: '99999999999999999999' is not an integer\n  at: dir/a.yaml:1:10"},
-             {"integer: '3'", "error: integer: expected an integer, found text in quotes\n  at: dir/a.yaml:1:10\n  hint: remove the quotes"},
+             {"integer: 99999999999999999999",
+              "error: integer: '99999999999999999999' is not an integer\n  at: dir/a.yaml:1:10"},
+             {"integer: '3'",
+              "error: integer: expected an integer, found text in quotes\n  at: dir/a.yaml:1:10\n  hint: remove the "
+              "quotes"},
              {"integer: \"${TOKEN}\"", "error: integer: '${TOKEN}' is not an integer\n  at: dir/a.yaml:1:10"},
              {"number: 2", "error: number: '2' is too large; the most is 1\n  at: dir/a.yaml:1:9"},
              {"number: -1", "error: number: '-1' is too small; the least is 0\n  at: dir/a.yaml:1:9"},
              {"number: nan", "error: number: 'nan' is not a number\n  at: dir/a.yaml:1:9"},
-             {"size: 5 apples", "error: size: '5 apples' is not a size\n  at: dir/a.yaml:1:7\n  hint: write a number with a unit, such as 512MiB or 10GB"},
-             {"size: \"${TOKEN}\"", "error: size: '${TOKEN}' is not a size\n  at: dir/a.yaml:1:7\n  hint: write a number with a unit, such as 512MiB or 10GB"},
-             {"lag: soon", "error: lag: 'soon' is not a duration\n  at: dir/a.yaml:1:6\n  hint: write a number with a unit, such as 250ms, 5s, 5m, 1h or 2d"},
+             {"size: 5 apples",
+              "error: size: '5 apples' is not a size\n  at: dir/a.yaml:1:7\n  hint: write a number with a unit, such "
+              "as 512MiB or 10GB"},
+             {"size: \"${TOKEN}\"",
+              "error: size: '${TOKEN}' is not a size\n  at: dir/a.yaml:1:7\n  hint: write a number with a unit, such "
+              "as 512MiB or 10GB"},
+             {"lag: soon",
+              "error: lag: 'soon' is not a duration\n  at: dir/a.yaml:1:6\n  hint: write a number with a unit, such as "
+              "250ms, 5s, 5m, 1h or 2d"},
              {"file: ''", "error: file: the path is empty\n  at: dir/a.yaml:1:7"},
              {"maybe: x", "error: maybe: 'x' is not an integer\n  at: dir/a.yaml:1:8"},
              {"list: [a, [b]]", "error: list[1]: expected text, found a list\n  at: dir/a.yaml:1:11"},
@@ -182,10 +206,14 @@ TEST_CASE("mistakes are told exactly") {
              {"inner: 5", "error: inner: expected a map, found text\n  at: dir/a.yaml:1:8"},
              {"inner: {count: 10}", "error: inner.count: '10' is too large; the most is 9\n  at: dir/a.yaml:1:16"},
              {"inner: {nmae: x}", "error: inner: unknown key 'nmae'; did you mean 'name'?\n  at: dir/a.yaml:1:9"},
-             {"inner: {zzzz: x}", "error: inner: unknown key 'zzzz'\n  at: dir/a.yaml:1:9\n  hint: known keys: name, count"},
-             {"inners: [{}, {count: 0}]", "error: inners[1].count: '0' is too small; the least is 1\n  at: dir/a.yaml:1:22"},
-             {"named: {x: {count: 0}}", "error: named.x.count: '0' is too small; the least is 1\n  at: dir/a.yaml:1:20"},
-             {"later: 1", "error: 'later' is not available in this version\n  at: dir/a.yaml:1:1\n  hint: it is planned"},
+             {"inner: {zzzz: x}",
+              "error: inner: unknown key 'zzzz'\n  at: dir/a.yaml:1:9\n  hint: known keys: name, count"},
+             {"inners: [{}, {count: 0}]",
+              "error: inners[1].count: '0' is too small; the least is 1\n  at: dir/a.yaml:1:22"},
+             {"named: {x: {count: 0}}",
+              "error: named.x.count: '0' is too small; the least is 1\n  at: dir/a.yaml:1:20"},
+             {"later: 1",
+              "error: 'later' is not available in this version\n  at: dir/a.yaml:1:1\n  hint: it is planned"},
              {"[1]", "error: expected a map, found a list\n  at: dir/a.yaml:1:1"}}) {
         CAPTURE(one.yaml);
         auto outer = outer_spec().parse(loaded(one.yaml));
@@ -219,7 +247,13 @@ TEST_CASE("rules over keys") {
     struct Rules {
         std::string a, b, c, d;
     };
-    static const auto spec = Spec<Rules>("rules", "").field("a", &Rules::a, "").field("b", &Rules::b, "").field("c", &Rules::c, "").required("d", &Rules::d, "The fourth.").one_of({"a", "b"}).requires_other("c", "b");
+    static const auto spec = Spec<Rules>("rules", "")
+                                 .field("a", &Rules::a, "")
+                                 .field("b", &Rules::b, "")
+                                 .field("c", &Rules::c, "")
+                                 .required("d", &Rules::d, "The fourth.")
+                                 .one_of({"a", "b"})
+                                 .requires_other("c", "b");
     auto error = [](const std::string& yaml) {
         auto parsed = spec.parse(loaded(yaml));
         return parsed ? "" : parsed.error().text();
@@ -227,7 +261,8 @@ TEST_CASE("rules over keys") {
     CHECK(error("{a: 1, d: 1}") == "");
     CHECK(error("{b: 1, c: 1, d: 1}") == "");
     CHECK(error("{d: 1}") == "error: give one of 'a', 'b'\n  at: dir/a.yaml:1:1");
-    CHECK(error("{a: 1, b: 2, d: 1}") == "error: 'a' and 'b' exclude each other; give one of 'a', 'b'\n  at: dir/a.yaml:1:8");
+    CHECK(error("{a: 1, b: 2, d: 1}") ==
+          "error: 'a' and 'b' exclude each other; give one of 'a', 'b'\n  at: dir/a.yaml:1:8");
     CHECK(error("{a: 1, c: 2, d: 1}") == "error: 'c' needs 'b' too\n  at: dir/a.yaml:1:8");
     CHECK(error("{a: 1}") == "error: the key 'd' is missing\n  at: dir/a.yaml:1:1\n  hint: The fourth.");
 }
@@ -237,7 +272,8 @@ TEST_CASE("a condition over the struct is asked last and is placed") {
     Diagnostics diagnostics;
     spec.validate(loaded("connection: c\ntable: t\nstrict: true\ncursor: x\n"), diagnostics);
     REQUIRE(diagnostics.size() == 1);
-    CHECK(diagnostics.error().text() == "error: a strict source has no cursor\n  at: dir/a.yaml:4:9\n  hint: remove one");
+    CHECK(diagnostics.error().text() ==
+          "error: a strict source has no cursor\n  at: dir/a.yaml:4:9\n  hint: remove one");
 }
 
 TEST_CASE("secrets are redacted from then on, and never written") {
@@ -245,7 +281,8 @@ TEST_CASE("secrets are redacted from then on, and never written") {
     REQUIRE(outer);
     CHECK(redact("denied for hunter2-token") == "denied for ***");
     CHECK(dump_inline(*outer_spec().write(*outer).find("secret")) == "\"***\"");
-    auto url = outer_spec().parse(loaded("secret: postgres://me:p4ssw0rd-one@db.example.org/shop?sslpassword=p4ssw0rd-two&x=y"));
+    auto url = outer_spec().parse(
+        loaded("secret: postgres://me:p4ssw0rd-one@db.example.org/shop?sslpassword=p4ssw0rd-two&x=y"));
     REQUIRE(url);
     CHECK(redact("p4ssw0rd-one p4ssw0rd-two db.example.org") == "*** *** db.example.org");
 }

@@ -56,7 +56,9 @@ class TreeBuilder : public YAML::EventHandler {
     Node take_root() { return std::move(root_); }
 
     void OnDocumentStart(const YAML::Mark& mark) override {
-        if (++documents_ > 1) refuse(mark, "several_documents", "the file holds more than one YAML document", "remove the '---' line and what follows, or split the file");
+        if (++documents_ > 1)
+            refuse(mark, "several_documents", "the file holds more than one YAML document",
+                   "remove the '---' line and what follows, or split the file");
     }
     void OnDocumentEnd() override {}
 
@@ -74,7 +76,8 @@ class TreeBuilder : public YAML::EventHandler {
         finish(node, 0);
     }
 
-    void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, const std::string& value) override {
+    void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                  const std::string& value) override {
         Node node = Node::scalar(value, tag == "!" || tag == "tag:yaml.org,2002:str");
         node.place = place(mark);
         if (tag != "?" && !node.quoted && !tag.empty()) refuse_tag(mark, tag);
@@ -82,12 +85,14 @@ class TreeBuilder : public YAML::EventHandler {
         finish(std::move(node), anchor);
     }
 
-    void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, YAML::EmitterStyle::value) override {
+    void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                         YAML::EmitterStyle::value) override {
         open(mark, tag, anchor, NodeKind::sequence);
     }
     void OnSequenceEnd() override { close(); }
 
-    void OnMapStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, YAML::EmitterStyle::value) override {
+    void OnMapStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                    YAML::EmitterStyle::value) override {
         open(mark, tag, anchor, NodeKind::map);
     }
     void OnMapEnd() override { close(); }
@@ -106,21 +111,29 @@ class TreeBuilder : public YAML::EventHandler {
     Place place(const YAML::Mark& mark) const { return {file_, mark.line + 1, mark.column + 1}; }
 
     [[noreturn]] void refuse(Place where, std::string code, std::string message, std::string hint = {}) {
-        throw Refusal{{.kind = ErrorKind::configuration, .code = std::move(code), .message = std::move(message), .where = where.text(), .hint = std::move(hint)}};
+        throw Refusal{{.kind = ErrorKind::configuration,
+                       .code = std::move(code),
+                       .message = std::move(message),
+                       .where = where.text(),
+                       .hint = std::move(hint)}};
     }
     [[noreturn]] void refuse(const YAML::Mark& mark, std::string code, std::string message, std::string hint = {}) {
         refuse(place(mark), std::move(code), std::move(message), std::move(hint));
     }
     [[noreturn]] void refuse_tag(const YAML::Mark& mark, const std::string& tag) {
-        refuse(mark, "yaml_tag", fmt::format("the YAML tag '{}' is not supported", tag), "write the value without a tag");
+        refuse(mark, "yaml_tag", fmt::format("the YAML tag '{}' is not supported", tag),
+               "write the value without a tag");
     }
 
     void charge(const YAML::Mark& mark, const Measure& size) {
         nodes_ += size.nodes;
         bytes_ += size.bytes;
         if (nodes_ > most_nodes || bytes_ > most_bytes)
-            refuse(mark, "configuration_too_large", fmt::format("the configuration grows past {} values or {} MiB", most_nodes, most_bytes >> 20), "an alias that repeats a large part is expanded each time it is used");
-        if (open_.size() + size.levels > most_levels) refuse(mark, "configuration_too_deep", fmt::format("values are nested deeper than {} levels", most_levels));
+            refuse(mark, "configuration_too_large",
+                   fmt::format("the configuration grows past {} values or {} MiB", most_nodes, most_bytes >> 20),
+                   "an alias that repeats a large part is expanded each time it is used");
+        if (open_.size() + size.levels > most_levels)
+            refuse(mark, "configuration_too_deep", fmt::format("values are nested deeper than {} levels", most_levels));
     }
 
     void open(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, NodeKind kind) {
@@ -159,12 +172,16 @@ class TreeBuilder : public YAML::EventHandler {
     }
 
     void take_key(Open& around, Node key) {
-        if (!key.is_scalar()) refuse(key.place, "key_not_text", fmt::format("a key must be text, found {}", describe(key.kind)), "a value that starts with '{' or '[' must stand in quotes");
-        if (key.text.size() > longest_key) refuse(key.place, "key_too_long", fmt::format("a key is longer than {} characters", longest_key));
+        if (!key.is_scalar())
+            refuse(key.place, "key_not_text", fmt::format("a key must be text, found {}", describe(key.kind)),
+                   "a value that starts with '{' or '[' must stand in quotes");
+        if (key.text.size() > longest_key)
+            refuse(key.place, "key_too_long", fmt::format("a key is longer than {} characters", longest_key));
         around.has_key = true;
         around.merges = key.text == "<<" && !key.quoted;
         if (const auto* before = around.node.entry(key.text))
-            refuse(key.place, "duplicate_key", fmt::format("duplicate key '{}'", key.text), fmt::format("it stands already at {}; keep one", before->place.text()));
+            refuse(key.place, "duplicate_key", fmt::format("duplicate key '{}'", key.text),
+                   fmt::format("it stands already at {}; keep one", before->place.text()));
         around.key = std::move(key.text);
         around.key_place = std::move(key.place);
     }
@@ -175,8 +192,10 @@ class TreeBuilder : public YAML::EventHandler {
             return;
         }
         for (auto& item : value.items)
-            if (!item.is_map()) refuse(item.place, "merge_not_map", fmt::format("'<<' merges maps, found {}", describe(item.kind)));
-        if (!value.is_sequence()) refuse(value.place, "merge_not_map", fmt::format("'<<' merges maps, found {}", describe(value.kind)));
+            if (!item.is_map())
+                refuse(item.place, "merge_not_map", fmt::format("'<<' merges maps, found {}", describe(item.kind)));
+        if (!value.is_sequence())
+            refuse(value.place, "merge_not_map", fmt::format("'<<' merges maps, found {}", describe(value.kind)));
         for (auto& item : value.items) around.merged.push_back(std::move(item));
     }
 
@@ -209,10 +228,13 @@ std::string_view line_of(std::string_view text, int line) {
 std::string hint_for(const std::string& message, std::string_view line) {
     if (line.find('\t') < line.find_first_not_of(" \t")) return "indent with spaces; YAML allows no tabs there";
     size_t brace = line.find("${");
-    if (brace != line.npos && line.substr(0, brace).find_first_of("{[") != line.npos && (brace == 0 || (line[brace - 1] != '"' && line[brace - 1] != '\'')))
+    if (brace != line.npos && line.substr(0, brace).find_first_of("{[") != line.npos &&
+        (brace == 0 || (line[brace - 1] != '"' && line[brace - 1] != '\'')))
         return "inside { } or [ ] a reference must stand in quotes: \"${NAME}\"";
-    if (message.find("illegal map value") != message.npos) return "a text that holds ': ' must stand in quotes; else look at the indentation";
-    if (message.find("end of map") != message.npos || message.find("end of sequence") != message.npos) return "look at the indentation, at unclosed brackets and at quotes on this line and the one above";
+    if (message.find("illegal map value") != message.npos)
+        return "a text that holds ': ' must stand in quotes; else look at the indentation";
+    if (message.find("end of map") != message.npos || message.find("end of sequence") != message.npos)
+        return "look at the indentation, at unclosed brackets and at quotes on this line and the one above";
     return "look at the indentation and the quotes on this line and the one above";
 }
 
@@ -228,24 +250,33 @@ size_t path_bytes(const Node& node, size_t prefix) {
 
 Result<Node> load_text(std::string_view text, const std::string& name) {
     auto refuse = [&](std::string code, std::string message, std::string where, std::string hint = {}) {
-        return fail({.kind = ErrorKind::configuration, .code = std::move(code), .message = std::move(message), .where = std::move(where), .hint = std::move(hint)});
+        return fail({.kind = ErrorKind::configuration,
+                     .code = std::move(code),
+                     .message = std::move(message),
+                     .where = std::move(where),
+                     .hint = std::move(hint)});
     };
-    if (text.size() > most_text) return refuse("configuration_too_large", fmt::format("the file is larger than {} MiB", most_text >> 20), name);
-    if (text.find('\0') != text.npos) return refuse("yaml_syntax", "the file is not text: it holds a zero byte", name, "save it as UTF-8");
+    if (text.size() > most_text)
+        return refuse("configuration_too_large", fmt::format("the file is larger than {} MiB", most_text >> 20), name);
+    if (text.find('\0') != text.npos)
+        return refuse("yaml_syntax", "the file is not text: it holds a zero byte", name, "save it as UTF-8");
     try {
         std::istringstream stream{std::string(text)};
         YAML::Parser parser(stream);
         TreeBuilder builder(std::make_shared<const std::string>(name));
-        while (parser.HandleNextDocument(builder)) {}
+        while (parser.HandleNextDocument(builder)) {
+        }
         Node root = builder.take_root();
-        if (path_bytes(root, 0) > most_bytes) return refuse("configuration_too_large", "keys are too long for the number of values below them", name);
+        if (path_bytes(root, 0) > most_bytes)
+            return refuse("configuration_too_large", "keys are too long for the number of values below them", name);
         assign_paths(root);
         return root;
     } catch (const Refusal& refusal) {
         return fail(refusal.error);
     } catch (const YAML::Exception& exception) {
         Place place{std::make_shared<const std::string>(name), exception.mark.line + 1, exception.mark.column + 1};
-        return refuse("yaml_syntax", fmt::format("this is not valid YAML: {}", exception.msg), place.text(), hint_for(exception.msg, line_of(text, exception.mark.line)));
+        return refuse("yaml_syntax", fmt::format("this is not valid YAML: {}", exception.msg), place.text(),
+                      hint_for(exception.msg, line_of(text, exception.mark.line)));
     } catch (const std::exception& exception) {
         return refuse("yaml_syntax", fmt::format("this is not valid YAML: {}", exception.what()), name);
     }
