@@ -16,8 +16,10 @@ Error fault(ErrorKind kind, std::string_view call, const char* what) {
 Status MemoryFaults::at(std::string_view call) {
     std::unique_lock lock(mutex_);
     if (crashed_) return fail(fault(ErrorKind::internal, call, "the process is dead"));
+    Status due;
     for (auto& planned : planned_)
-        if (planned.call == call && --planned.left == 0) return fail(fault(planned.kind, call, "planned fault"));
+        if (planned.call == call && --planned.left == 0) due = fail(fault(planned.kind, call, "planned fault"));
+    PN_CHECK(std::move(due));
     double dice = std::uniform_real_distribution<double>(0, 1)(random_);
     if ((dice -= rates_.unavailable) < 0) return fail(fault(ErrorKind::unavailable, call, "seeded fault"));
     if ((dice -= rates_.refused) < 0) return fail(fault(ErrorKind::refused, call, "seeded fault"));
