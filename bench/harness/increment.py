@@ -30,6 +30,9 @@ def run_increment(stage, peers, rows, rounds, patience, say, results):
     try:
         able = [peer for peer in peers if peer.increments]
         ready = _load_all(stage, able, database, full)
+        for pair in (changed, idle):
+            pair.outcomes += [Outcome(peer.name, 1, error="its first load failed or was wrong")
+                              for peer in able if peer not in ready]
         start = newest(server, database)
         say("changing 1% of the rows, adding 1%")
         mutate_events(server, database, rows)

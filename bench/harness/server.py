@@ -89,7 +89,7 @@ class Server:
 
     def url(self, database):
         """A password is in it only because some peers refuse a URL without one; the server trusts."""
-        return f"postgres://{ROLE}:{ROLE}@127.0.0.1:{self.port}/{database}?sslmode=disable"
+        return f"postgres://{ROLE}:throwaway@127.0.0.1:{self.port}/{database}?sslmode=disable"
 
     def sql(self, database, statement, role="postgres"):
         """Run SQL, give back what psql prints: rows by line, columns by tab."""
