@@ -109,7 +109,7 @@ void Block::clear_columns() {
 }
 
 char* Block::allocate(size_t bytes) {
-    if (arena_used_ + bytes > arena_size_) {
+    if (arena_.empty() || arena_used_ + bytes > arena_size_) {
         arena_size_ = std::max(bytes, size_t{64} * 1024);
         arena_.push_back(std::make_unique_for_overwrite<char[]>(arena_size_));
         arena_used_ = 0;
