@@ -154,6 +154,22 @@ TEST_CASE("nested columns: lists of structures, structures of lists, maps, NULL 
     CHECK(memory.one("SELECT count(*) FROM t WHERE people IS NULL AND one IS NULL AND grid IS NULL AND pairs IS NULL") == "1000");
 }
 
+TEST_CASE("no cast lies between a scan and a table of its types") {
+    Memory memory;
+    data::Schema schema{{{.name = "j", .type = scalar(Kind::json)}, {.name = "u", .type = scalar(Kind::uuid)}, {.name = "d", .type = data::decimal(12, 2)},
+                         {.name = "l", .type = list_of(scalar(Kind::json))}, {.name = "m", .type = map_of(scalar(Kind::text), scalar(Kind::json))},
+                         {.name = "z", .type = scalar(Kind::timestamptz)}}};
+    std::string columns;
+    for (const auto& field : schema.fields) columns += (columns.empty() ? "" : ", ") + field.name + " " + sql_type(field.type);
+    REQUIRE(memory.connection.execute("CREATE TABLE t (" + columns + ")"));
+    MadeScan scan(schema, 0, [](data::Block&, size_t, int64_t) {});
+    LentScan lent(memory.database, scan);
+    auto plan = memory.connection.query("EXPLAIN INSERT INTO t SELECT * FROM " + lent.sql());
+    REQUIRE(plan);
+    CHECK(plan->text(0, 1).find("penstock_scan") != std::string::npos);
+    CHECK_MESSAGE(plan->text(0, 1).find("CAST") == std::string::npos, plan->text(0, 1));
+}
+
 TEST_CASE("the error of a reader comes back as it was") {
     Memory memory;
     MadeScan scan({{{.name = "n", .type = scalar(Kind::int64)}}}, 100'000,
