@@ -51,6 +51,15 @@ CLI::Validator level_validator(std::optional<log::Level>& into) {
         "{debug,info,warning,error}", "level");
 }
 
+CLI::Validator count_validator() {
+    return CLI::Validator(
+        [](std::string& text) -> std::string {
+            bool whole = !text.empty() && text.size() < 19 && std::ranges::all_of(text, [](unsigned char c) { return std::isdigit(c); });
+            return whole && text != "0" ? "" : fmt::format("'{}' is not a whole number above 0", text);
+        },
+        "", "count");
+}
+
 /// Declares the whole command line and reads it into `options`.
 class CommandLine {
   public:
@@ -60,7 +69,7 @@ class CommandLine {
         app_.fallthrough();
         app_.set_help_flag("-h,--help", "Say what can be done here");
         app_.set_version_flag("--version", fmt::format("penstock {}", version), "Print the version");
-        app_.footer(exit_codes);
+        app_.footer("`penstock --help` shows the options of every command.");  // inherited by the commands
         declare_global();
         declare_start();
         declare_pipelines();
@@ -68,6 +77,7 @@ class CommandLine {
         declare_schema();
         declare_rejects();
         declare_reference();
+        app_.footer(exit_codes);
     }
 
     CLI::App& app() { return app_; }
@@ -141,7 +151,7 @@ class CommandLine {
         names(run, "PIPELINE", "The pipelines to run, or --all");
         run->add_flag("--all", options_.all, "All pipelines");
         run->add_flag("--full-refresh", options_.full_refresh, "Forget checkpoints and load everything again");
-        run->add_option("--limit", options_.limit, "Read at most this many rows of each table")->type_name("N")->check(CLI::PositiveNumber);
+        run->add_option("--limit", options_.limit, "Read at most this many rows of each table")->type_name("N")->check(count_validator());
         run->add_option("--from", options_.from, "Read from this cursor value on, instead of the checkpoint")->type_name("VALUE");
         run->add_option("--to", options_.to, "Read up to this cursor value")->type_name("VALUE");
         run->add_option("--shard", options_.shard, "Read the I-th of N parts")->type_name("I/N");
@@ -160,7 +170,7 @@ class CommandLine {
         auto* runs = command(app_, "runs", "Show past runs, or one in detail");
         name(runs, "ID", "The run; the beginning of its id will do", false);
         runs->add_option("--pipeline", options_.pipeline, "Only runs of this pipeline")->type_name("PIPELINE");
-        runs->add_option("--most", options_.most, "How many")->type_name("N")->check(CLI::PositiveNumber)->capture_default_str();
+        runs->add_option("--most", options_.most, "How many")->type_name("N")->check(count_validator())->capture_default_str();
     }
 
     void declare_schema() {
@@ -180,7 +190,7 @@ class CommandLine {
         rejects->require_subcommand(1);
         auto* list = command(*rejects, "list", "List rejected rows that nobody has dealt with");
         names(list, "PIPELINE", "Only these pipelines");
-        list->add_option("--most", options_.most, "How many of each pipeline")->type_name("N")->check(CLI::PositiveNumber)->capture_default_str();
+        list->add_option("--most", options_.most, "How many of each pipeline")->type_name("N")->check(count_validator())->capture_default_str();
         list->add_flag("--closed", options_.closed, "Also those that were replayed or discarded");
         auto* show = command(*rejects, "show", "Show a rejected row in full");
         names(show, "ID", "The reject", true);

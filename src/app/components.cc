@@ -2,29 +2,13 @@
 
 #include <string>
 
-#if __has_include("connect/postgres/component.h")
-#include "connect/postgres/component.h"
-#define PN_POSTGRES &postgres::component(),
-#else
-#define PN_POSTGRES
-#endif
-#if __has_include("connect/duckdb/component.h")
 #include "connect/duckdb/component.h"
-#define PN_DUCKDB &duckdb::component(),
-#else
-#define PN_DUCKDB
-#endif
-#if __has_include("connect/parquet/component.h")
-#include "connect/parquet/component.h"
-#define PN_PARQUET &parquet::component(),
-#else
-#define PN_PARQUET
-#endif
+#include "connect/postgres/component.h"
 
 namespace penstock::app {
 
 const std::vector<const flow::Component*>& components() {
-    static const std::vector<const flow::Component*> list = {PN_POSTGRES PN_DUCKDB PN_PARQUET};
+    static const std::vector<const flow::Component*> list = {&postgres::component(), &duckdb::component()};
     return list;
 }
 
