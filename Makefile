@@ -20,7 +20,7 @@ demo: build  ## a tour on a throwaway PostgreSQL; leaves nothing running
 	@build/penstock demo
 
 .PHONY: test
-test: tidy test-unit test-integration  ## all tests: tidy, unit, integration against real servers
+test: test-unit test-integration  ## all tests: unit, tidy, integration against real servers
 
 .PHONY: test-unit
 test-unit: build  ## unit tests only
@@ -65,6 +65,10 @@ fuzz:  ## each fuzzer for FUZZ_SECONDS, from the committed corpus
 .PHONY: tidy
 tidy: build  ## layers, names, lengths, links, generated pages
 	@python3 tools/tidy.py
+
+.PHONY: docs
+docs: build  ## rewrite docs/reference from what the program says of itself
+	@python3 tools/tidy.py --write
 
 .PHONY: format format-check
 format:  ## rewrite the C++ sources in the house style

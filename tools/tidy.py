@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """House rules a compiler does not know: layers, names, lengths, links, machine paths, generated pages.
 
+    tools/tidy.py --write           writes the pages that the program generates
     tools/tidy.py [--root DIR]      prints one finding a line (file:line: rule: sentence); exit 1 if any must be mended
 
 A rule that has to be broken gets an entry in WAIVERS with its reason; an entry nothing needs any more is a finding too.
 """
 
 import argparse
+import os
 import pathlib
 import re
 import subprocess
@@ -43,7 +45,10 @@ HEAVY = {"nlohmann/json.hpp": "nlohmann/json_fwd.hpp", "arrow/api.h": "arrow/typ
 FILE_WARN, FILE_FAIL = 300, 500
 FUNCTION_WARN, FUNCTION_FAIL = 70, 100
 
-# Pages of this repository the program writes: (command, file). The file must equal what the command prints.
+# Pages the program writes: `penstock docs` names them, `penstock docs NAME` prints one. `make docs` writes them all.
+REFERENCE = "docs/reference"
+PROGRAM = os.environ.get("PENSTOCK_BIN", str(HOME / "build/penstock"))
+# More of the kind: (arguments of penstock, file).
 GENERATED: list[tuple[list[str], str]] = []
 
 # (rule, file, reason)
@@ -216,14 +221,40 @@ def check_places(tree: Tree):
                 yield Finding(name, number, "places", f"'{match[0]}' is a place of one machine or a registry's host")
 
 
+def printed(*arguments: str) -> str:
+    """What the program prints, or OSError, or CalledProcessError."""
+    return subprocess.run([PROGRAM, *arguments], check=True, capture_output=True, text=True).stdout
+
+
+def generated_files() -> dict[str, list[str]]:
+    """{file: arguments of penstock that print it}."""
+    pages = {f"{REFERENCE}/{page}.md": ["docs", page] for page in printed("docs").split()}
+    return pages | {file: arguments for arguments, file in GENERATED}
+
+
 def check_generated(tree: Tree):
-    for command, file in GENERATED if tree.root == HOME else []:
-        result = subprocess.run(command, cwd=tree.root, capture_output=True, text=True)
-        shown = " ".join(command)
-        if result.returncode != 0:
-            yield Finding(file, 1, "generated", f"'{shown}' failed: {result.stderr.strip()[:200]}")
-        elif file not in tree.files or tree.text(file) != result.stdout:
-            yield Finding(file, 1, "generated", f"is not what the program prints: run '{shown} > {file}'")
+    if tree.root != HOME:
+        return
+    try:
+        pages = generated_files()
+        for file, arguments in pages.items():
+            if not (tree.root / file).is_file() or tree.text(file) != printed(*arguments):
+                yield Finding(file, 1, "generated", "is not what the program prints: make docs")
+    except (OSError, subprocess.CalledProcessError) as error:
+        yield Finding(REFERENCE, 1, "generated", f"cannot be compared, the program must be built first: {error}")
+        return
+    for file in tree.files:
+        if file.startswith(f"{REFERENCE}/") and file not in pages and not file.endswith("/README.md"):
+            yield Finding(file, 1, "generated", "is a page the program does not know: remove it")
+
+
+def write_generated() -> int:
+    for file, arguments in generated_files().items():
+        path = HOME / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(printed(*arguments), encoding="utf-8")
+        print(f"tidy: wrote {file}")
+    return 0
 
 
 CHECKS = [check_layers, check_systems, check_names, check_lengths, check_links, check_places, check_generated]
@@ -247,7 +278,11 @@ def waived(findings: list[Finding], waivers) -> list[Finding]:
 def main() -> int:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--root", type=pathlib.Path, default=HOME)
-    tree = Tree(options.parse_args().root.resolve())
+    options.add_argument("--write", action="store_true", help="write the generated pages")
+    chosen = options.parse_args()
+    if chosen.write:
+        return write_generated()
+    tree = Tree(chosen.root.resolve())
     findings = sorted(finding for check in CHECKS for finding in check(tree))
     findings = waived(findings, WAIVERS if tree.root == HOME else [])
     for finding in findings:
