@@ -73,9 +73,12 @@ Status check_lag(CursorKind kind, const config::Text& lag) {
 
 Result<Surroundings> read_surroundings(Session& session) {
     // clock_timestamp() stands first: the list of transactions is read after it, so none of them is younger than it says.
+    // Of other roles' sessions a role without pg_read_all_stats sees neither start nor state nor backend_type (PostgreSQL
+    // documentation, pg_stat_activity): such rows are hidden, not idle.
     PN_TRY(auto rows, session.query(
         "WITH at AS MATERIALIZED (SELECT pg_catalog.clock_timestamp() AS t), open AS (SELECT min(xact_start) AS oldest, "
-        "count(*) FILTER (WHERE state IS NULL AND backend_type = 'client backend') AS hidden FROM pg_catalog.pg_stat_activity "
+        "count(*) FILTER (WHERE state IS NULL AND datid IS NOT NULL AND coalesce(backend_type, 'client backend') = 'client backend') AS hidden "
+        "FROM pg_catalog.pg_stat_activity "
         "WHERE pid <> pg_catalog.pg_backend_pid()), prepared AS (SELECT count(*) AS n FROM pg_catalog.pg_prepared_xacts) "
         "SELECT at.t::text, greatest(0, (extract(epoch FROM at.t - open.oldest) * 1000000)::bigint), "
         "open.hidden = 0 AND prepared.n = 0 AND NOT pg_catalog.pg_is_in_recovery(), (extract(epoch FROM at.t) * 1000000)::bigint, "
