@@ -66,14 +66,20 @@ class Generator {
         switch (column.layout()) {
             case Layout::int8: column.values<int8_t>()[row] = static_cast<int8_t>(below(2)); return;
             case Layout::int16:
-                column.values<int16_t>()[row] = static_cast<int16_t>(is_decimal(column) ? unscaled(column.type().precision) : wide());
+                column.values<int16_t>()[row] =
+                    static_cast<int16_t>(is_decimal(column) ? unscaled(column.type().precision) : wide());
                 return;
             case Layout::int32:
-                column.values<int32_t>()[row] = static_cast<int32_t>(is_decimal(column) ? unscaled(column.type().precision) : wide());
+                column.values<int32_t>()[row] =
+                    static_cast<int32_t>(is_decimal(column) ? unscaled(column.type().precision) : wide());
                 return;
             case Layout::int64: column.values<int64_t>()[row] = number(column); return;
-            case Layout::int128: column.values<Int128>()[row] = is_decimal(column) ? unscaled(column.type().precision) : wide(); return;
-            case Layout::float32: column.values<float>()[row] = std::bit_cast<float>(static_cast<uint32_t>(bits())); return;
+            case Layout::int128:
+                column.values<Int128>()[row] = is_decimal(column) ? unscaled(column.type().precision) : wide();
+                return;
+            case Layout::float32:
+                column.values<float>()[row] = std::bit_cast<float>(static_cast<uint32_t>(bits()));
+                return;
             case Layout::float64: column.values<double>()[row] = std::bit_cast<double>(bits()); return;
             case Layout::string: column.values<StringRef>()[row] = text(block, column.type().kind); return;
             case Layout::interval:
@@ -104,12 +110,14 @@ class Generator {
     StringRef text(Block& block, Kind kind) {
         size_t size = below(30);
         char* bytes = block.allocate(size);
-        for (size_t i = 0; i < size; ++i) bytes[i] = static_cast<char>(kind == Kind::bytes ? below(256) : 'a' + below(26));
+        for (size_t i = 0; i < size; ++i)
+            bytes[i] = static_cast<char>(kind == Kind::bytes ? below(256) : 'a' + below(26));
         return {bytes, size};
     }
 
     std::mt19937_64 random_;
-    std::array<uint64_t, 6> extremes_ = {0, 1, ~uint64_t{0}, uint64_t{1} << 63, (uint64_t{1} << 63) - 1, uint64_t{1} << 31};
+    std::array<uint64_t, 6> extremes_ = {
+        0, 1, ~uint64_t{0}, uint64_t{1} << 63, (uint64_t{1} << 63) - 1, uint64_t{1} << 31};
 };
 
 bool equal(const Column& a, size_t at, const Column& b, size_t bt) {
@@ -196,8 +204,9 @@ TEST_CASE("strings from Arrow are not copied") {
 }
 
 TEST_CASE("what has no place is refused by name") {
-    for (const auto& type : {arrow::null(), arrow::duration(arrow::TimeUnit::MICRO), arrow::timestamp(arrow::TimeUnit::NANO),
-                             arrow::fixed_size_binary(4), arrow::decimal256(70, 2), arrow::list(arrow::float16())}) {
+    for (const auto& type :
+         {arrow::null(), arrow::duration(arrow::TimeUnit::MICRO), arrow::timestamp(arrow::TimeUnit::NANO),
+          arrow::fixed_size_binary(4), arrow::decimal256(70, 2), arrow::list(arrow::float16())}) {
         auto refused = from_arrow(*arrow::schema({arrow::field("odd", type)}));
         REQUIRE_FALSE(refused);
         CHECK(refused.error().kind == ErrorKind::schema);
@@ -214,12 +223,14 @@ TEST_CASE("what has no place is refused by name") {
 }
 
 TEST_CASE("times with an offset are written as PostgreSQL does") {
-    for (std::string text : {"00:00:00+00", "13:45:30.25+05:30", "24:00:00-15:59:59", "23:59:59.999999+15:59:59", "01:02:03-00:00:01"}) {
+    for (std::string text :
+         {"00:00:00+00", "13:45:30.25+05:30", "24:00:00-15:59:59", "23:59:59.999999+15:59:59", "01:02:03-00:00:01"}) {
         auto packed = parse_timetz(text);
         REQUIRE(packed);
         CHECK(timetz_text(*packed) == text);
     }
-    for (std::string text : {"", "1:00:00+00", "12:00:00", "12:60:00+00", "12:00:00+16:00", "24:00:01+00", "12:00:00+00x", "12:00:00.+00"})
+    for (std::string text :
+         {"", "1:00:00+00", "12:00:00", "12:60:00+00", "12:00:00+16:00", "24:00:01+00", "12:00:00+00x", "12:00:00.+00"})
         CHECK_FALSE(parse_timetz(text));
 }
 

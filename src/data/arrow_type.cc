@@ -86,7 +86,8 @@ Kind text_kind(const arrow::Field& field) {
 
 Result<Type> time_type(const arrow::Field& field) {
     if (field.type()->id() == arrow::Type::TIME64) {
-        if (static_cast<const arrow::Time64Type&>(*field.type()).unit() == arrow::TimeUnit::MICRO) return scalar(Kind::time);
+        if (static_cast<const arrow::Time64Type&>(*field.type()).unit() == arrow::TimeUnit::MICRO)
+            return scalar(Kind::time);
         return fail(no_kind(field));
     }
     const auto& type = static_cast<const arrow::TimestampType&>(*field.type());
@@ -125,7 +126,8 @@ Result<Type> type_of(const arrow::Field& field) {
             return decimal(type.precision(), type.scale());
         }
         case arrow::Type::FIXED_SIZE_BINARY:
-            if (static_cast<const arrow::FixedSizeBinaryType&>(*field.type()).byte_width() != 16) return fail(no_kind(field));
+            if (static_cast<const arrow::FixedSizeBinaryType&>(*field.type()).byte_width() != 16)
+                return fail(no_kind(field));
             return scalar(Kind::uuid);
         case arrow::Type::LIST:
         case arrow::Type::MAP:

@@ -57,13 +57,16 @@ Status put_decimal(const Piece& piece, Column& column) {
     using Array = arrow::Decimal128Array;
     switch (column.layout()) {
         case Layout::int16:
-            put_each<Array, int16_t>(piece, column, [](const Array& a, int64_t i) { return static_cast<int16_t>(decimal_at(a, i)); });
+            put_each<Array, int16_t>(piece, column,
+                                     [](const Array& a, int64_t i) { return static_cast<int16_t>(decimal_at(a, i)); });
             return {};
         case Layout::int32:
-            put_each<Array, int32_t>(piece, column, [](const Array& a, int64_t i) { return static_cast<int32_t>(decimal_at(a, i)); });
+            put_each<Array, int32_t>(piece, column,
+                                     [](const Array& a, int64_t i) { return static_cast<int32_t>(decimal_at(a, i)); });
             return {};
         case Layout::int64:
-            put_each<Array, int64_t>(piece, column, [](const Array& a, int64_t i) { return static_cast<int64_t>(decimal_at(a, i)); });
+            put_each<Array, int64_t>(piece, column,
+                                     [](const Array& a, int64_t i) { return static_cast<int64_t>(decimal_at(a, i)); });
             return {};
         default: put_each<Array, Int128>(piece, column, decimal_at); return {};
     }
@@ -71,7 +74,8 @@ Status put_decimal(const Piece& piece, Column& column) {
 
 template <class Array>
 Status put_text(const Piece& piece, Column& column) {
-    put_each<Array, StringRef>(piece, column, [](const Array& array, int64_t row) { return StringRef(array.GetView(row)); });
+    put_each<Array, StringRef>(piece, column,
+                               [](const Array& array, int64_t row) { return StringRef(array.GetView(row)); });
     return {};
 }
 
@@ -90,7 +94,8 @@ Status put_timetz(const Piece& piece, Column& column) {
     using Array = arrow::StringArray;
     put_each<Array, int64_t>(piece, column, [&](const Array& array, int64_t row) {
         auto parsed = parse_timetz(array.GetView(row));
-        if (!parsed) status = fail(unfit("timetz_text", fmt::format("'{}' is not a time with an offset", array.GetView(row))));
+        if (!parsed)
+            status = fail(unfit("timetz_text", fmt::format("'{}' is not a time with an offset", array.GetView(row))));
         return parsed.value_or(0);
     });
     return status;

@@ -40,7 +40,8 @@ std::optional<int64_t> fraction_micros(std::string_view& text) {
     text.remove_prefix(1);
     int64_t micros = 0;
     int digits = 0;
-    for (; !text.empty() && text[0] >= '0' && text[0] <= '9'; text.remove_prefix(1), ++digits) micros = micros * 10 + text[0] - '0';
+    for (; !text.empty() && text[0] >= '0' && text[0] <= '9'; text.remove_prefix(1), ++digits)
+        micros = micros * 10 + text[0] - '0';
     if (digits == 0 || digits > 6) return std::nullopt;
     for (; digits < 6; ++digits) micros *= 10;
     return micros;

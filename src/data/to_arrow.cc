@@ -18,10 +18,9 @@ Error arrow_error(const arrow::Status& status) {
             .message = fmt::format("Arrow cannot hold the rows: {}", status.message())};
 }
 
-#define PN_ARROW(...)                                            \
-    do {                                                         \
-        if (auto pn_arrow = (__VA_ARGS__); !pn_arrow.ok())       \
-            return ::penstock::fail(arrow_error(pn_arrow));      \
+#define PN_ARROW(...)                                                                                      \
+    do {                                                                                                   \
+        if (auto pn_arrow = (__VA_ARGS__); !pn_arrow.ok()) return ::penstock::fail(arrow_error(pn_arrow)); \
     } while (false)
 
 Status append(const Column& column, size_t first, size_t rows, arrow::ArrayBuilder& builder);
@@ -47,9 +46,7 @@ Status append_plain(const Column& column, size_t first, size_t rows, arrow::Arra
                                        [](Value value) { return static_cast<typename Builder::value_type>(value); });
 }
 
-arrow::Decimal128 decimal_of(Int128 value) {
-    return {static_cast<int64_t>(value >> 64), static_cast<uint64_t>(value)};
-}
+arrow::Decimal128 decimal_of(Int128 value) { return {static_cast<int64_t>(value >> 64), static_cast<uint64_t>(value)}; }
 
 Status append_decimal(const Column& column, size_t first, size_t rows, arrow::ArrayBuilder& builder) {
     auto convert = [](auto value) { return decimal_of(value); };
@@ -140,7 +137,8 @@ Status append(const Column& column, size_t first, size_t rows, arrow::ArrayBuild
         case Kind::timestamp:
         case Kind::timestamptz: return append_plain<arrow::TimestampBuilder, int64_t>(column, first, rows, builder);
         case Kind::decimal: return append_decimal(column, first, rows, builder);
-        case Kind::uuid: return append_each<arrow::FixedSizeBinaryBuilder, Int128>(column, first, rows, builder, uuid_bytes);
+        case Kind::uuid:
+            return append_each<arrow::FixedSizeBinaryBuilder, Int128>(column, first, rows, builder, uuid_bytes);
         case Kind::text:
         case Kind::json: return append_each<arrow::StringBuilder, StringRef>(column, first, rows, builder, view);
         case Kind::bytes: return append_each<arrow::BinaryBuilder, StringRef>(column, first, rows, builder, view);
@@ -159,7 +157,8 @@ Result<std::shared_ptr<arrow::RecordBatch>> to_arrow(const Block& block, const s
     std::vector<std::shared_ptr<arrow::Array>> arrays(block.columns.size());
     for (size_t i = 0; i < arrays.size(); ++i) {
         std::unique_ptr<arrow::ArrayBuilder> builder;
-        PN_ARROW(arrow::MakeBuilder(arrow::default_memory_pool(), schema->field(static_cast<int>(i))->type(), &builder));
+        PN_ARROW(
+            arrow::MakeBuilder(arrow::default_memory_pool(), schema->field(static_cast<int>(i))->type(), &builder));
         PN_CHECK(append(block.columns[i], 0, block.rows, *builder));
         PN_ARROW(builder->Finish(&arrays[i]));
     }

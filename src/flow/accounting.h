@@ -8,7 +8,7 @@ namespace penstock::flow {
 /// What became of the rows of one table in one run. I3: read = written + rejected + filtered.
 struct Counts {
     int64_t rows_read = 0;
-    int64_t rows_written = 0;   ///< inserted, updated or (in a change stream) deleted in the target
+    int64_t rows_written = 0;  ///< inserted, updated or (in a change stream) deleted in the target
     int64_t rows_rejected = 0;
     int64_t rows_filtered = 0;  ///< dropped by a named rule: update_when, a filter step, superseded within the batch
     int64_t rows_deleted = 0;   ///< of rows_written, those that were deletes

@@ -37,9 +37,7 @@ class ArrowScan::Reader : public ScanReader {
 
 namespace {
 
-Error stopped() {
-    return {.kind = ErrorKind::interrupted, .code = "interrupted", .message = "reading was stopped"};
-}
+Error stopped() { return {.kind = ErrorKind::interrupted, .code = "interrupted", .message = "reading was stopped"}; }
 
 /// Names and types, in order; what else is told of a field may differ.
 bool same_shape(const data::Schema& a, const data::Schema& b) {

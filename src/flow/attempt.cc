@@ -45,8 +45,8 @@ Status check_targets_differ(const std::vector<TableTarget>& targets) {
         if (fresh) continue;
         return fail({.kind = ErrorKind::configuration,
                      .code = "same_target",
-                     .message = fmt::format("tables {} and {} would both be written to {}", other->second, target.info.name,
-                                            target.name),
+                     .message = fmt::format("tables {} and {} would both be written to {}", other->second,
+                                            target.info.name, target.name),
                      .hint = "leave one out with `exclude`, or put {table} into the target's name"});
     }
     return {};
@@ -55,9 +55,10 @@ Status check_targets_differ(const std::vector<TableTarget>& targets) {
 Error unbalanced(const Counts& counts) {
     return {.kind = ErrorKind::internal,
             .code = "rows_unaccounted",
-            .message = fmt::format("{} rows were read, but {} written, {} rejected and {} filtered make {}; nothing was committed",
-                                   counts.rows_read, counts.rows_written, counts.rows_rejected, counts.rows_filtered,
-                                   counts.rows_written + counts.rows_rejected + counts.rows_filtered),
+            .message = fmt::format(
+                "{} rows were read, but {} written, {} rejected and {} filtered make {}; nothing was committed",
+                counts.rows_read, counts.rows_written, counts.rows_rejected, counts.rows_filtered,
+                counts.rows_written + counts.rows_rejected + counts.rows_filtered),
             .hint = "this is a fault of penstock: please report it with the run's log"};
 }
 
@@ -195,14 +196,16 @@ Status Attempt::commit(const std::vector<Loaded>& loaded) {
         const auto& target = targets_[entry.target];
         auto& table = state(entry.target);
         commits.push_back({target, entry.checkpoint, entry.counts, table.rejects});
-        unanswered_.push_back({table.result.source, plans_[entry.target].checkpoint, entry.checkpoint, entry.counts, entry.last});
+        unanswered_.push_back(
+            {table.result.source, plans_[entry.target].checkpoint, entry.checkpoint, entry.counts, entry.last});
     }
     if (stop_.stop_requested()) {
         unanswered_.clear();
         return fail(interrupted());
     }
     Status committed = sink_->commit(commits);
-    if (!committed) return name_table(std::move(committed), loaded.size() == 1 ? targets_[loaded[0].target].info.name : "");
+    if (!committed)
+        return name_table(std::move(committed), loaded.size() == 1 ? targets_[loaded[0].target].info.name : "");
     unanswered_.clear();
     progressed_ = true;
     for (const auto& entry : loaded) {

@@ -43,7 +43,7 @@ struct ReadBounds {
 /// All a component needs to come to life; references live as long as the program's configuration.
 struct BuildContext {
     const config::PipelineConfig& pipeline;
-    const config::Node& connection;   ///< the mapping under `connections:`
+    const config::Node& connection;  ///< the mapping under `connections:`
     std::string connection_name;
     std::filesystem::path directory;  ///< of penstock.yaml; relative paths start here
     unsigned parallel = 1;            ///< resolved from `parallel: auto`
@@ -65,7 +65,8 @@ struct Component {
     Result<std::unique_ptr<Source>> (*build_source)(const BuildContext&) = nullptr;
     /// The rows of these rejects, read again by key, or from their payload where there is none. Its checkpoints are those it
     /// is given: a replay moves none.
-    Result<std::unique_ptr<Source>> (*build_replay_source)(const BuildContext&, const std::vector<RejectRecord>&) = nullptr;
+    Result<std::unique_ptr<Source>> (*build_replay_source)(const BuildContext&,
+                                                           const std::vector<RejectRecord>&) = nullptr;
     bool takes_bounds = false;  ///< the source honours BuildContext::bounds
     Result<std::unique_ptr<Sink>> (*build_sink)(const BuildContext&) = nullptr;
     /// The target's name for a source table, from the pipeline's target options: "ecommerce.fct_events", a path.
@@ -77,7 +78,8 @@ struct Component {
     std::string (*target_type)(const data::Type&) = nullptr;
     /// Every table of a database that somebody may want to load, for `penstock init --from`: their cursor is a guess, a
     /// column whose name and type say that it is set at each change. `connection` is a mapping as under `connections:`.
-    Result<std::vector<TableInfo>> (*discover_all)(const config::Node& connection, const std::filesystem::path& directory,
+    Result<std::vector<TableInfo>> (*discover_all)(const config::Node& connection,
+                                                   const std::filesystem::path& directory,
                                                    std::stop_token stop) = nullptr;
     Result<std::vector<Finding>> (*doctor)(const config::Node& connection, const std::filesystem::path& directory,
                                            std::stop_token stop) = nullptr;

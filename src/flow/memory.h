@@ -87,8 +87,8 @@ class MemoryDatabase {
 };
 
 struct MemorySourceOptions {
-    bool stream = false;            ///< segments of several tables, in pieces, instead of one segment a table
-    size_t segment_rows = 100;      ///< of one table in a stream's segment
+    bool stream = false;        ///< segments of several tables, in pieces, instead of one segment a table
+    size_t segment_rows = 100;  ///< of one table in a stream's segment
     unsigned readers = 1;
     bool ignores_checkpoint = false;  ///< reads everything each time, as a source without a cursor does
 };

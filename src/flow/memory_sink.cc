@@ -80,7 +80,9 @@ int64_t merge(std::vector<MemoryRow>& into, std::vector<MemoryRow> rows, const T
 }
 
 Error moved_back(const std::string& table) {
-    return {.kind = ErrorKind::internal, .code = "checkpoint_moved_back", .message = "checkpoint of " + table + " moved back"};
+    return {.kind = ErrorKind::internal,
+            .code = "checkpoint_moved_back",
+            .message = "checkpoint of " + table + " moved back"};
 }
 
 }  // namespace

@@ -17,8 +17,13 @@ class MemoryScan : public Scan {
   public:
     MemoryScan(const MemoryTable& table, size_t first, size_t end, Checkpoint checkpoint, unsigned readers,
                ScanContext context, MemoryFaults& faults)
-        : table_(table), next_(first), end_(end), checkpoint_(std::move(checkpoint)), readers_(readers),
-          context_(context), faults_(faults) {}
+        : table_(table),
+          next_(first),
+          end_(end),
+          checkpoint_(std::move(checkpoint)),
+          readers_(readers),
+          context_(context),
+          faults_(faults) {}
 
     const data::Schema& schema() const override { return table_.info.schema; }
     unsigned max_readers() const override { return readers_; }

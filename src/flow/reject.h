@@ -16,14 +16,14 @@ namespace penstock::flow {
 /// A row the target cannot hold, with all that is needed to understand it and to try it again. One row is one reject, even
 /// when several of its values are at fault.
 struct Reject {
-    std::string table;            ///< source table
+    std::string table;  ///< source table
     std::string route = {};
     std::string source_position;  ///< where in the source: ctid range, LSN, offset
     std::string key;              ///< JSON object of the key columns, or ""
     std::string column;
-    std::string code;             ///< stable snake_case: numeric_overflow, special_number, invalid_utf8 …
-    std::string reason;           ///< one sentence that names the value's own measure
-    std::string payload;          ///< the row as a JSON object, PostgreSQL text forms, lossless
+    std::string code;     ///< stable snake_case: numeric_overflow, special_number, invalid_utf8 …
+    std::string reason;   ///< one sentence that names the value's own measure
+    std::string payload;  ///< the row as a JSON object, PostgreSQL text forms, lossless
     TimePoint received_at{};
 };
 

@@ -113,7 +113,8 @@ Status RejectLog::add(Reject reject) {
     if (policy_.stop) return fail(stop_error("on_reject is stop"));
     int64_t total = settled_ + size_;
     if (policy_.max_count >= 0 && total > policy_.max_count)
-        return fail(stop_error(fmt::format("{} are more than max_rejects: {} allows", humane_count(total), policy_.max_count)));
+        return fail(
+            stop_error(fmt::format("{} are more than max_rejects: {} allows", humane_count(total), policy_.max_count)));
     return {};
 }
 
@@ -123,8 +124,9 @@ Status RejectLog::check_share(int64_t rows_read) const {
     if (total == 0 || rows_read <= 0) return {};
     double share = static_cast<double>(total) / static_cast<double>(rows_read);
     if (share <= policy_.max_share) return {};
-    return fail(stop_error(fmt::format("{} of {} rows ({:.3g}%) are more than max_rejects: {:g}% allows", humane_count(total),
-                                       humane_count(rows_read), share * 100, policy_.max_share * 100)));
+    return fail(
+        stop_error(fmt::format("{} of {} rows ({:.3g}%) are more than max_rejects: {:g}% allows", humane_count(total),
+                               humane_count(rows_read), share * 100, policy_.max_share * 100)));
 }
 
 int64_t RejectLog::size() const {
@@ -186,9 +188,10 @@ Error RejectLog::stop_error(std::string why) const {
             .code = first_.empty() ? "rejected" : first_[0].code,
             .message = fmt::format("rows cannot be held by the target, and {}: {}", why, quoted),
             .where = table.empty() ? "" : "table " + table,
-            .hint = policy_.stop ? "set `on_reject: continue` to put such rows into `rejects` and go on, or choose a policy "
-                                   "for the column (`penstock types` names them)"
-                                 : "mend the rows in the source, or raise `max_rejects`"};
+            .hint = policy_.stop
+                        ? "set `on_reject: continue` to put such rows into `rejects` and go on, or choose a policy "
+                          "for the column (`penstock types` names them)"
+                        : "mend the rows in the source, or raise `max_rejects`"};
 }
 
 }  // namespace penstock::flow

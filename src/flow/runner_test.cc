@@ -24,7 +24,8 @@ struct Fixture {
     Fixture() {
         data::Schema schema{{{.name = "id", .type = data::scalar(data::Kind::int64)}}};
         for (std::string name : {"s.a", "s.b"}) {
-            auto table = database.add_table({.name = name, .schema = schema, .key = {"id"}, .cursor = "id", .notes = {"n"}});
+            auto table =
+                database.add_table({.name = name, .schema = schema, .key = {"id"}, .cursor = "id", .notes = {"n"}});
             for (int64_t id = 1; id <= 3; ++id)
                 database.append(table, {.values = {id}, .unholdable = name == "s.b" && id == 3});
         }
@@ -50,7 +51,9 @@ struct Told : RunObserver {
     void tables_planned(const std::vector<TableTarget>& targets, const std::vector<TablePlan>& plans) override {
         events.push_back(fmt::format("planned {} {}", targets.size(), plans.size()));
     }
-    void table_started(const TableTarget& target, const Progress&) override { events.push_back("started " + target.info.name); }
+    void table_started(const TableTarget& target, const Progress&) override {
+        events.push_back("started " + target.info.name);
+    }
     void table_ended(const TableResult& table) override { events.push_back("ended " + table.source); }
     void retrying(const Error&, std::chrono::microseconds, int attempt, int max) override {
         events.push_back(fmt::format("retrying {}/{}", attempt, max));
@@ -79,7 +82,8 @@ TEST_CASE("a run loads every table, accounts for every row and tells of it") {
     CHECK(result.counts().bytes_read == 48);
     CHECK(result.tables[0].checkpoint.position == "3");
     CHECK(f.warehouse.table("t.s.b").rejects.size() == 1);
-    CHECK(told.events == std::vector<std::string>{"planned 2 2", "started s.a", "ended s.a", "started s.b", "ended s.b"});
+    CHECK(told.events ==
+          std::vector<std::string>{"planned 2 2", "started s.a", "ended s.a", "started s.b", "ended s.b"});
 
     told.events.clear();
     auto nothing_new = f.run();
@@ -99,8 +103,8 @@ TEST_CASE("a table that is done is not loaded again by a retry") {
     REQUIRE(result.status == RunStatus::success);
     CHECK(result.attempts == 2);
     CHECK(f.warehouse.commits().size() == 2);
-    CHECK(told.events == std::vector<std::string>{"planned 2 2", "started s.a", "ended s.a", "started s.b", "retrying 1/2",
-                                                  "started s.b", "ended s.b"});
+    CHECK(told.events == std::vector<std::string>{"planned 2 2", "started s.a", "ended s.a", "started s.b",
+                                                  "retrying 1/2", "started s.b", "ended s.b"});
 }
 
 TEST_CASE("a commit whose answer was lost is neither repeated nor forgotten") {
@@ -200,7 +204,9 @@ struct Throwing : MemorySink {
 
 TEST_CASE("I3: rows that are not accounted for are not committed") {
     Fixture f;
-    f.request.make_sink = [&]() -> Result<std::unique_ptr<Sink>> { return std::make_unique<Forgetful>(f.warehouse, f.faults); };
+    f.request.make_sink = [&]() -> Result<std::unique_ptr<Sink>> {
+        return std::make_unique<Forgetful>(f.warehouse, f.faults);
+    };
     auto result = f.run();
     CHECK(result.error->code == "rows_unaccounted");
     CHECK(result.error->where == "table s.a");
@@ -209,7 +215,9 @@ TEST_CASE("I3: rows that are not accounted for are not committed") {
 
 TEST_CASE("no exception leaves a run") {
     Fixture f;
-    f.request.make_sink = [&]() -> Result<std::unique_ptr<Sink>> { return std::make_unique<Throwing>(f.warehouse, f.faults); };
+    f.request.make_sink = [&]() -> Result<std::unique_ptr<Sink>> {
+        return std::make_unique<Throwing>(f.warehouse, f.faults);
+    };
     auto result = f.run();
     CHECK(result.error->kind == ErrorKind::internal);
     CHECK(result.error->message.find("surprise") != std::string::npos);

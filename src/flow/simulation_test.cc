@@ -42,12 +42,15 @@ class World {
         if (!options_.stream) options_.ignores_checkpoint = chance(0.15);
         auto tables = static_cast<size_t>(between(1, 4));
         for (size_t i = 0; i < tables; ++i) {
-            database_.add_table({.name = fmt::format("s.t{}", i), .schema = schema(), .key = {"id"}, .cursor = "version"});
+            database_.add_table(
+                {.name = fmt::format("s.t{}", i), .schema = schema(), .key = {"id"}, .cursor = "version"});
             // A stream never rebuilds a table; what ignores its checkpoint would append everything again and again.
             modes_.push_back(options_.stream ? (chance(0.5) ? Mode::append : Mode::merge)
                                              : static_cast<Mode>(between(0, 2)));
         }
-        database_.on_confirm = [this](const std::string& table, const Checkpoint& durable) { confirmed(table, durable); };
+        database_.on_confirm = [this](const std::string& table, const Checkpoint& durable) {
+            confirmed(table, durable);
+        };
         meddler_.meddle = [this] {
             if (chance(0.2)) append_rows(5);
             if (!calm_ && chance(0.02)) stop_.request_stop();
@@ -138,7 +141,8 @@ class World {
         bool done = result.status == RunStatus::success;
         CHECK(done != result.error.has_value());
         // Only what was done to it may fail it, never a fault of its own such as rows unaccounted for.
-        if (!done) CHECK_MESSAGE((result.error->code == "fault" || result.error->code == "interrupted"), result.error->text());
+        if (!done)
+            CHECK_MESSAGE((result.error->code == "fault" || result.error->code == "interrupted"), result.error->text());
         if (done) CHECK(result.tables.size() == modes_.size());
         for (const auto& table : result.tables) {
             CHECK(table.counts.balanced());

@@ -28,22 +28,22 @@ enum class SchemaChange {
 
 /// One table to write.
 struct TableTarget {
-    size_t table = 0;      ///< index into the source's tables
+    size_t table = 0;  ///< index into the source's tables
     TableInfo info;
-    std::string name;      ///< in the target: schema.table, or a path
+    std::string name;  ///< in the target: schema.table, or a path
     Mode mode = Mode::append;
     std::vector<std::string> key;
-    std::string update_when;                  ///< SQL over T (target) and S (staged); "" is always
-    std::string partition_by;                 ///< an SQL expression
+    std::string update_when;   ///< SQL over T (target) and S (staged); "" is always
+    std::string partition_by;  ///< an SQL expression
     std::vector<std::string> cluster_by;
     SchemaChange schema_change = SchemaChange::evolve;
-    bool full_refresh = false;                ///< ignore the checkpoint and rebuild
+    bool full_refresh = false;  ///< ignore the checkpoint and rebuild
 };
 
 /// One difference between source and target and what will be done about it.
 struct SchemaDecision {
     std::string column;
-    std::string change;    ///< table_created, column_added, column_dropped, column_renamed, type_widened, type_changed, …
+    std::string change;  ///< table_created, column_added, column_dropped, column_renamed, type_widened, type_changed, …
     std::string decision;  ///< applied, kept_as_null, new_column, ignored, refused
     std::string sql;       ///< the statement that does it, or ""
     std::string detail;    ///< for people

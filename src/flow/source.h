@@ -13,14 +13,14 @@ namespace penstock::flow {
 
 /// A table as the source describes it, before anything is read.
 struct TableInfo {
-    std::string name;                 ///< schema.table, or the query's name
+    std::string name;  ///< schema.table, or the query's name
     data::Schema schema;
-    std::vector<std::string> key;     ///< primary key; empty when there is none
-    bool key_is_unique = false;       ///< the source enforces `key`
-    int64_t estimated_rows = -1;      ///< of the coming read; -1 unknown
+    std::vector<std::string> key;  ///< primary key; empty when there is none
+    bool key_is_unique = false;    ///< the source enforces `key`
+    int64_t estimated_rows = -1;   ///< of the coming read; -1 unknown
     int64_t estimated_bytes = -1;
-    std::string cursor;               ///< cursor column, or ""
-    std::vector<std::string> notes;   ///< what a user should know: not captured, late commits not visible …
+    std::string cursor;              ///< cursor column, or ""
+    std::vector<std::string> notes;  ///< what a user should know: not captured, late commits not visible …
 };
 
 /// A piece of one table inside a segment.

@@ -48,7 +48,8 @@ constexpr std::array migrations = {
 constexpr long long newest_version = migrations.size();
 
 Error configuration_error(std::string message, std::string hint) {
-    return {.kind = ErrorKind::configuration, .code = "state_url", .message = std::move(message), .hint = std::move(hint)};
+    return {
+        .kind = ErrorKind::configuration, .code = "state_url", .message = std::move(message), .hint = std::move(hint)};
 }
 
 void execute_each(soci::session& sql, std::string_view statements) {
@@ -60,7 +61,8 @@ void execute_each(soci::session& sql, std::string_view statements) {
 
 bool has_table(soci::session& sql, const std::string& name) {
     long long count = 0;
-    sql << "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = :name", soci::use(name), soci::into(count);
+    sql << "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = :name", soci::use(name),
+        soci::into(count);
     return count != 0;
 }
 
@@ -94,7 +96,8 @@ Result<std::filesystem::path> state_file(const std::string& url, const std::file
         return fail(configuration_error("the state's URL is not understood",
                                         "write `sqlite:` and a path, such as sqlite:.penstock/state.db"));
     if (path.find_first_of("\"?") != path.npos)
-        return fail(configuration_error("the path of the state must not hold a quote or a question mark", "choose another path"));
+        return fail(configuration_error("the path of the state must not hold a quote or a question mark",
+                                        "choose another path"));
     return directory / path;
 }
 
@@ -156,7 +159,8 @@ Status Connection::write(const std::function<Status(soci::session&)>& work) try 
     } catch (const std::exception& error) {
         status = fail(error_of(error));
     }
-    if (!status && sqlite3_get_autocommit(static_cast<soci::sqlite3_session_backend*>(session_.get_backend())->conn_) == 0)
+    if (!status &&
+        sqlite3_get_autocommit(static_cast<soci::sqlite3_session_backend*>(session_.get_backend())->conn_) == 0)
         session_ << "ROLLBACK";
     return status;
 } catch (const std::exception& error) {

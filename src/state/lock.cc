@@ -78,7 +78,8 @@ struct Lock::Lease {
             ended.wait_for(lock, stop, renew_every, [] { return false; });
             if (stop.stop_requested()) return;
             auto ours = renew(file, holder);
-            if (!ours) log::warning("the lock of pipeline {} was not renewed: {}", holder.pipeline, ours.error().message);
+            if (!ours)
+                log::warning("the lock of pipeline {} was not renewed: {}", holder.pipeline, ours.error().message);
             if (ours && !*ours) {
                 log::error("the lock of pipeline {} was taken over", holder.pipeline);
                 lost.request_stop();

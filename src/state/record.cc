@@ -76,8 +76,11 @@ flow::TableResult table_from_json(const Json& json) {
 }
 
 Json error_to_json(const Error& error) {
-    Json json = {{"kind", to_string(error.kind)}, {"code", error.code}, {"message", error.message},
-                 {"where", error.where},          {"hint", error.hint}};
+    Json json = {{"kind", to_string(error.kind)},
+                 {"code", error.code},
+                 {"message", error.message},
+                 {"where", error.where},
+                 {"hint", error.hint}};
     if (error.cause != nullptr) json["cause"] = error_to_json(*error.cause);
     return json;
 }

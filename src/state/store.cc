@@ -127,7 +127,8 @@ Status Store::begin_run(const flow::RunIdentity& identity, TimePoint started_at)
         long long started = micros(started_at), pid = process.pid, pid_started = process.started;
         sql << "INSERT INTO runs (run_id, pipeline, status, started_at, duration_seconds, attempts, peak_memory_bytes, "
                "tables, error, pid, pid_started, host, machine) "
-               "VALUES (:run_id, :pipeline, 'running', :started, 0, 1, 0, '[]', '', :pid, :pid_started, :host, :machine)",
+               "VALUES (:run_id, :pipeline, 'running', :started, 0, 1, 0, '[]', '', :pid, :pid_started, :host, "
+               ":machine)",
             soci::use(identity.run_id), soci::use(identity.pipeline), soci::use(started), soci::use(pid),
             soci::use(pid_started), soci::use(process.host), soci::use(process.machine);
         return {};
@@ -146,7 +147,8 @@ Status Store::end_run(const flow::RunResult& result) {
         long long pid_started = process.started, peak = static_cast<long long>(result.peak_memory_bytes);
         double duration = result.duration.count();
         sql << "INSERT OR REPLACE INTO runs (run_id, pipeline, status, started_at, duration_seconds, attempts, "
-               "peak_memory_bytes, tables, error, pid, pid_started, host, machine) VALUES (:run_id, :pipeline, :status, "
+               "peak_memory_bytes, tables, error, pid, pid_started, host, machine) VALUES (:run_id, :pipeline, "
+               ":status, "
                ":started, :duration, :attempts, :peak, :tables, :error, :pid, :pid_started, :host, :machine)",
             soci::use(result.identity.run_id), soci::use(result.identity.pipeline), soci::use(status),
             soci::use(started), soci::use(duration), soci::use(attempts), soci::use(peak), soci::use(tables),
@@ -165,9 +167,10 @@ Result<std::vector<RunRecord>> Store::select(const std::string& where, const std
         long long started = 0, peak = 0, pid = 0, pid_started = 0;
         double duration = 0;
         soci::statement select =
-            (sql.prepare << "SELECT run_id, pipeline, status, started_at, duration_seconds, attempts, peak_memory_bytes, "
-                            "tables, error, pid, pid_started, host, machine FROM runs AS r WHERE "
-                         << where << " ORDER BY started_at DESC, run_id DESC LIMIT :rows",
+            (sql.prepare
+                 << "SELECT run_id, pipeline, status, started_at, duration_seconds, attempts, peak_memory_bytes, "
+                    "tables, error, pid, pid_started, host, machine FROM runs AS r WHERE "
+                 << where << " ORDER BY started_at DESC, run_id DESC LIMIT :rows",
              soci::into(record.run_id), soci::into(record.pipeline), soci::into(record.status), soci::into(started),
              soci::into(duration), soci::into(record.attempts), soci::into(peak), soci::into(row.tables),
              soci::into(row.error), soci::into(pid), soci::into(pid_started), soci::into(row.process.host),

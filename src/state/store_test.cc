@@ -66,7 +66,9 @@ flow::RunResult sample_result() {
     table.source = "public.orders";
     table.target = "shop.orders";
     table.counts = {.rows_read = 10, .rows_written = 7, .rows_rejected = 2, .rows_filtered = 1, .bytes_read = 99};
-    table.checkpoint = {.cursor_from = "1", .cursor_to = "9", .position = R"({"lsn":"0/1"})",
+    table.checkpoint = {.cursor_from = "1",
+                        .cursor_to = "9",
+                        .position = R"({"lsn":"0/1"})",
                         .read_at = TimePoint(std::chrono::microseconds(7))};
     table.decisions = {{.column = "a", .change = "column_added", .decision = "applied", .sql = "ALTER", .detail = "é"}};
     table.notes = {"a note"};
