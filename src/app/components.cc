@@ -3,12 +3,13 @@
 #include <string>
 
 #include "connect/duckdb/component.h"
+#include "connect/parquet/component.h"
 #include "connect/postgres/component.h"
 
 namespace penstock::app {
 
 const std::vector<const flow::Component*>& components() {
-    static const std::vector<const flow::Component*> list = {&postgres::component(), &duckdb::component()};
+    static const std::vector<const flow::Component*> list = {&postgres::component(), &duckdb::component(), &parquet::component()};
     return list;
 }
 

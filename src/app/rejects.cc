@@ -115,7 +115,7 @@ Result<int> command::rejects_list(const Session& session) {
         return 0;
     }
     std::string text = list_text(records);
-    if (more) text += fmt::format("\nthe newest {} of each pipeline; `--most N` shows more\n", options.most);
+    if (more) text += fmt::format("\n{} of each pipeline are shown; `--most N` shows more\n", options.most);
     PN_CHECK(print(text));
     return 0;
 }

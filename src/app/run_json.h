@@ -6,7 +6,7 @@
 
 namespace penstock::app {
 
-/// A run as `run --output json` and `runs --output json` show it: see docs/reference/output.md.
+/// A run as `run --output json` and `runs --output json` show it: see docs/output.md.
 nlohmann::ordered_json run_json(const flow::RunResult& result);
 /// Counts of a run or a table, with the names users know.
 nlohmann::ordered_json counts_json(const flow::Counts& counts);

@@ -55,9 +55,13 @@ Json decision_json(const flow::SchemaDecision& decision) {
 }
 
 std::string decisions_text(const std::vector<flow::SchemaDecision>& decisions) {
-    TextTable table({{.heading = "COLUMN"}, {.heading = "CHANGE"}, {.heading = "DECISION"}, {.heading = "SQL"}, {.heading = "DETAIL"}});
-    for (const auto& decision : decisions) table.add({decision.column, decision.change, decision.decision, decision.sql, decision.detail});
-    return table.text();
+    std::string text;
+    for (const auto& decision : decisions) {
+        text += fmt::format("{}{}{}: {}", decision.change, decision.column.empty() ? "" : " ", decision.column, decision.decision);
+        if (!decision.detail.empty()) text += fmt::format(" ({})", decision.detail);
+        text += decision.sql.empty() ? "\n" : fmt::format("\n  {}\n", decision.sql);
+    }
+    return text;
 }
 
 /// The plan of the pipeline that writes the table. A pipeline whose plan fails may be another table's.
@@ -125,7 +129,7 @@ Result<int> command::schema_history(const Session& session) {
                      {.heading = "COLUMN"},
                      {.heading = "CHANGE"},
                      {.heading = "DECISION"},
-                     {.heading = "SQL"}});
+                     {.heading = "SQL", .most = 100}});
     for (const auto& record : registered.records) {
         table.add({std::to_string(record.version), moment(record.first_seen_at), record.column, record.change, record.decision, record.sql});
         list.push_back({{"table", record.table},
