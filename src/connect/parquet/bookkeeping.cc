@@ -14,8 +14,8 @@ namespace {
 using engine::Value;
 
 constexpr std::string_view metadata_columns =
-    R"(pipeline VARCHAR, run_id VARCHAR, batch BIGINT, "table" VARCHAR, source VARCHAR, cursor_from VARCHAR, cursor_to VARCHAR,
-       last_loaded_timestamp TIMESTAMPTZ, "position" VARCHAR, rows_read BIGINT, rows_written BIGINT, rows_rejected BIGINT,
+    R"(pipeline VARCHAR, run_id VARCHAR, batch BIGINT, "table" VARCHAR, target VARCHAR, cursor_from VARCHAR, cursor_to VARCHAR,
+       last_loaded_timestamp TIMESTAMPTZ, "position" VARCHAR, read_at TIMESTAMPTZ, rows_read BIGINT, rows_written BIGINT, rows_rejected BIGINT,
        rows_filtered BIGINT, rows_deleted BIGINT, bytes_read BIGINT, bytes_written BIGINT, error_count BIGINT,
        committed_at TIMESTAMPTZ)";
 constexpr std::string_view reject_columns =
@@ -57,14 +57,16 @@ class Journal {
 
     Status add(const std::vector<Value>& row) { return appender_->append(row); }
 
-    Result<Move> close(const std::string& name) {
+    /// `select` is what of a row is kept, and how.
+    Result<Move> close(const std::string& name, std::string_view select = "*") {
         PN_CHECK(appender_->close());
         appender_.reset();
         Path staged = unit_.folder() / std::to_string(number_) / (kind_ + ".parquet");
         PN_CHECK(make_folder((unit_.root() / staged).parent_path()));
         PN_TRY([[maybe_unused]] auto rows,
-               connection_.execute(fmt::format("COPY {0} TO {1} (FORMAT parquet, COMPRESSION zstd); DROP TABLE {0}",
-                                               engine::quote_identifier(table()), engine::quote_literal((unit_.root() / staged).string()))));
+               connection_.execute(fmt::format("COPY (SELECT {2} FROM {0}) TO {1} (FORMAT parquet, COMPRESSION zstd); DROP TABLE {0}",
+                                               engine::quote_identifier(table()), engine::quote_literal((unit_.root() / staged).string()),
+                                               select)));
         return Move{.from = staged.string(), .to = fmt::format("_penstock/{}/{}", kind_, name), .marker = ""};
     }
 
@@ -82,13 +84,14 @@ Result<Move> stage_metadata(Journal journal, const Manifest& manifest) {
     PN_CHECK(journal.open(metadata_columns));
     const auto& counts = manifest.counts;
     auto number = [](int64_t value) { return Value(std::to_string(value)); };
-    PN_CHECK(journal.add({manifest.pipeline, manifest.run_id, number(manifest.batch), manifest.target, manifest.source,
-                          optional_text(manifest.checkpoint.cursor_from), optional_text(manifest.checkpoint.cursor_to),
-                          optional_time(manifest.checkpoint.read_at), optional_text(manifest.checkpoint.position),
+    PN_CHECK(journal.add({manifest.pipeline, manifest.run_id, number(manifest.batch), manifest.source, manifest.target,
+                          optional_text(manifest.checkpoint.cursor_from), optional_text(manifest.checkpoint.cursor_to), Value(),
+                          optional_text(manifest.checkpoint.position), optional_time(manifest.checkpoint.read_at),
                           number(counts.rows_read), number(counts.rows_written), number(counts.rows_rejected),
                           number(counts.rows_filtered), number(counts.rows_deleted), number(counts.bytes_read),
                           number(counts.bytes_written), number(counts.rows_rejected), iso_time(manifest.committed_at)}));
-    return journal.close(file_name(manifest));
+    return journal.close(file_name(manifest),
+                         "* REPLACE (coalesce(TRY_CAST(cursor_to AS TIMESTAMPTZ), read_at) AS last_loaded_timestamp)");
 }
 
 Result<Move> stage_rejects(Journal journal, const Manifest& manifest, const flow::RejectLog& rejects) {

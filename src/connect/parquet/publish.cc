@@ -88,6 +88,7 @@ Status Unit::create() const {
 
 Status Unit::write_intent(const std::vector<Move>& moves) const {
     PN_CHECK(sync_tree(absolute()));
+    PN_CHECK(sync_up({absolute().parent_path()}, root_));
     return write_file(absolute() / "intent.json", intent_json(moves));
 }
 
@@ -95,11 +96,16 @@ bool Unit::has_intent() const { return is_there(absolute() / "intent.json"); }
 
 Status Unit::finish(const std::function<Status()>& between) const {
     PN_TRY(auto moves, parse_intent(absolute() / "intent.json"));
+    std::vector<Path> touched = {absolute()};
     for (const auto& move : moves) {
         if (between) PN_CHECK(between());
         PN_CHECK(move.marker.empty() ? place(root_, folder_, move) : exchange(root_, folder_, move));
+        touched.push_back((root_ / move.to).parent_path());
+        touched.push_back((root_ / move.from).parent_path());
     }
-    return between ? between() : Status{};
+    if (between) PN_CHECK(between());
+    // All at once: a power cut before this finds the intent and makes the moves again.
+    return sync_up(touched, root_);
 }
 
 Status Unit::remove() const {

@@ -8,8 +8,9 @@
 
 #include <cerrno>
 #include <cstring>
+#include <set>
 #include <system_error>
-#include <vector>
+#include <utility>
 
 namespace penstock::parquet {
 namespace {
@@ -104,10 +105,8 @@ Status make_folder(const Path& folder) {
         missing.push_back(at);
         if (at == at.parent_path()) break;
     }
-    for (auto at = missing.rbegin(); at != missing.rend(); ++at) {
+    for (auto at = missing.rbegin(); at != missing.rend(); ++at)
         if (::mkdir(at->c_str(), 0777) != 0 && errno != EEXIST) return fail(storage_error("make folder", *at, errno));
-        PN_CHECK(sync(at->has_parent_path() ? at->parent_path() : Path(".")));
-    }
     struct stat found {};
     if (::stat(folder.c_str(), &found) != 0) return fail(storage_error("open folder", folder, errno));
     if (!S_ISDIR(found.st_mode)) return fail(storage_error("make folder", folder, ENOTDIR));
@@ -157,11 +156,20 @@ Status sync_tree(const Path& folder) {
     return sync(folder);
 }
 
+Status sync_up(const std::vector<Path>& folders, const Path& root) {
+    std::set<Path> all;
+    for (const auto& folder : folders)
+        for (Path at = folder; !at.empty() && all.insert(at).second && at != root.parent_path() && at != at.parent_path();)
+            at = at.parent_path();
+    for (const auto& folder : all)
+        if (auto flushed = sync(folder); !flushed && folder != root.parent_path()) return flushed;  // the root's own folder may not be ours to open
+    return {};
+}
+
 Status move_path(const Path& from, const Path& to) {
     PN_CHECK(make_folder(to.parent_path()));
     if (::rename(from.c_str(), to.c_str()) != 0) return fail(storage_error("rename into place", to, errno));
-    PN_CHECK(sync(to.parent_path()));
-    return sync(from.parent_path());
+    return {};
 }
 
 Result<bool> exchange_paths(const Path& one, const Path& other) {
@@ -169,8 +177,6 @@ Result<bool> exchange_paths(const Path& one, const Path& other) {
         if (errno == EINVAL || errno == ENOSYS || errno == ENOTSUP) return false;
         return fail(storage_error("swap", other, errno));
     }
-    PN_CHECK(sync(one.parent_path()));
-    PN_CHECK(sync(other.parent_path()));
     return true;
 }
 

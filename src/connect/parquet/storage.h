@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/error.h"
 
@@ -10,16 +11,16 @@ namespace penstock::parquet {
 
 using Path = std::filesystem::path;
 
-/// Steps on a file system that last: what returns without an error survives a power cut. Every failure names the path,
-/// the cause and what to do about it.
+/// Steps on a file system. Every failure names the path, the cause and what to do about it. What must survive a power cut is
+/// flushed by the sync functions; write_file does so by itself.
 
 /// The Error for `errno` after failing to do `what` ("write", "rename" …) with a path.
 Error storage_error(std::string_view what, const Path& path, int number);
 
 bool is_there(const Path& path);
-/// Makes the folder and those above it that are missing.
+/// Makes the folder and those above it that are missing. Not flushed: see sync_up.
 Status make_folder(const Path& folder);
-/// Writes the file aside and renames it into place, so that it is there whole or not at all.
+/// Writes the file aside, flushes and renames it into place, so that it is there whole or not at all.
 Status write_file(const Path& file, std::string_view content);
 Result<std::string> read_file(const Path& file);
 
@@ -27,10 +28,12 @@ Result<std::string> read_file(const Path& file);
 Status sync(const Path& path);
 /// Flushes a folder, its files and the folders below.
 Status sync_tree(const Path& folder);
+/// Flushes these folders and those above them up to the one that holds `root`, each once.
+Status sync_up(const std::vector<Path>& folders, const Path& root);
 
-/// Renames within one file system; the folder above `to` is made if missing. Both folders are flushed.
+/// Renames within one file system; the folder above `to` is made if missing. Not flushed.
 Status move_path(const Path& from, const Path& to);
-/// Swaps two paths in one step and flushes. False where the file system cannot do that, and nothing has happened.
+/// Swaps two paths in one step, not flushed. False where the file system cannot do that, and nothing has happened.
 Result<bool> exchange_paths(const Path& one, const Path& other);
 /// Removes a folder with all below it, or a file; not being there is no error.
 Status remove_tree(const Path& path);

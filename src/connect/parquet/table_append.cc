@@ -49,8 +49,8 @@ Status TableLoad::leave_out_published() {
     PN_TRY(auto reach, batches_in_reach(live));
     if (reach.empty()) return take_raw();
 
-    std::string cursor = quote_identifier(target_.info.cursor);
-    std::string type = engine::sql_type(schema_.fields[static_cast<size_t>(schema_.find(target_.info.cursor))].type);
+    std::string cursor = quote_identifier(cursor_);
+    std::string type = engine::sql_type(schema_.fields[static_cast<size_t>(schema_.find(cursor_))].type);
     PN_TRY(auto staged_bounds, bounds(connection_, raw_, type));
     bool nulls = any_nulls(raw_);
 
@@ -92,7 +92,7 @@ Status TableLoad::leave_out_published() {
 Result<std::vector<std::pair<const Manifest*, std::vector<DataFile>>>> TableLoad::batches_in_reach(
     const std::vector<Manifest>& live) const {
     std::vector<std::pair<const Manifest*, std::vector<DataFile>>> reach;
-    int position = schema_.find(target_.info.cursor);
+    int position = schema_.find(cursor_);
     if (position < 0) return reach;
     std::string type = engine::sql_type(schema_.fields[static_cast<size_t>(position)].type);
     PN_TRY(auto staged, bounds(connection_, raw_, type));

@@ -70,7 +70,29 @@ Status TableLoad::prepare(const data::Schema& source) {
     schema_ = shape_.schema();
     PN_CHECK(check_shape(target_.info.name, schema_));
     PN_TRY(partitions_, parse_partitions(target_.partition_by, schema_));
+    PN_CHECK(find_key_and_cursor());
     return choose_places();
+}
+
+std::string TableLoad::name_in_shape(const std::string& source_column) const {
+    int index = source_.find(source_column);
+    for (const auto& column : shape_.columns)
+        if (index >= 0 && column.source == index) return column.field.name;
+    return "";
+}
+
+Status TableLoad::find_key_and_cursor() {
+    if (!target_.info.cursor.empty()) cursor_ = name_in_shape(target_.info.cursor);
+    if (!keyed()) return {};
+    for (const auto& name : target_.key) {
+        key_.push_back(name_in_shape(name));
+        if (!key_.back().empty()) continue;
+        return fail({.kind = ErrorKind::schema,
+                     .code = "key_not_carried",
+                     .message = fmt::format("key column {} of {} is left out of the target", name, target_.info.name),
+                     .hint = "set `schema_change: evolve`, or name other columns under `key:`"});
+    }
+    return {};
 }
 
 Status TableLoad::choose_places() {
@@ -133,8 +155,9 @@ std::string TableLoad::select_published(const Manifest& manifest, const std::vec
         const auto& field = now.fields[i];
         const std::string& before = i < shape_.columns.size() ? shape_.columns[i].before : field.name;
         bool there = !before.empty() && manifest.shape.find(before) >= 0;
-        columns += fmt::format("{}CAST({} AS {}) AS {}", columns.empty() ? "" : ", ", there ? quote_identifier(before) : "NULL",
-                               engine::sql_type(field.type), quote_identifier(field.name));
+        std::string value = there ? quote_identifier(before) : field.initial ? engine::quote_literal(*field.initial) : "NULL";
+        columns += fmt::format("{}CAST({} AS {}) AS {}", columns.empty() ? "" : ", ", value, engine::sql_type(field.type),
+                               quote_identifier(field.name));
     }
     return fmt::format("SELECT {} FROM {}", columns, read_sql(context_.unit.root(), files, manifest.partitions, manifest.shape));
 }
@@ -142,7 +165,7 @@ std::string TableLoad::select_published(const Manifest& manifest, const std::vec
 Status TableLoad::stage(flow::Scan& scan) {
     engine::LentScan lent(context_.database, scan, target_.info.estimated_rows);
     std::string select = select_scan(lent.sql());
-    bool comparable = target_.mode == flow::Mode::append && newest_ && !target_.full_refresh && !target_.info.cursor.empty();
+    bool comparable = target_.mode == flow::Mode::append && newest_ && !target_.full_refresh && !cursor_.empty();
     PN_CHECK(make_folder(folder()));
     PN_FAILPOINT(target_stage_before);
     bool raw = comparable || keyed();
@@ -166,7 +189,7 @@ Status TableLoad::write_raw(const std::string& select) {
     WriteOptions quick{.compression = Compression::snappy};
     const auto& options = keyed() ? quick : context_.options;
     PN_TRY([[maybe_unused]] auto rows, connection_.execute(copy_sql(select, raw_folder(), options, {}, {})));
-    PN_TRY(raw_, written_files(connection_, raw_folder(), schema_, target_.info.cursor, {}));
+    PN_TRY(raw_, written_files(connection_, raw_folder(), schema_, cursor_, {}));
     return {};
 }
 
@@ -175,13 +198,13 @@ Status TableLoad::write_final(const std::string& select) {
     std::string copy = copy_sql(select, data_folder(), context_.options, partitions_, target_.cluster_by);
     PN_TRY([[maybe_unused]] auto rows, connection_.execute(copy));
     auto schema = target_.mode == flow::Mode::history ? with_validity(schema_) : schema_;
-    PN_TRY(files_, written_files(connection_, data_folder(), schema, target_.info.cursor, partition_names(partitions_)));
+    PN_TRY(files_, written_files(connection_, data_folder(), schema, cursor_, partition_names(partitions_)));
     return {};
 }
 
 Status TableLoad::merge_with_published() {
     if (keyed()) {
-        PN_CHECK(merge_by_key());
+        PN_CHECK(target_.mode == flow::Mode::merge ? merge_by_key() : keep_history());
     } else {
         if (!raw_.empty()) PN_CHECK(leave_out_published());
         counts_.rows_written = rows_in(files_);
@@ -191,6 +214,11 @@ Status TableLoad::merge_with_published() {
     PN_CHECK(remove_tree(raw_folder()));
     PN_FAILPOINT(target_merge_after);
     return {};
+}
+
+bool TableLoad::nothing_to_rewrite() const {
+    return newest_ && !target_.full_refresh && shape_.decisions.empty() && newest_->partitions == partition_names(partitions_) &&
+           newest_->mode == to_string(target_.mode);
 }
 
 Result<StagedTable> TableLoad::finish() {

@@ -59,6 +59,9 @@ class TableLoad {
     Path folder() const { return context_.unit.absolute() / std::to_string(number_); }
     Path raw_folder() const { return folder() / "raw"; }
     Path data_folder() const;
+    /// What the shape calls a source column, "" where it has none.
+    std::string name_in_shape(const std::string& source_column) const;
+    Status find_key_and_cursor();
     Status choose_places();
     Status check_only_ours() const;
     /// The table's columns from the scan, in the types of the shape.
@@ -67,6 +70,8 @@ class TableLoad {
     std::string select_published(const Manifest& manifest, const std::vector<DataFile>& files) const;
     Status write_raw(const std::string& select);
     Status write_final(const std::string& select);
+    /// No decision, folder or mode changes what the published files look like.
+    bool nothing_to_rewrite() const;
     /// Raw files are the final ones as they are.
     Status take_raw();
 
@@ -76,12 +81,22 @@ class TableLoad {
 
     // table_merge.cc
     Status merge_by_key();
-    Status reject_null_keys();
-    Status pick_newest_by_key();
-    Status reject_rows(const std::string& condition, const std::string& code, const std::string& reason);
-    Result<std::string> select_all_published();
     Status choose_winners(const std::string& published);
-    std::string valid_from() const;
+    std::string differs(std::string_view left, std::string_view right) const;
+    Error blame_update_when(Error error) const;
+
+    // table_history.cc
+    Status keep_history();
+    Status find_versions(const std::string& published);
+    bool cursor_is_time() const;
+
+    // table_keys.cc
+    /// Leaves in `picked_` rows whose values in `unique` are never NULL in the key and there once.
+    Status pick_unique(const std::vector<std::string>& unique);
+    Status reject_null_keys();
+    Status reject_rows(const std::string& from, const std::string& code, const std::string& reason);
+    /// The published rows in the shape of now; "" when there are none.
+    Result<std::string> select_all_published();
 
     const LoadContext& context_;
     const flow::TableTarget& target_;
@@ -93,6 +108,8 @@ class TableLoad {
     data::Schema source_;
     Shape shape_;
     data::Schema schema_;  ///< of the shape, without what history adds
+    std::vector<std::string> key_;  ///< the key's columns as the shape calls them
+    std::string cursor_;            ///< the cursor's column as the shape calls it, "" without one
     std::vector<Partition> partitions_;
     std::string expanded_;  ///< the target's path with its time parts filled in
     std::string scope_;     ///< the folder that is swapped; "" where one is added

@@ -1,0 +1,103 @@
+#include "connect/parquet/component.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "base/humane.h"
+#include "config/spec.h"
+#include "connect/parquet/ledger.h"
+#include "connect/parquet/options.h"
+#include "connect/parquet/path_template.h"
+#include "connect/parquet/sink.h"
+#include "connect/parquet/targets.h"
+#include "engine/types.h"
+
+namespace penstock::parquet {
+namespace {
+
+using flow::Finding;
+using Severity = Finding::Severity;
+
+/// Of the pipeline's budget, what the program itself needs: code, connections' receive buffers, blocks.
+constexpr uint64_t outside_duckdb = uint64_t{160} << 20;
+constexpr uint64_t least_memory = uint64_t{64} << 20;
+constexpr uint64_t little_room = uint64_t{1} << 30;
+
+Status validate_target(const flow::BuildContext& context) {
+    PN_CHECK(connection_spec().parse(context.connection));
+    PN_CHECK(target_spec().parse(context.pipeline.target));
+    return {};
+}
+
+Result<std::unique_ptr<flow::Sink>> build_sink(const flow::BuildContext& context) {
+    PN_TRY(auto connection, connection_spec().parse(context.connection));
+    PN_TRY(auto target, target_spec().parse(context.pipeline.target));
+    PN_TRY(auto root, root_of(connection));
+    uint64_t memory = context.memory_bytes > outside_duckdb ? context.memory_bytes - outside_duckdb : 0;
+    return std::make_unique<Sink>(SinkOptions{.root = std::move(root),
+                                              .pipeline = context.pipeline.name,
+                                              .threads = context.parallel,
+                                              .memory_bytes = std::max(least_memory, memory),
+                                              .write = target.write()});
+}
+
+Result<std::string> name_for(const flow::BuildContext& context, const flow::TableInfo& table) {
+    PN_TRY(auto target, target_spec().parse(context.pipeline.target));
+    return with_table(target.path.value, table.name);
+}
+
+Result<std::unique_ptr<flow::Ledger>> open_ledger(const flow::BuildContext& context) {
+    PN_TRY(auto connection, connection_spec().parse(context.connection));
+    PN_TRY(auto root, root_of(connection));
+    return std::make_unique<Ledger>(std::move(root));
+}
+
+Finding folder_finding(const Path& root) {
+    if (auto good = check_root(root); !good)
+        return {.severity = Severity::problem, .what = "folder", .detail = good.error().message, .fix = good.error().hint};
+    if (!is_there(root)) return {.what = "folder", .detail = fmt::format("{} does not exist yet; the first run creates it", root.string()), .fix = ""};
+    return {.what = "folder", .detail = fmt::format("{} can be written", root.string()), .fix = ""};
+}
+
+Finding room_finding(const Path& root) {
+    Path there = root;
+    while (!is_there(there) && there != there.parent_path()) there = there.parent_path();
+    std::error_code failed;
+    auto space = std::filesystem::space(there, failed);
+    if (failed) return {.severity = Severity::warning, .what = "disk", .detail = "free space is not known: " + failed.message(), .fix = ""};
+    if (space.available < little_room)
+        return {.severity = Severity::warning,
+                .what = "disk",
+                .detail = humane_bytes(space.available) + " free",
+                .fix = "free some space: replace, merge and history need the size of the table once more"};
+    return {.what = "disk", .detail = humane_bytes(space.available) + " free", .fix = ""};
+}
+
+Result<std::vector<Finding>> doctor(const config::Node& connection, const std::filesystem::path&, std::stop_token) {
+    PN_TRY(auto options, connection_spec().parse(connection));
+    PN_TRY(auto root, root_of(options));
+    return std::vector<Finding>{folder_finding(root), room_finding(root)};
+}
+
+}  // namespace
+
+const flow::Component& component() {
+    static const flow::Component made = {
+        .type = "files",
+        .doc = "Parquet files in a folder: append, replace, merge and history, each run published at once with its checkpoint.",
+        .connection_spec = []() -> const config::SpecBase& { return connection_spec(); },
+        .target_spec = []() -> const config::SpecBase& { return target_spec(); },
+        .validate_target = validate_target,
+        .build_sink = build_sink,
+        .target_name = name_for,
+        .open_ledger = open_ledger,
+        .target_holds = {},
+        .target_type = [](const data::Type& type) { return engine::sql_type(type); },
+        .doctor = doctor,
+    };
+    return made;
+}
+
+}  // namespace penstock::parquet
