@@ -166,7 +166,7 @@ TEST_CASE("no cast lies between a scan and a table of its types") {
     LentScan lent(memory.database, scan);
     auto plan = memory.connection.query("EXPLAIN INSERT INTO t SELECT * FROM " + lent.sql());
     REQUIRE(plan);
-    CHECK(plan->text(0, 1).find("penstock_scan") != std::string::npos);
+    CHECK(plan->text(0, 1).find("PENSTOCK_SCAN") != std::string::npos);
     CHECK_MESSAGE(plan->text(0, 1).find("CAST") == std::string::npos, plan->text(0, 1));
 }
 

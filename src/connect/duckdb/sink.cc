@@ -138,6 +138,7 @@ Status Sink::apply(const flow::TableTarget& target, const TargetTable& found, co
     PN_FAILPOINT(target_schema_before);
     PN_CHECK(connection_->execute("CREATE SCHEMA IF NOT EXISTS " + quote_identifier(found.name.schema)));
     for (const auto& decision : shape.decisions) {
+        if (decision.decision == "ignored") log::warning("{}: {}", target.info.name, decision.detail);
         if (decision.sql.empty() || (aside && found.exists)) continue;
         PN_CHECK(connection_->execute(decision.sql));
     }
