@@ -11,6 +11,7 @@ from pathlib import Path
 
 import duckdb
 
+from .kinds import plain
 from .postgres import LOADER_PASSWORD, LOADER_PASSWORD_URL
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -146,12 +147,13 @@ class Project:
             pipeline["source"].setdefault("connection", "shop")
             pipeline["target"].setdefault("connection", "lake" if "format" in pipeline["target"] else "warehouse")
         self.environment["SHOP_URL"] = database.url
-        self.config(connections={
+        usual = {
             "shop": {"type": "postgres", "url": "${SHOP_URL}", **(postgres or {})},
             "warehouse": {"type": "duckdb", "path": "warehouse.duckdb"},
             "lake": {"type": "files", "url": "file:lake"},
-            **(connections or {}),
-        }, pipelines=pipelines)
+        }
+        used = {pipeline[side]["connection"] for pipeline in pipelines.values() for side in ("source", "target")}
+        self.config(connections={**{name: usual[name] for name in usual if name in used}, **(connections or {})}, pipelines=pipelines)
 
     # -- running ---------------------------------------------------------------------------------------------------
     def start(self, *arguments, env: dict | None = None, log_format: str | None = "text", prepare=None) -> Running:
@@ -246,8 +248,8 @@ def hidden(relative: Path) -> bool:
 
 
 def fetch_dicts(result) -> list[dict]:
-    names = [column[0] for column in result.description]
-    return [dict(zip(names, row)) for row in result.fetchall()]
+    table = result.to_arrow_table()  # times as integers: Python values of them would need one more package
+    return [dict(zip(table.column_names, row)) for row in zip(*map(plain, table.columns))]
 
 
 def key_of(reject: dict) -> dict:
