@@ -13,7 +13,7 @@ foreach(page IN ITEMS README.md CHANGELOG.md)
   endif()
 endforeach()
 
-# Under the name the program asks for (its SONAME), as a plain file.
+# As a plain file under the name the program asks for (its SONAME), if it does ask for it.
 function(penstock_install_library target)
   get_target_property(aliased ${target} ALIASED_TARGET)
   if(aliased)
@@ -23,8 +23,12 @@ function(penstock_install_library target)
     file(REAL_PATH \"$<TARGET_FILE:${target}>\" file)
     execute_process(COMMAND ${CMAKE_OBJDUMP} -p \"\${file}\" OUTPUT_VARIABLE headers COMMAND_ERROR_IS_FATAL ANY)
     string(REGEX MATCH \"SONAME +([^ \\n]+)\" found \"\${headers}\")
-    file(INSTALL DESTINATION \"\${CMAKE_INSTALL_PREFIX}/${private_libraries}\" TYPE FILE
-      RENAME \"\${CMAKE_MATCH_1}\" FILES \"\${file}\")")
+    set(name \"\${CMAKE_MATCH_1}\")
+    execute_process(COMMAND ${CMAKE_OBJDUMP} -p \"$<TARGET_FILE:penstock>\" OUTPUT_VARIABLE headers COMMAND_ERROR_IS_FATAL ANY)
+    string(FIND \"\${headers}\" \" \${name}\\n\" needed)
+    if(NOT needed EQUAL -1)
+      file(INSTALL DESTINATION \"\${CMAKE_INSTALL_PREFIX}/${private_libraries}\" TYPE FILE RENAME \"\${name}\" FILES \"\${file}\")
+    endif()")
 endfunction()
 penstock_install_library(Arrow::arrow)
 penstock_install_library(DuckDB::duckdb)
