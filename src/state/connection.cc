@@ -103,7 +103,8 @@ Result<std::filesystem::path> state_file(const std::string& url, const std::file
 
 Result<std::unique_ptr<Connection>> Connection::open(const std::filesystem::path& file, Create create) {
     std::error_code code;
-    if (create == Create::yes) {
+    // A bare file name stands in the working directory, which is there.
+    if (create == Create::yes && file.has_parent_path()) {
         std::filesystem::create_directories(file.parent_path(), code);
         if (code)
             return fail({.kind = ErrorKind::refused,
