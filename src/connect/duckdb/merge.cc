@@ -4,6 +4,8 @@
 // such an index against rows deleted in the same transaction.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "connect/duckdb/load.h"
 #include "connect/duckdb/staging.h"
 #include "engine/sql.h"

@@ -1,5 +1,7 @@
 #include "connect/duckdb/staging.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "base/clock.h"

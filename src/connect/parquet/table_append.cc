@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/log.h"
 #include "connect/parquet/table_load.h"
 #include "engine/sql.h"

@@ -1,5 +1,7 @@
 // What merge and history share: rows that cannot take part by their key, and the rows that are published.
 #include <fmt/format.h>
+
+#include <algorithm>
 #include <fmt/ranges.h>
 
 #include "connect/parquet/row_sql.h"
