@@ -1,8 +1,8 @@
 // What merge and history share: rows that cannot take part by their key, and the rows that are published.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
-#include <fmt/ranges.h>
 
 #include "connect/parquet/row_sql.h"
 #include "connect/parquet/table_load.h"
