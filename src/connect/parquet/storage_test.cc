@@ -1,0 +1,103 @@
+#include "connect/parquet/storage.h"
+
+#include <doctest/doctest.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "config/spec.h"
+#include "connect/parquet/options.h"
+#include "connect/parquet/targets.h"
+#include "connect/parquet/test_lake.h"
+
+namespace penstock::parquet {
+namespace {
+
+TEST_CASE("every failure of the file system says who must act and what to do") {
+    struct Case {
+        int number;
+        ErrorKind kind;
+        const char* code;
+    };
+    for (auto [number, kind, code] : {Case{ENOSPC, ErrorKind::capacity, "disk_full"},
+                                      {EDQUOT, ErrorKind::capacity, "disk_full"},
+                                      {EACCES, ErrorKind::refused, "no_permission"},
+                                      {EROFS, ErrorKind::refused, "no_permission"},
+                                      {ENOENT, ErrorKind::refused, "path_vanished"},
+                                      {EXDEV, ErrorKind::refused, "other_file_system"},
+                                      {ENOTDIR, ErrorKind::refused, "path_in_the_way"},
+                                      {EIO, ErrorKind::unavailable, "storage_unavailable"},
+                                      {EMFILE, ErrorKind::refused, "storage_failed"}}) {
+        auto error = storage_error("write", "/lake/x", number);
+        CHECK(error.kind == kind);
+        CHECK(error.code == code);
+        CHECK(error.message.starts_with("cannot write /lake/x: "));
+        CHECK_FALSE(error.hint.empty());
+    }
+}
+
+TEST_CASE("a folder this user may not write is refused before anything is read") {
+    Lake lake;
+    ::chmod(lake.root().c_str(), 0555);
+    pid_t child = fork();
+    if (child == 0) {
+        if (::geteuid() == 0 && ::setuid(65534) != 0) _exit(2);  // root may write everywhere
+        auto refused = check_root(lake.root() / "below");
+        _exit(!refused && refused.error().code == "no_permission" ? 0 : 1);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    CHECK(WEXITSTATUS(status) == 0);
+    ::chmod(lake.root().c_str(), 0755);
+}
+
+TEST_CASE("a file where the folder should be; a folder that vanishes during the run") {
+    Lake lake;
+    REQUIRE(write_file(lake.root() / "file", "x"));
+    CHECK(check_root(lake.root() / "file" / "lake").error().code == "path_in_the_way");
+    auto sink = lake.sink();
+    REQUIRE(sink->begin({"p", "run"}));
+    std::filesystem::remove_all(lake.root() / "_penstock");
+    auto target = lake.target("t");
+    flow::Progress progress;
+    flow::RejectLog rejects{flow::RejectPolicy{}};
+    RowScan scan(lake.schema, rows(0, 10), {});
+    auto counts = sink->load(target, scan, {progress, rejects, {}});
+    flow::Checkpoint checkpoint;
+    std::vector<flow::TableCommit> commits = {{target, checkpoint, *counts, rejects}};
+    std::filesystem::remove_all(lake.root() / "_penstock");
+    auto failed = sink->commit(commits);
+    REQUIRE_FALSE(failed);
+    CHECK_FALSE(failed.error().hint.empty());
+    CHECK_FALSE(is_there(lake.root() / "t"));
+}
+
+config::Node yaml(std::string_view text) { return *config::load_text(text, "penstock.yaml"); }
+
+std::string refusal(const auto& spec, std::string_view text) {
+    auto parsed = spec.parse(yaml(text));
+    return parsed ? "" : parsed.error().code;
+}
+
+TEST_CASE("options: what is written, what is refused") {
+    auto options = target_spec().parse(yaml("{connection: lake, format: parquet, path: '{table}/', compression_level: 3, file_bytes: 1MiB}"));
+    REQUIRE(options);
+    CHECK(options->write().compression_level == 3);
+    CHECK(options->write().file_bytes == 1048576u);
+    CHECK_FALSE(refusal(target_spec(), "{connection: lake, path: '../{table}'}").empty());
+    CHECK_FALSE(refusal(target_spec(), "{connection: lake, path: '{table}/{yyyy}', mode: merge, key: [id]}").empty());
+    CHECK_FALSE(refusal(target_spec(), "{connection: lake, file_bytes: 1MiB, partition_by: x}").empty());
+    CHECK_FALSE(refusal(target_spec(), "{connection: lake, compression: gzip, compression_level: 3}").empty());
+    CHECK_FALSE(refusal(target_spec(), "{connection: lake, format: csv}").empty());
+    CHECK_FALSE(refusal(connection_spec(), "{type: files, url: 's3://bucket/x'}").empty());
+    CHECK_FALSE(refusal(connection_spec(), "{type: files, url: 'lake'}").empty());
+    auto connection = connection_spec().parse(yaml("{type: files, url: 'file:///data/lake'}"));
+    REQUIRE(connection);
+    CHECK(*root_of(*connection) == Path("/data/lake"));
+    CHECK(connection_spec().parse(yaml("{type: files, url: 'gs://b'}")).error().message.find("not available in this version") != std::string::npos);
+}
+
+}  // namespace
+}  // namespace penstock::parquet
