@@ -80,7 +80,8 @@ class Numeric(Kind):
         scale = max(0, -exponent)
         integral = max(0, len(digits) + exponent)
         if scale > self.scale or integral > self.precision - self.scale:
-            return rf"\b{integral + scale}\b.*\b{scale}\b"  # the value's own precision and scale
+            # the value's own precision (of 0.001 that may be 1 or 3) and scale
+            return rf"\b({integral + scale}|{len(digits) + max(0, exponent)})\b.*\b{scale}\b"
         return None
 
 
