@@ -190,6 +190,34 @@ TEST_CASE("history: a changed row closes its version and opens the next, without
                    ") WHERE ended IS DISTINCT FROM next OR ended <= began") == "0");
 }
 
+TEST_CASE("history takes several versions of a key from one batch, and a batch that comes again adds none") {
+    Lake lake;
+    auto target = lake.target("t", Mode::history);
+    target.key = {"id"};
+    target.info.cursor = "at";
+    std::vector<Row> versions = {{1, "a", 100, 0}, {1, "b", 300, 0}, {1, "a", 200, 0}, {2, "x", 100, 0}};
+    auto counts = lake.run(target, versions);
+    CHECK(counts.rows_written == 4);  // the row itself differs by its cursor
+    CHECK(lake.run(target, versions).rows_filtered == 4);
+    CHECK(lake.run(target, {{1, "c", 400, 0}, {1, "b", 300, 0}}).rows_written == 1);
+    CHECK(lake.one("SELECT string_agg(text || epoch_us(_penstock_valid_from) || '-' || coalesce(epoch_us(_penstock_valid_to)::VARCHAR, ''), ' ' "
+                   "ORDER BY id, _penstock_valid_from) FROM " + lake.files("t")) == "a100-200 a200-300 b300-400 c400- x100-");
+}
+
+TEST_CASE("merge in Hive folders; a column added with a default, one dropped that keeps its values") {
+    Lake lake;
+    auto target = lake.target("t", Mode::merge);
+    target.key = {"id"};
+    target.partition_by = "text";
+    lake.run(target, {{1, "007", 1, 10}, {2, "", 1, 20}, {3, {}, 1, 30}});
+    lake.schema.fields[3] = {.name = "m", .type = data::scalar(data::Kind::int64), .initial = "5"};
+    auto counts = lake.run(target, {{1, "008", 2, 11}, {4, "007", 1, 40}});
+    CHECK(counts.rows_written == 2);
+    std::string from = "read_parquet('" + lake.root().string() + "/t/**/*.parquet', union_by_name = true, hive_types = {'text': VARCHAR})";
+    CHECK(lake.one("SELECT string_agg(concat_ws('/', id, coalesce(text, 'NULL'), coalesce(n::VARCHAR, 'NULL'), m), ' ' ORDER BY id) FROM " + from) ==
+          "1/008/10/11 2//20/5 3/NULL/30/5 4/007/NULL/40");
+}
+
 TEST_CASE("schema changes: added, dropped, widened, incompatible; refused where the policy says so") {
     Lake lake;
     auto target = lake.target("t");
