@@ -11,7 +11,8 @@ constexpr int64_t long_text_bytes = 64;
 
 std::string_view text_compression(const data::ColumnStatistics& known, int64_t rows, bool zstd) {
     if (known.average_bytes == 0 && known.distinct == 0) return "";
-    bool few = known.distinct > 0 && (known.distinct <= dictionary_distinct || (rows > 0 && known.distinct * 100 < rows));
+    bool few =
+        known.distinct > 0 && (known.distinct <= dictionary_distinct || (rows > 0 && known.distinct * 100 < rows));
     if (few) return "dictionary";
     if (known.average_bytes > long_text_bytes) return zstd ? "zstd" : "fsst";
     if (known.average_bytes > 0) return "fsst";

@@ -145,7 +145,8 @@ Result<Database> Database::open_with(const char* path, const Settings& settings,
     database.handle_ = std::make_shared<Handle>();
     char* message = nullptr;
     if (duckdb_open_ext(path, &database.handle_->database, config.get(), &message) == DuckDBError) {
-        Error error = open_error(path != nullptr ? path : "a database in memory", message != nullptr ? message : "unknown failure");
+        Error error = open_error(path != nullptr ? path : "a database in memory",
+                                 message != nullptr ? message : "unknown failure");
         duckdb_free(message);
         return fail(std::move(error));
     }

@@ -78,10 +78,14 @@ TEST_CASE("what cannot be opened says why") {
 }
 
 TEST_CASE("failures say who must act") {
-    CHECK(error_from(DUCKDB_ERROR_IO, "IO Error: Could not write file \"w\": No space left on device").kind == ErrorKind::capacity);
+    CHECK(error_from(DUCKDB_ERROR_IO, "IO Error: Could not write file \"w\": No space left on device").kind ==
+          ErrorKind::capacity);
     CHECK(error_from(DUCKDB_ERROR_INTERRUPT, "INTERRUPT Error: Interrupted!").kind == ErrorKind::interrupted);
-    CHECK(error_from(DUCKDB_ERROR_INVALID, "TransactionContext Error: Failed to commit: conflict").kind == ErrorKind::conflict);
-    auto spread = error_from(DUCKDB_ERROR_BINDER, "Binder Error: Referenced column \"x\" not found\nCandidate bindings: \"a\"\n\nLINE 1: SELECT x\n  ^");
+    CHECK(error_from(DUCKDB_ERROR_INVALID, "TransactionContext Error: Failed to commit: conflict").kind ==
+          ErrorKind::conflict);
+    auto spread = error_from(
+        DUCKDB_ERROR_BINDER,
+        "Binder Error: Referenced column \"x\" not found\nCandidate bindings: \"a\"\n\nLINE 1: SELECT x\n  ^");
     CHECK(spread.message == "Referenced column \"x\" not found Candidate bindings: \"a\"");
 }
 
@@ -119,7 +123,8 @@ TEST_CASE("an appender takes text and casts it") {
     std::vector<Value> row = {"5", "2026-11-21T06:33:33.123456Z", std::nullopt};
     REQUIRE(appender.append(row));
     REQUIRE(appender.close());
-    CHECK(connection.query("SELECT i::VARCHAR || ' ' || epoch_us(at_) FROM t WHERE s IS NULL")->text(0, 0) == "5 1795242813123456");
+    CHECK(connection.query("SELECT i::VARCHAR || ' ' || epoch_us(at_) FROM t WHERE s IS NULL")->text(0, 0) ==
+          "5 1795242813123456");
 }
 
 TEST_CASE("names and literals are quoted") {

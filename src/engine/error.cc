@@ -14,8 +14,9 @@ bool has(std::string_view text, std::string_view part) { return text.find(part) 
 
 /// DuckDB's text without its class of error in front, on one line, without the web address it likes to add.
 std::string plain(std::string_view message) {
-    for (std::string_view prefix : {"IO Error: ", "Binder Error: ", "Catalog Error: ", "Parser Error: ", "Invalid Input Error: ",
-                                    "Out of Memory Error: ", "Constraint Error: ", "Conversion Error: ", "Invalid Error: "})
+    for (std::string_view prefix :
+         {"IO Error: ", "Binder Error: ", "Catalog Error: ", "Parser Error: ", "Invalid Input Error: ",
+          "Out of Memory Error: ", "Constraint Error: ", "Conversion Error: ", "Invalid Error: "})
         if (message.starts_with(prefix)) message.remove_prefix(prefix.size());
     if (auto web = message.find(". See also http"); web != message.npos) message = message.substr(0, web);
     // The statement is ours: a picture of it tells the user nothing.
@@ -43,12 +44,14 @@ std::string lock_holder(std::string_view message) {
 }
 
 bool disk_full(std::string_view message) {
-    return has(message, "No space left on device") || has(message, "Disk quota exceeded") || has(message, "File too large") || has(message, "max_temp_directory_size");
+    return has(message, "No space left on device") || has(message, "Disk quota exceeded") ||
+           has(message, "File too large") || has(message, "max_temp_directory_size");
 }
 
 /// DuckDB gives some failures as text only; its class then stands in front.
 duckdb_error_type type_in(std::string_view message) {
-    if (message.starts_with("TransactionContext Error") || message.starts_with("Transaction")) return DUCKDB_ERROR_TRANSACTION;
+    if (message.starts_with("TransactionContext Error") || message.starts_with("Transaction"))
+        return DUCKDB_ERROR_TRANSACTION;
     if (message.starts_with("Constraint Error")) return DUCKDB_ERROR_CONSTRAINT;
     if (message.starts_with("Conversion Error")) return DUCKDB_ERROR_CONVERSION;
     if (message.starts_with("Out of Range Error")) return DUCKDB_ERROR_OUT_OF_RANGE;
@@ -83,13 +86,11 @@ Error error_from(duckdb_error_type type, std::string_view message) {
         case DUCKDB_ERROR_CONVERSION:
         case DUCKDB_ERROR_OUT_OF_RANGE:
             return {.kind = ErrorKind::data, .code = "target_refused_value", .message = plain(message)};
-        case DUCKDB_ERROR_IO:
-            return {.kind = ErrorKind::refused, .code = "duckdb_io", .message = plain(message)};
+        case DUCKDB_ERROR_IO: return {.kind = ErrorKind::refused, .code = "duckdb_io", .message = plain(message)};
         case DUCKDB_ERROR_INTERNAL:
         case DUCKDB_ERROR_FATAL:
             return {.kind = ErrorKind::internal, .code = "duckdb_internal", .message = plain(message)};
-        default:
-            return {.kind = ErrorKind::refused, .code = "duckdb_refused", .message = plain(message)};
+        default: return {.kind = ErrorKind::refused, .code = "duckdb_refused", .message = plain(message)};
     }
 }
 
@@ -99,14 +100,16 @@ Error open_error(const std::filesystem::path& file, std::string_view message) {
         std::string holder = lock_holder(message);
         return {.kind = ErrorKind::conflict,
                 .code = "database_locked",
-                .message = fmt::format("{} is locked by {}", name, holder.empty() ? "another user of it" : "another process (" + holder + ")"),
+                .message = fmt::format("{} is locked by {}", name,
+                                       holder.empty() ? "another user of it" : "another process (" + holder + ")"),
                 .hint = "DuckDB lets one process write at a time: close that one, or wait for it to end"};
     }
     if (has(message, "not a valid DuckDB database") || has(message, "Is a directory"))
         return {.kind = ErrorKind::refused,
                 .code = "not_a_database",
-                .message = fmt::format("{} is {}", name, has(message, "Is a directory") ? "a directory, not a DuckDB file"
-                                                                                         : "not a DuckDB file"),
+                .message = fmt::format(
+                    "{} is {}", name,
+                    has(message, "Is a directory") ? "a directory, not a DuckDB file" : "not a DuckDB file"),
                 .hint = "name a DuckDB file, or one that does not exist yet, under `path:` of the connection"};
     if (has(message, "newer version") || has(message, "version number"))
         return {.kind = ErrorKind::refused,
@@ -124,7 +127,9 @@ Error open_error(const std::filesystem::path& file, std::string_view message) {
                 .message = fmt::format("{} cannot be opened: its folder does not exist", name),
                 .hint = "create the folder, or mend `path:` of the connection"};
     if (disk_full(message)) return disk_full_error(message);
-    return {.kind = ErrorKind::refused, .code = "open_failed", .message = fmt::format("{} cannot be opened: {}", name, plain(message))};
+    return {.kind = ErrorKind::refused,
+            .code = "open_failed",
+            .message = fmt::format("{} cannot be opened: {}", name, plain(message))};
 }
 
 }  // namespace penstock::engine

@@ -20,7 +20,8 @@ void lend_column(data::Column& column, duckdb_vector vector) {
 
 /// Writes which rows are valid. A row whose structure is NULL is NULL in every field too, as DuckDB assumes; `parent` has
 /// the bits of the structures above, or is null when all are valid. Returns the bits for the fields below.
-const uint64_t* hand_over_validity(const data::Column& column, duckdb_vector vector, size_t rows, const uint64_t* parent) {
+const uint64_t* hand_over_validity(const data::Column& column, duckdb_vector vector, size_t rows,
+                                   const uint64_t* parent) {
     if (!column.has_nulls() && parent == nullptr) return nullptr;
     duckdb_vector_ensure_validity_writable(vector);
     uint64_t* validity = duckdb_vector_get_validity(vector);

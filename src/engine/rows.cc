@@ -68,9 +68,10 @@ Status read(duckdb_result& result, Rows& rows) {
         rows.columns.emplace_back(duckdb_column_name(&result, i));
         types.push_back(duckdb_column_type(&result, i));
         if (!readable(types.back()))
-            return fail({.kind = ErrorKind::internal,
-                         .code = "unreadable_column",
-                         .message = fmt::format("column {} of a small query must be cast to text", rows.columns.back())});
+            return fail(
+                {.kind = ErrorKind::internal,
+                 .code = "unreadable_column",
+                 .message = fmt::format("column {} of a small query must be cast to text", rows.columns.back())});
     }
     while (Chunk chunk{duckdb_fetch_chunk(result)}) add_chunk(chunk.get(), types, rows);
     return {};

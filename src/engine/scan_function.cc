@@ -96,7 +96,8 @@ Status ScanRegistry::install(duckdb_connection connection, ScanRegistry& registr
     duckdb_table_function_set_function(function, ScanCallbacks::pull);
     auto state = duckdb_register_table_function(connection, function);
     duckdb_destroy_table_function(&function);
-    if (state == DuckDBError) return fail(error_from(DUCKDB_ERROR_INTERNAL, "the scan function could not be registered"));
+    if (state == DuckDBError)
+        return fail(error_from(DUCKDB_ERROR_INTERNAL, "the scan function could not be registered"));
     return {};
 }
 

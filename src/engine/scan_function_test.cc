@@ -22,7 +22,8 @@ class MadeScan : public flow::Scan {
   public:
     using Write = std::function<void(data::Block&, size_t row, int64_t number)>;
 
-    MadeScan(data::Schema schema, int64_t rows, Write write) : schema_(std::move(schema)), rows_(rows), write_(std::move(write)) {}
+    MadeScan(data::Schema schema, int64_t rows, Write write)
+        : schema_(std::move(schema)), rows_(rows), write_(std::move(write)) {}
 
     const data::Schema& schema() const override { return schema_; }
     unsigned max_readers() const override { return 2; }
@@ -44,7 +45,10 @@ class MadeScan : public flow::Scan {
             while (first < scan.rows_ && block.rows < data::block_rows && first + int64_t(block.rows) < scan.rows_) {
                 int64_t number = first + static_cast<int64_t>(block.rows);
                 if (number == scan.fail_at)
-                    return fail({.kind = ErrorKind::unavailable, .code = "made_up", .message = "the source went away", .hint = "wait"});
+                    return fail({.kind = ErrorKind::unavailable,
+                                 .code = "made_up",
+                                 .message = "the source went away",
+                                 .hint = "wait"});
                 scan.write_(block, block.rows, number);
                 ++block.rows;
             }
@@ -81,26 +85,31 @@ TEST_CASE("rows of two readers arrive once each, whole strings included") {
     Memory memory;
     constexpr int64_t count = 300'000;
     std::vector<std::string> texts;
-    for (int i = 0; i < 1000; ++i) texts.push_back(std::string(static_cast<size_t>(i % 40), static_cast<char>('a' + i % 26)));
+    for (int i = 0; i < 1000; ++i)
+        texts.push_back(std::string(static_cast<size_t>(i % 40), static_cast<char>('a' + i % 26)));
     MadeScan scan({{{.name = "n", .type = scalar(Kind::int64)}, {.name = "s", .type = scalar(Kind::text)}}}, count,
                   [&](data::Block& block, size_t row, int64_t number) {
                       block.columns[0].values<int64_t>()[row] = number;
                       if (number % 7 == 0) return block.columns[1].set_null(row);
-                      block.columns[1].values<data::StringRef>()[row] = data::StringRef(texts[static_cast<size_t>(number % 1000)]);
+                      block.columns[1].values<data::StringRef>()[row] =
+                          data::StringRef(texts[static_cast<size_t>(number % 1000)]);
                   });
     memory.load(scan);
     CHECK(memory.one("SELECT count(*) FROM t") == std::to_string(count));
     CHECK(memory.one("SELECT count(DISTINCT n) FROM t") == std::to_string(count));
     CHECK(memory.one("SELECT sum(n)::BIGINT FROM t") == std::to_string(count * (count - 1) / 2));
     CHECK(memory.one("SELECT count(*) FROM t WHERE s IS NULL") == std::to_string((count + 6) / 7));
-    CHECK(memory.one("SELECT count(*) FROM t WHERE s IS DISTINCT FROM "
-                     "CASE WHEN n % 7 <> 0 THEN repeat(chr((97 + n % 1000 % 26)::INTEGER), (n % 1000 % 40)::BIGINT) END") == "0");
+    CHECK(memory.one(
+              "SELECT count(*) FROM t WHERE s IS DISTINCT FROM "
+              "CASE WHEN n % 7 <> 0 THEN repeat(chr((97 + n % 1000 % 26)::INTEGER), (n % 1000 % 40)::BIGINT) END") ==
+          "0");
     CHECK(scan.threads.size() == 2);
 }
 
 TEST_CASE("nested columns: lists of structures, structures of lists, maps, NULL at every level") {
     Memory memory;
-    auto person = data::structure_of({{.name = "name", .type = scalar(Kind::text)}, {.name = "ages", .type = list_of(scalar(Kind::int32))}});
+    auto person = data::structure_of(
+        {{.name = "name", .type = scalar(Kind::text)}, {.name = "ages", .type = list_of(scalar(Kind::int32))}});
     data::Schema schema{{{.name = "n", .type = scalar(Kind::int64)},
                          {.name = "people", .type = list_of(person)},
                          {.name = "one", .type = person},
@@ -116,10 +125,12 @@ TEST_CASE("nested columns: lists of structures, structures of lists, maps, NULL 
         size_t count = static_cast<size_t>(number % 4);
         auto write_person = [number](data::Column& column, size_t at, size_t i) {
             if (i == 2) return column.set_null(at);
-            column.children()[0].values<data::StringRef>()[at] = data::StringRef(number % 2 == 0 ? "a name longer than twelve" : "short");
+            column.children()[0].values<data::StringRef>()[at] =
+                data::StringRef(number % 2 == 0 ? "a name longer than twelve" : "short");
             auto& ages = column.children()[1];
             size_t first = ages.children()[0].grow(i);
-            for (size_t k = 0; k < i; ++k) ages.children()[0].values<int32_t>()[first + k] = static_cast<int32_t>(number);
+            for (size_t k = 0; k < i; ++k)
+                ages.children()[0].values<int32_t>()[first + k] = static_cast<int32_t>(number);
             ages.values<data::ListEntry>()[at] = {first, i};
         };
         size_t first = people.children()[0].grow(count);
@@ -141,7 +152,9 @@ TEST_CASE("nested columns: lists of structures, structures of lists, maps, NULL 
         entry.children()[1].set_null(key);
     });
     memory.load(scan);
-    auto text = [&](const char* column, int n) { return memory.one(fmt::format("SELECT {}::VARCHAR FROM t WHERE n = {}", column, n)); };
+    auto text = [&](const char* column, int n) {
+        return memory.one(fmt::format("SELECT {}::VARCHAR FROM t WHERE n = {}", column, n));
+    };
     CHECK(memory.one("SELECT count(*) FROM t") == "5000");
     CHECK(text("people", 3) == "[{'name': short, 'ages': []}, {'name': short, 'ages': [3]}, NULL]");
     CHECK(text("people", 4) == "[]");
@@ -151,16 +164,22 @@ TEST_CASE("nested columns: lists of structures, structures of lists, maps, NULL 
     CHECK(memory.one("SELECT count(*) FROM t WHERE n % 4 = 2 AND n % 5 <> 0 AND one.name IS NOT NULL") == "0");
     CHECK(text("grid", 4999) == "[[4999], NULL]");
     CHECK(text("pairs", 4999) == "{k=NULL}");
-    CHECK(memory.one("SELECT count(*) FROM t WHERE people IS NULL AND one IS NULL AND grid IS NULL AND pairs IS NULL") == "1000");
+    CHECK(
+        memory.one("SELECT count(*) FROM t WHERE people IS NULL AND one IS NULL AND grid IS NULL AND pairs IS NULL") ==
+        "1000");
 }
 
 TEST_CASE("no cast lies between a scan and a table of its types") {
     Memory memory;
-    data::Schema schema{{{.name = "j", .type = scalar(Kind::json)}, {.name = "u", .type = scalar(Kind::uuid)}, {.name = "d", .type = data::decimal(12, 2)},
-                         {.name = "l", .type = list_of(scalar(Kind::json))}, {.name = "m", .type = map_of(scalar(Kind::text), scalar(Kind::json))},
+    data::Schema schema{{{.name = "j", .type = scalar(Kind::json)},
+                         {.name = "u", .type = scalar(Kind::uuid)},
+                         {.name = "d", .type = data::decimal(12, 2)},
+                         {.name = "l", .type = list_of(scalar(Kind::json))},
+                         {.name = "m", .type = map_of(scalar(Kind::text), scalar(Kind::json))},
                          {.name = "z", .type = scalar(Kind::timestamptz)}}};
     std::string columns;
-    for (const auto& field : schema.fields) columns += (columns.empty() ? "" : ", ") + field.name + " " + sql_type(field.type);
+    for (const auto& field : schema.fields)
+        columns += (columns.empty() ? "" : ", ") + field.name + " " + sql_type(field.type);
     REQUIRE(memory.connection.execute("CREATE TABLE t (" + columns + ")"));
     MadeScan scan(schema, 0, [](data::Block&, size_t, int64_t) {});
     LentScan lent(memory.database, scan);
@@ -172,8 +191,9 @@ TEST_CASE("no cast lies between a scan and a table of its types") {
 
 TEST_CASE("the error of a reader comes back as it was") {
     Memory memory;
-    MadeScan scan({{{.name = "n", .type = scalar(Kind::int64)}}}, 100'000,
-                  [](data::Block& block, size_t row, int64_t number) { block.columns[0].values<int64_t>()[row] = number; });
+    MadeScan scan(
+        {{{.name = "n", .type = scalar(Kind::int64)}}}, 100'000,
+        [](data::Block& block, size_t row, int64_t number) { block.columns[0].values<int64_t>()[row] = number; });
     scan.fail_at = 70'001;
     LentScan lent(memory.database, scan);
     auto changed = memory.connection.execute("CREATE TABLE t AS SELECT * FROM " + lent.sql());
@@ -204,12 +224,15 @@ TEST_CASE("a stop interrupts a running statement, and every later one") {
 TEST_CASE("timing" * doctest::skip(std::getenv("TIMING") == nullptr)) {
     auto file = std::filesystem::temp_directory_path() / fmt::format("penstock_timing_{}.duckdb", ::getpid());
     std::string words = "a reasonably long text to point into, of which every row takes a piece";
-    data::Schema schema{{{.name = "n", .type = scalar(Kind::int64)}, {.name = "at", .type = scalar(Kind::timestamptz)},
-                         {.name = "s", .type = scalar(Kind::text)}, {.name = "u", .type = scalar(Kind::uuid)}}};
+    data::Schema schema{{{.name = "n", .type = scalar(Kind::int64)},
+                         {.name = "at", .type = scalar(Kind::timestamptz)},
+                         {.name = "s", .type = scalar(Kind::text)},
+                         {.name = "u", .type = scalar(Kind::uuid)}}};
     MadeScan scan(schema, 50'000'000, [&](data::Block& block, size_t row, int64_t number) {
         block.columns[0].values<int64_t>()[row] = number;
         block.columns[1].values<int64_t>()[row] = 1'700'000'000'000'000 + number * 1000;
-        block.columns[2].values<data::StringRef>()[row] = data::StringRef(words.data() + number % 20, 20 + static_cast<size_t>(number % 7));
+        block.columns[2].values<data::StringRef>()[row] =
+            data::StringRef(words.data() + number % 20, 20 + static_cast<size_t>(number % 7));
         block.columns[3].values<data::Int128>()[row] = static_cast<data::Int128>(number) * 0x9E3779B97F4A7C15;
     });
     auto database = *Database::open(file, {.threads = 2, .memory_limit_bytes = 350 << 20});
@@ -217,7 +240,8 @@ TEST_CASE("timing" * doctest::skip(std::getenv("TIMING") == nullptr)) {
     auto started = std::chrono::steady_clock::now();
     LentScan lent(database, scan, 50'000'000);
     const char* sink = std::getenv("TIMING_SQL");
-    auto changed = connection.execute(fmt::format(fmt::runtime(sink != nullptr ? sink : "SELECT count(*) FROM {}"), lent.sql()));
+    auto changed =
+        connection.execute(fmt::format(fmt::runtime(sink != nullptr ? sink : "SELECT count(*) FROM {}"), lent.sql()));
     if (!changed) FAIL(changed.error().text());
     MESSAGE(std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count() << " s");
     std::filesystem::remove(file);

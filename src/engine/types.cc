@@ -125,7 +125,8 @@ LogicalType logical_type(const data::Type& type) {
         case Kind::list: return LogicalType(duckdb_create_list_type(logical_type(type.children.front().type).get()));
         case Kind::map: {
             const auto& entry = entry_of(type);
-            return LogicalType(duckdb_create_map_type(logical_type(entry[0].type).get(), logical_type(entry[1].type).get()));
+            return LogicalType(
+                duckdb_create_map_type(logical_type(entry[0].type).get(), logical_type(entry[1].type).get()));
         }
         default: {
             LogicalType simple(duckdb_create_logical_type(simple_type(type.kind).type));
@@ -146,7 +147,8 @@ std::string sql_type(const data::Type& type) {
         case Kind::structure: {
             std::string fields;
             for (const auto& field : type.children)
-                fields += fmt::format("{}{} {}", fields.empty() ? "" : ", ", quote_identifier(field.name), sql_type(field.type));
+                fields += fmt::format("{}{} {}", fields.empty() ? "" : ", ", quote_identifier(field.name),
+                                      sql_type(field.type));
             return fmt::format("STRUCT({})", fields);
         }
         default: return simple_type(type.kind).name;
@@ -160,7 +162,8 @@ Result<std::vector<TargetColumn>> columns_of(Connection& connection, const std::
     std::vector<TargetColumn> columns;
     for (size_t i = 0; state == DuckDBSuccess && i < described.rows.size(); ++i) {
         LogicalType type(duckdb_prepared_statement_column_logical_type(statement, i));
-        columns.push_back({.name = described.text(i, 0), .sql_type = described.text(i, 1), .type = type_of(type.get())});
+        columns.push_back(
+            {.name = described.text(i, 0), .sql_type = described.text(i, 1), .type = type_of(type.get())});
     }
     Error error = state == DuckDBError ? error_from(DUCKDB_ERROR_INVALID, duckdb_prepare_error(statement)) : Error{};
     duckdb_destroy_prepare(&statement);

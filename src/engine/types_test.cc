@@ -20,7 +20,8 @@ std::vector<data::Type> every_type() {
     size_t plain = types.size();
     for (size_t i = 0; i < plain; ++i) {
         types.push_back(data::list_of(types[i]));
-        types.push_back(data::structure_of({{.name = "a \"quoted\" name", .type = types[i]}, {.name = "b b", .type = data::list_of(types[i])}}));
+        types.push_back(data::structure_of(
+            {{.name = "a \"quoted\" name", .type = types[i]}, {.name = "b b", .type = data::list_of(types[i])}}));
         types.push_back(data::map_of(data::scalar(Kind::text), types[i]));
     }
     return types;
@@ -43,7 +44,8 @@ TEST_CASE("a table made by a type's SQL name has that type and name") {
 TEST_CASE("types that no kind is stored as are not taken for one") {
     auto database = *Database::in_memory({});
     auto connection = *database.connect();
-    auto columns = *columns_of(connection, "SELECT 1::HUGEINT AS h, 'a'::ENUM('a') AS e, 1::UTINYINT AS t, [1::HUGEINT] AS l, 1 AS fine");
+    auto columns = *columns_of(
+        connection, "SELECT 1::HUGEINT AS h, 'a'::ENUM('a') AS e, 1::UTINYINT AS t, [1::HUGEINT] AS l, 1 AS fine");
     for (size_t i = 0; i < 4; ++i) CHECK_FALSE(columns[i].type);
     CHECK(columns[0].sql_type == "HUGEINT");
     CHECK(columns[4].type == data::scalar(Kind::int32));
@@ -72,14 +74,20 @@ TEST_CASE("every chosen compression is one that DuckDB takes and reads back, upd
         auto connection = *database.connect();
         for (const auto& type : every_type()) {
             data::Field field{.name = "c", .type = type};
-            for (data::ColumnStatistics known : {data::ColumnStatistics{}, {.distinct = 10, .average_bytes = 9}, {.distinct = 0, .average_bytes = 20}, {.distinct = 0, .average_bytes = 200}}) {
+            for (data::ColumnStatistics known : {data::ColumnStatistics{},
+                                                 {.distinct = 10, .average_bytes = 9},
+                                                 {.distinct = 0, .average_bytes = 20},
+                                                 {.distinct = 0, .average_bytes = 200}}) {
                 field.statistics = known;
                 auto compression = choose_compression(field, -1, true);
                 if (compression.empty()) continue;
                 CAPTURE(data::to_string(type));
                 CAPTURE(compression);
-                auto sql = fmt::format("CREATE OR REPLACE TABLE t (i INTEGER, c {} USING COMPRESSION {}); INSERT INTO t SELECT range, NULL FROM range(5000); CHECKPOINT;"
-                                       "UPDATE t SET i = 0 WHERE i % 2 = 0; DELETE FROM t WHERE i = 1; CHECKPOINT", sql_type(type), compression);
+                auto sql = fmt::format(
+                    "CREATE OR REPLACE TABLE t (i INTEGER, c {} USING COMPRESSION {}); INSERT INTO t SELECT range, "
+                    "NULL FROM range(5000); CHECKPOINT;"
+                    "UPDATE t SET i = 0 WHERE i % 2 = 0; DELETE FROM t WHERE i = 1; CHECKPOINT",
+                    sql_type(type), compression);
                 auto done = connection.execute(sql);
                 CHECK_MESSAGE(done, (done ? "" : done.error().text()));
             }

@@ -23,10 +23,12 @@ std::vector<std::string> compared_columns(const Load& load) {
 }
 
 Result<int64_t> insert_new(Load& load, const Staging& staging, const std::string& cursor) {
-    auto columns = quote_list(load.column_names()), table = load.into.quoted(), compared = quote_list(compared_columns(load));
+    auto columns = quote_list(load.column_names()), table = load.into.quoted(),
+         compared = quote_list(compared_columns(load));
     // How often the same row stands in a table so far: its first, second, … occurrence.
     auto numbered = [&](const std::string& from, const std::string& where) {
-        return fmt::format("(SELECT *, row_number() OVER (PARTITION BY {}) AS penstock_occurrence FROM {}{})", compared, from, where);
+        return fmt::format("(SELECT *, row_number() OVER (PARTITION BY {}) AS penstock_occurrence FROM {}{})", compared,
+                           from, where);
     };
     std::string again = fmt::format(" WHERE {0} >= (SELECT min({0}) FROM {1})", cursor, staging.table());
     std::string maybe_there = fmt::format("{0} <= (SELECT max({0}) FROM {1}{2})", cursor, table, again);
@@ -35,8 +37,8 @@ Result<int64_t> insert_new(Load& load, const Staging& staging, const std::string
     return load.run(fmt::format(
         "INSERT INTO {0} ({1}) SELECT {1} FROM (SELECT {1} FROM {2} WHERE NOT coalesce({3}, false) UNION ALL "
         "SELECT {1} FROM {4} S ANTI JOIN {5} T ON {6}){7}",
-        table, columns, staging.table(), maybe_there, numbered(staging.table(), " WHERE " + maybe_there), numbered(table, again),
-        same_on(same, "S", "T"), load.order()));
+        table, columns, staging.table(), maybe_there, numbered(staging.table(), " WHERE " + maybe_there),
+        numbered(table, again), same_on(same, "S", "T"), load.order()));
 }
 
 }  // namespace
@@ -47,7 +49,8 @@ Result<flow::Counts> append(Load& load) {
     PN_TRY(auto staging, Staging::fill(load));
     PN_TRY(int64_t written, insert_new(load, staging, quote_identifier(cursor.front())));
     PN_CHECK(staging.drop());
-    return flow::Counts{.rows_read = load.scan.rows(), .rows_written = written, .rows_filtered = load.scan.rows() - written};
+    return flow::Counts{
+        .rows_read = load.scan.rows(), .rows_written = written, .rows_filtered = load.scan.rows() - written};
 }
 
 }  // namespace penstock::duckdb

@@ -83,16 +83,24 @@ Result<std::vector<flow::BatchRecord>> Bookkeeping::batches(Connection& connecti
     std::vector<flow::BatchRecord> records;
     PN_TRY(bool known, has(connection, "pipeline_metadata"));
     if (!known) return records;
-    PN_TRY(Rows rows, connection.query(
-        "SELECT pipeline, run_id, batch, \"table\", target, cursor_from, cursor_to, \"position\", epoch_us(read_at), rows_read,"
-        " rows_written, rows_rejected, rows_filtered, rows_deleted, epoch_us(committed_at) FROM penstock.pipeline_metadata WHERE " +
-        where, parameters));
+    PN_TRY(Rows rows, connection.query("SELECT pipeline, run_id, batch, \"table\", target, cursor_from, cursor_to, "
+                                       "\"position\", epoch_us(read_at), rows_read,"
+                                       " rows_written, rows_rejected, rows_filtered, rows_deleted, "
+                                       "epoch_us(committed_at) FROM penstock.pipeline_metadata WHERE " +
+                                           where,
+                                       parameters));
     for (size_t i = 0; i < rows.rows.size(); ++i) {
-        flow::BatchRecord record{.pipeline = rows.text(i, 0), .run_id = rows.text(i, 1), .batch = rows.number(i, 2),
-                                 .source = rows.text(i, 3), .target = rows.text(i, 4)};
+        flow::BatchRecord record{.pipeline = rows.text(i, 0),
+                                 .run_id = rows.text(i, 1),
+                                 .batch = rows.number(i, 2),
+                                 .source = rows.text(i, 3),
+                                 .target = rows.text(i, 4)};
         record.checkpoint = {rows.text(i, 5), rows.text(i, 6), rows.text(i, 7), time_of(rows, i, 8)};
-        record.counts = {.rows_read = rows.number(i, 9), .rows_written = rows.number(i, 10), .rows_rejected = rows.number(i, 11),
-                         .rows_filtered = rows.number(i, 12), .rows_deleted = rows.number(i, 13)};
+        record.counts = {.rows_read = rows.number(i, 9),
+                         .rows_written = rows.number(i, 10),
+                         .rows_rejected = rows.number(i, 11),
+                         .rows_filtered = rows.number(i, 12),
+                         .rows_deleted = rows.number(i, 13)};
         record.committed_at = time_of(rows, i, 14);
         records.push_back(std::move(record));
     }
@@ -100,18 +108,25 @@ Result<std::vector<flow::BatchRecord>> Bookkeeping::batches(Connection& connecti
 }
 
 Result<std::optional<flow::BatchRecord>> Bookkeeping::newest_batch(Connection& connection, const std::string& pipeline,
-                                                                   const std::string& source, const std::string& target) const {
+                                                                   const std::string& source,
+                                                                   const std::string& target) const {
     std::vector<Value> parameters = {pipeline, source, target};
-    PN_TRY(auto found, batches(connection, "pipeline = $1 AND \"table\" = $2 AND target = $3 ORDER BY batch DESC LIMIT 1", parameters));
+    PN_TRY(auto found,
+           batches(connection, "pipeline = $1 AND \"table\" = $2 AND target = $3 ORDER BY batch DESC LIMIT 1",
+                   parameters));
     if (found.empty()) return std::optional<flow::BatchRecord>();
     return std::optional(std::move(found.front()));
 }
 
-Result<std::vector<flow::BatchRecord>> Bookkeeping::newest_batches(Connection& connection, std::string_view pipeline) const {
+Result<std::vector<flow::BatchRecord>> Bookkeeping::newest_batches(Connection& connection,
+                                                                   std::string_view pipeline) const {
     Where where;
     where.equal("pipeline", pipeline);
-    return batches(connection, where.sql + " QUALIFY row_number() OVER (PARTITION BY pipeline, \"table\", target ORDER BY batch DESC) = 1"
-                                           " ORDER BY pipeline, \"table\"", where.parameters);
+    return batches(connection,
+                   where.sql +
+                       " QUALIFY row_number() OVER (PARTITION BY pipeline, \"table\", target ORDER BY batch DESC) = 1"
+                       " ORDER BY pipeline, \"table\"",
+                   where.parameters);
 }
 
 Result<std::vector<flow::SchemaRecord>> Bookkeeping::schemas(Connection& connection, const std::string& where,
@@ -119,85 +134,143 @@ Result<std::vector<flow::SchemaRecord>> Bookkeeping::schemas(Connection& connect
     std::vector<flow::SchemaRecord> records;
     PN_TRY(bool known, has(connection, "schema_registry"));
     if (!known) return records;
-    PN_TRY(Rows rows, connection.query("SELECT \"table\", version, columns, \"column\", change, decision, sql, epoch_us(first_seen_at)"
-                                       " FROM penstock.schema_registry WHERE " + where, parameters));
+    PN_TRY(Rows rows,
+           connection.query(
+               "SELECT \"table\", version, columns, \"column\", change, decision, sql, epoch_us(first_seen_at)"
+               " FROM penstock.schema_registry WHERE " +
+                   where,
+               parameters));
     for (size_t i = 0; i < rows.rows.size(); ++i)
-        records.push_back({.table = rows.text(i, 0), .version = rows.number(i, 1), .columns = rows.text(i, 2), .column = rows.text(i, 3),
-                           .change = rows.text(i, 4), .decision = rows.text(i, 5), .sql = rows.text(i, 6),
+        records.push_back({.table = rows.text(i, 0),
+                           .version = rows.number(i, 1),
+                           .columns = rows.text(i, 2),
+                           .column = rows.text(i, 3),
+                           .change = rows.text(i, 4),
+                           .decision = rows.text(i, 5),
+                           .sql = rows.text(i, 6),
                            .first_seen_at = time_of(rows, i, 7)});
     return records;
 }
 
-Result<std::optional<flow::SchemaRecord>> Bookkeeping::newest_schema(Connection& connection, const std::string& target) const {
+Result<std::optional<flow::SchemaRecord>> Bookkeeping::newest_schema(Connection& connection,
+                                                                     const std::string& target) const {
     Value name = target;
     PN_TRY(auto found, schemas(connection, "\"table\" = $1 ORDER BY version DESC LIMIT 1", {&name, 1}));
     if (found.empty()) return std::optional<flow::SchemaRecord>();
     return std::optional(std::move(found.front()));
 }
 
-Result<std::vector<flow::SchemaRecord>> Bookkeeping::schema_history(Connection& connection, std::string_view target) const {
+Result<std::vector<flow::SchemaRecord>> Bookkeeping::schema_history(Connection& connection,
+                                                                    std::string_view target) const {
     Where where;
     where.equal("\"table\"", target);
     return schemas(connection, where.sql + " ORDER BY first_seen_at, \"table\", version", where.parameters);
 }
 
-Status Bookkeeping::add_batch(Connection& connection, const flow::RunIdentity& run, const flow::TableCommit& commit) const {
+Status Bookkeeping::add_batch(Connection& connection, const flow::RunIdentity& run,
+                              const flow::TableCommit& commit) const {
     const auto& [target, checkpoint, counts, rejects] = commit;
-    std::vector<Value> parameters = {
-        run.pipeline, run.run_id, target.info.name, target.name, or_null(checkpoint.cursor_from), or_null(checkpoint.cursor_to),
-        or_null(checkpoint.position), time(checkpoint.read_at), number(counts.rows_read), number(counts.rows_written),
-        number(counts.rows_rejected), number(counts.rows_filtered), number(counts.rows_deleted), time(now())};
+    std::vector<Value> parameters = {run.pipeline,
+                                     run.run_id,
+                                     target.info.name,
+                                     target.name,
+                                     or_null(checkpoint.cursor_from),
+                                     or_null(checkpoint.cursor_to),
+                                     or_null(checkpoint.position),
+                                     time(checkpoint.read_at),
+                                     number(counts.rows_read),
+                                     number(counts.rows_written),
+                                     number(counts.rows_rejected),
+                                     number(counts.rows_filtered),
+                                     number(counts.rows_deleted),
+                                     time(now())};
     PN_CHECK(connection.execute(
-        "INSERT INTO penstock.pipeline_metadata BY NAME SELECT $1 AS pipeline, $2 AS run_id, (SELECT coalesce(max(batch), 0) + 1 FROM"
-        " penstock.pipeline_metadata WHERE pipeline = $1 AND \"table\" = $3 AND target = $4) AS batch, $3 AS \"table\", $4 AS target,"
-        " $5 AS cursor_from, $6 AS cursor_to, coalesce(TRY_CAST($6 AS TIMESTAMPTZ), $8::TIMESTAMPTZ) AS last_loaded_timestamp,"
+        "INSERT INTO penstock.pipeline_metadata BY NAME SELECT $1 AS pipeline, $2 AS run_id, (SELECT "
+        "coalesce(max(batch), 0) + 1 FROM"
+        " penstock.pipeline_metadata WHERE pipeline = $1 AND \"table\" = $3 AND target = $4) AS batch, $3 AS "
+        "\"table\", $4 AS target,"
+        " $5 AS cursor_from, $6 AS cursor_to, coalesce(TRY_CAST($6 AS TIMESTAMPTZ), $8::TIMESTAMPTZ) AS "
+        "last_loaded_timestamp,"
         " $7 AS \"position\", $8::TIMESTAMPTZ AS read_at, $9::BIGINT AS rows_read, $10::BIGINT AS rows_written,"
-        " $11::BIGINT AS rows_rejected, $12::BIGINT AS rows_filtered, $13::BIGINT AS rows_deleted, $11::BIGINT AS error_count,"
-        " $14::TIMESTAMPTZ AS committed_at", parameters));
+        " $11::BIGINT AS rows_rejected, $12::BIGINT AS rows_filtered, $13::BIGINT AS rows_deleted, $11::BIGINT AS "
+        "error_count,"
+        " $14::TIMESTAMPTZ AS committed_at",
+        parameters));
     return {};
 }
 
-Status Bookkeeping::add_rejects(Connection& connection, const flow::RunIdentity& run, const flow::RejectLog& rejects) const {
+Status Bookkeeping::add_rejects(Connection& connection, const flow::RunIdentity& run,
+                                const flow::RejectLog& rejects) const {
     if (rejects.size() == 0) return {};
     PN_TRY(Rows newest, connection.query("SELECT coalesce(max(id), 0) FROM penstock.rejects"));
     int64_t id = newest.number(0, 0);
     PN_TRY(auto appender, engine::Appender::open(connection, "penstock", "rejects"));
     PN_CHECK(rejects.for_each([&](const flow::Reject& reject) -> Status {
-        std::vector<Value> row = {number(++id), run.pipeline, run.run_id, reject.table, or_null(reject.route),
-                                  or_null(reject.source_position), or_null(reject.key), or_null(reject.column), reject.code,
-                                  reject.reason, or_null(reject.payload), time(reject.received_at), Value(), Value()};
+        std::vector<Value> row = {number(++id),
+                                  run.pipeline,
+                                  run.run_id,
+                                  reject.table,
+                                  or_null(reject.route),
+                                  or_null(reject.source_position),
+                                  or_null(reject.key),
+                                  or_null(reject.column),
+                                  reject.code,
+                                  reject.reason,
+                                  or_null(reject.payload),
+                                  time(reject.received_at),
+                                  Value(),
+                                  Value()};
         return appender.append(row);
     }));
     return appender.close();
 }
 
-Status Bookkeeping::add_decisions(Connection& connection, const std::string& target, int64_t version, const data::Schema& schema,
-                                  std::span<const flow::SchemaDecision> decisions) const {
+Status Bookkeeping::add_decisions(Connection& connection, const std::string& target, int64_t version,
+                                  const data::Schema& schema, std::span<const flow::SchemaDecision> decisions) const {
     std::string columns = data::to_json(schema);
     for (const auto& decision : decisions) {
-        std::vector<Value> parameters = {target, number(version), columns, or_null(decision.column), decision.change,
-                                         decision.decision, or_null(decision.sql), or_null(decision.detail), time(now())};
+        std::vector<Value> parameters = {target,
+                                         number(version),
+                                         columns,
+                                         or_null(decision.column),
+                                         decision.change,
+                                         decision.decision,
+                                         or_null(decision.sql),
+                                         or_null(decision.detail),
+                                         time(now())};
         PN_CHECK(connection.execute(
-            "INSERT INTO penstock.schema_registry BY NAME SELECT $1 AS \"table\", $2::BIGINT AS version, $3 AS columns, $4 AS \"column\","
-            " $5 AS change, $6 AS decision, $7 AS sql, $8 AS detail, $9::TIMESTAMPTZ AS first_seen_at", parameters));
+            "INSERT INTO penstock.schema_registry BY NAME SELECT $1 AS \"table\", $2::BIGINT AS version, $3 AS "
+            "columns, $4 AS \"column\","
+            " $5 AS change, $6 AS decision, $7 AS sql, $8 AS detail, $9::TIMESTAMPTZ AS first_seen_at",
+            parameters));
     }
     return {};
 }
 
-Result<std::vector<flow::RejectRecord>> Bookkeeping::rejects(Connection& connection, const flow::RejectFilter& filter) const {
+Result<std::vector<flow::RejectRecord>> Bookkeeping::rejects(Connection& connection,
+                                                             const flow::RejectFilter& filter) const {
     std::vector<flow::RejectRecord> records;
     PN_TRY(bool known, has(connection, "rejects"));
     if (!known) return records;
     Where where = where_of(filter);
     std::string limit = filter.limit >= 0 ? fmt::format(" LIMIT {}", filter.limit) : "";
-    PN_TRY(Rows rows, connection.query(
-        "SELECT id, pipeline, run_id, \"table\", route, source_position, \"key\", \"column\", code, reason, payload,"
-        " epoch_us(received_at), epoch_us(replayed_at), epoch_us(discarded_at) FROM penstock.rejects WHERE " + where.sql +
-        " ORDER BY id" + limit, where.parameters));
+    PN_TRY(Rows rows,
+           connection.query(
+               "SELECT id, pipeline, run_id, \"table\", route, source_position, \"key\", \"column\", code, reason, "
+               "payload,"
+               " epoch_us(received_at), epoch_us(replayed_at), epoch_us(discarded_at) FROM penstock.rejects WHERE " +
+                   where.sql + " ORDER BY id" + limit,
+               where.parameters));
     for (size_t i = 0; i < rows.rows.size(); ++i) {
         flow::RejectRecord record{.id = rows.text(i, 0), .pipeline = rows.text(i, 1), .run_id = rows.text(i, 2)};
-        record.reject = {.table = rows.text(i, 3), .route = rows.text(i, 4), .source_position = rows.text(i, 5), .key = rows.text(i, 6),
-                         .column = rows.text(i, 7), .code = rows.text(i, 8), .reason = rows.text(i, 9), .payload = rows.text(i, 10),
+        record.reject = {.table = rows.text(i, 3),
+                         .route = rows.text(i, 4),
+                         .source_position = rows.text(i, 5),
+                         .key = rows.text(i, 6),
+                         .column = rows.text(i, 7),
+                         .code = rows.text(i, 8),
+                         .reason = rows.text(i, 9),
+                         .payload = rows.text(i, 10),
                          .received_at = time_of(rows, i, 11)};
         record.replayed_at = time_of(rows, i, 12);
         record.discarded_at = time_of(rows, i, 13);
@@ -206,8 +279,8 @@ Result<std::vector<flow::RejectRecord>> Bookkeeping::rejects(Connection& connect
     return records;
 }
 
-Result<int64_t> Bookkeeping::resolve(Connection& connection, const flow::RejectFilter& filter, flow::Resolution resolution,
-                                     TimePoint at) const {
+Result<int64_t> Bookkeeping::resolve(Connection& connection, const flow::RejectFilter& filter,
+                                     flow::Resolution resolution, TimePoint at) const {
     PN_TRY(bool known, has(connection, "rejects"));
     if (!known) return 0;
     flow::RejectFilter open = filter;
@@ -216,7 +289,8 @@ Result<int64_t> Bookkeeping::resolve(Connection& connection, const flow::RejectF
     where.parameters.push_back(time(at));
     return connection.execute(fmt::format("UPDATE penstock.rejects SET {} = ${}::TIMESTAMPTZ WHERE {}",
                                           resolution == flow::Resolution::replayed ? "replayed_at" : "discarded_at",
-                                          where.parameters.size(), where.sql), where.parameters);
+                                          where.parameters.size(), where.sql),
+                              where.parameters);
 }
 
 }  // namespace penstock::duckdb

@@ -23,21 +23,27 @@ class Bookkeeping {
     Result<std::optional<flow::BatchRecord>> newest_batch(engine::Connection& connection, const std::string& pipeline,
                                                           const std::string& source, const std::string& target) const;
     /// The newest of each table; "" is every pipeline.
-    Result<std::vector<flow::BatchRecord>> newest_batches(engine::Connection& connection, std::string_view pipeline) const;
-    Result<std::optional<flow::SchemaRecord>> newest_schema(engine::Connection& connection, const std::string& target) const;
+    Result<std::vector<flow::BatchRecord>> newest_batches(engine::Connection& connection,
+                                                          std::string_view pipeline) const;
+    Result<std::optional<flow::SchemaRecord>> newest_schema(engine::Connection& connection,
+                                                            const std::string& target) const;
     /// Oldest first; "" is every table.
-    Result<std::vector<flow::SchemaRecord>> schema_history(engine::Connection& connection, std::string_view target) const;
+    Result<std::vector<flow::SchemaRecord>> schema_history(engine::Connection& connection,
+                                                           std::string_view target) const;
 
     /// Adds the row that makes a batch durable; its number follows the newest one's.
-    Status add_batch(engine::Connection& connection, const flow::RunIdentity& run, const flow::TableCommit& commit) const;
-    Status add_rejects(engine::Connection& connection, const flow::RunIdentity& run, const flow::RejectLog& rejects) const;
+    Status add_batch(engine::Connection& connection, const flow::RunIdentity& run,
+                     const flow::TableCommit& commit) const;
+    Status add_rejects(engine::Connection& connection, const flow::RunIdentity& run,
+                       const flow::RejectLog& rejects) const;
     /// One row a decision, all of one version.
-    Status add_decisions(engine::Connection& connection, const std::string& target, int64_t version, const data::Schema& schema,
-                         std::span<const flow::SchemaDecision> decisions) const;
+    Status add_decisions(engine::Connection& connection, const std::string& target, int64_t version,
+                         const data::Schema& schema, std::span<const flow::SchemaDecision> decisions) const;
 
-    Result<std::vector<flow::RejectRecord>> rejects(engine::Connection& connection, const flow::RejectFilter& filter) const;
-    Result<int64_t> resolve(engine::Connection& connection, const flow::RejectFilter& filter, flow::Resolution resolution,
-                            TimePoint at) const;
+    Result<std::vector<flow::RejectRecord>> rejects(engine::Connection& connection,
+                                                    const flow::RejectFilter& filter) const;
+    Result<int64_t> resolve(engine::Connection& connection, const flow::RejectFilter& filter,
+                            flow::Resolution resolution, TimePoint at) const;
 
   private:
     Result<bool> has(engine::Connection& connection, const char* table) const;

@@ -31,28 +31,38 @@ std::filesystem::path existing_folder(std::filesystem::path file) {
 Finding absent(const std::filesystem::path& file) {
     auto folder = existing_folder(file);
     if (::access(folder.c_str(), W_OK) == 0)
-        return {.what = "file", .detail = fmt::format("{} does not exist yet; the first run creates it", file.string())};
-    return {.severity = Severity::problem, .what = "file", .detail = fmt::format("{} does not exist and {} cannot be written", file.string(), folder.string()),
+        return {.what = "file",
+                .detail = fmt::format("{} does not exist yet; the first run creates it", file.string())};
+    return {.severity = Severity::problem,
+            .what = "file",
+            .detail = fmt::format("{} does not exist and {} cannot be written", file.string(), folder.string()),
             .fix = "give this user the right to write there, or name another path"};
 }
 
 Finding room(const std::filesystem::path& file) {
     std::error_code failed;
     auto space = std::filesystem::space(existing_folder(file), failed);
-    if (failed) return {.severity = Severity::warning, .what = "disk", .detail = "free space is not known: " + failed.message()};
+    if (failed)
+        return {
+            .severity = Severity::warning, .what = "disk", .detail = "free space is not known: " + failed.message()};
     Finding finding{.what = "disk", .detail = humane_bytes(space.available) + " free"};
-    if (space.available < little_room) finding.severity = Severity::warning, finding.fix = "free some space: a load needs the size of its tables";
+    if (space.available < little_room)
+        finding.severity = Severity::warning, finding.fix = "free some space: a load needs the size of its tables";
     return finding;
 }
 
 Result<Finding> version(const std::filesystem::path& file) {
     PN_TRY(auto database, engine::Database::open(file, {.read_only = true}));
     PN_TRY(auto connection, database.connect());
-    PN_TRY(auto rows, connection.query("SELECT coalesce(tags['storage_version']::VARCHAR, 'unknown'), version() FROM duckdb_databases() "
-                                       "WHERE database_name = current_database()"));
+    PN_TRY(auto rows,
+           connection.query(
+               "SELECT coalesce(tags['storage_version']::VARCHAR, 'unknown'), version() FROM duckdb_databases() "
+               "WHERE database_name = current_database()"));
     std::error_code ignored;
-    return Finding{.what = "file", .detail = fmt::format("{}, {}, storage {}, read by DuckDB {}", file.string(),
-                                                         humane_bytes(std::filesystem::file_size(file, ignored)), rows.text(0, 0), rows.text(0, 1))};
+    return Finding{.what = "file",
+                   .detail = fmt::format("{}, {}, storage {}, read by DuckDB {}", file.string(),
+                                         humane_bytes(std::filesystem::file_size(file, ignored)), rows.text(0, 0),
+                                         rows.text(0, 1))};
 }
 
 }  // namespace
@@ -67,10 +77,15 @@ Result<std::vector<Finding>> doctor(const config::Node& connection, const std::f
     } else if (auto opened = version(file)) {
         findings.push_back(std::move(*opened));
         if (::access(file.c_str(), W_OK) != 0)
-            findings.push_back({.severity = Severity::problem, .what = "file", .detail = "it cannot be written by this user",
+            findings.push_back({.severity = Severity::problem,
+                                .what = "file",
+                                .detail = "it cannot be written by this user",
                                 .fix = "give this user the right to write the file and its folder"});
     } else {
-        findings.push_back({.severity = Severity::problem, .what = "file", .detail = opened.error().message, .fix = opened.error().hint});
+        findings.push_back({.severity = Severity::problem,
+                            .what = "file",
+                            .detail = opened.error().message,
+                            .fix = opened.error().hint});
     }
     findings.push_back(room(file));
     return findings;

@@ -9,6 +9,7 @@
 namespace penstock::duckdb {
 
 /// Looks at a DuckDB file without changing it: there or not, free or locked, its version, room on its disk.
-Result<std::vector<flow::Finding>> doctor(const config::Node& connection, const std::filesystem::path& directory, std::stop_token stop);
+Result<std::vector<flow::Finding>> doctor(const config::Node& connection, const std::filesystem::path& directory,
+                                          std::stop_token stop);
 
 }  // namespace penstock::duckdb

@@ -36,7 +36,8 @@ struct History {
         began = fmt::format("TIMESTAMPTZ {}", engine::quote_literal(iso_time(now())));
         const auto* cursor = load.shape.find(load.target.info.cursor);
         timed = cursor != nullptr && is_time(cursor->type);
-        from = timed ? fmt::format("coalesce(CAST({} AS TIMESTAMPTZ), {})", quote_identifier(cursor->name), began) : began;
+        from =
+            timed ? fmt::format("coalesce(CAST({} AS TIMESTAMPTZ), {})", quote_identifier(cursor->name), began) : began;
     }
 
     std::string differ(std::string_view left, std::string_view right) const {
@@ -49,9 +50,11 @@ struct History {
         std::string current = fmt::format("(SELECT * FROM {} WHERE {} IS NULL)", load.into.quoted(), valid_to_column);
         // `known`: the target has had this very version before, so the batch came again.
         std::string placed = fmt::format(
-            "SELECT S.*, {0} AS penstock_at, row_number() OVER (PARTITION BY {1} ORDER BY {0} DESC) = 1 AS penstock_newest, "
+            "SELECT S.*, {0} AS penstock_at, row_number() OVER (PARTITION BY {1} ORDER BY {0} DESC) = 1 AS "
+            "penstock_newest, "
             "EXISTS (SELECT 1 FROM {2} K WHERE {3} AND K.{4} = {0}) AS penstock_known FROM {5} S",
-            from, quote_list(key, "S."), load.into.quoted(), same_on(load.column_names(), "K", "S"), valid_from_column, staging.table());
+            from, quote_list(key, "S."), load.into.quoted(), same_on(load.column_names(), "K", "S"), valid_from_column,
+            staging.table());
         std::string wanted = fmt::format(
             "SELECT S.*, C.{0} AS penstock_since, CASE WHEN C.{0} IS NULL OR S.penstock_at > C.{0} THEN S.penstock_at "
             "ELSE greatest({1}, C.{0} + INTERVAL 1 MICROSECOND) END AS penstock_from, "
@@ -72,18 +75,21 @@ struct History {
     std::string packed() const {
         std::string fields;
         for (const auto& name : load.column_names())
-            fields += fmt::format("{}{} := {}", fields.empty() ? "" : ", ", quote_identifier(name), quote_identifier(name));
+            fields +=
+                fmt::format("{}{} := {}", fields.empty() ? "" : ", ", quote_identifier(name), quote_identifier(name));
         return fields;
     }
 
     Result<int64_t> write_versions() {
-        PN_CHECK(load.run(fmt::format(
-            "UPDATE {0} AS T SET {1} = S.penstock_first FROM (SELECT {2}, min(penstock_from) AS penstock_first FROM {3} GROUP BY {2}) S "
-            "WHERE {4} AND T.{1} IS NULL",
-            load.into.quoted(), valid_to_column, quote_list(key), versions, join_on(key))));
-        PN_TRY(int64_t written, load.run(fmt::format("INSERT INTO {} ({}, {}, {}) SELECT {}, penstock_from, penstock_to FROM {}{}",
-                                                     load.into.quoted(), columns, valid_from_column, valid_to_column, columns, versions,
-                                                     load.order())));
+        PN_CHECK(
+            load.run(fmt::format("UPDATE {0} AS T SET {1} = S.penstock_first FROM (SELECT {2}, min(penstock_from) AS "
+                                 "penstock_first FROM {3} GROUP BY {2}) S "
+                                 "WHERE {4} AND T.{1} IS NULL",
+                                 load.into.quoted(), valid_to_column, quote_list(key), versions, join_on(key))));
+        PN_TRY(int64_t written,
+               load.run(fmt::format("INSERT INTO {} ({}, {}, {}) SELECT {}, penstock_from, penstock_to FROM {}{}",
+                                    load.into.quoted(), columns, valid_from_column, valid_to_column, columns, versions,
+                                    load.order())));
         PN_CHECK(load.run(fmt::format("DROP TABLE {}", versions)));
         return written;
     }
@@ -92,8 +98,9 @@ struct History {
 /// `update_when` as for a merge: a row that does not pass against the current version is left out.
 Status leave_out_by_update_when(Load& load, Staging& staging, const std::vector<std::string>& key) {
     if (load.target.update_when.empty()) return {};
-    return staging.filter(fmt::format("DELETE FROM {} AS S USING {} AS T WHERE {} AND T.{} IS NULL AND NOT coalesce(({}), false)",
-                                      staging.table(), load.into.quoted(), join_on(key), valid_to_column, load.target.update_when));
+    return staging.filter(
+        fmt::format("DELETE FROM {} AS S USING {} AS T WHERE {} AND T.{} IS NULL AND NOT coalesce(({}), false)",
+                    staging.table(), load.into.quoted(), join_on(key), valid_to_column, load.target.update_when));
 }
 
 }  // namespace
@@ -108,7 +115,8 @@ Result<flow::Counts> history(Load& load) {
     PN_CHECK(leave_out_by_update_when(load, staging, history.key));
     PN_CHECK(history.find_versions(staging));
     PN_TRY(int64_t written, history.write_versions());
-    flow::Counts counts{.rows_read = load.scan.rows(), .rows_written = written,
+    flow::Counts counts{.rows_read = load.scan.rows(),
+                        .rows_written = written,
                         .rows_filtered = staging.filtered() + staging.rows() - written};
     PN_CHECK(staging.drop());
     return counts;

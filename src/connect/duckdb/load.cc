@@ -58,42 +58,54 @@ bool Load::key_is_certain() const {
 Result<flow::Counts> insert_all(Load& load, const std::string& extra_columns, const std::string& extra_values) {
     std::string select = load.select();
     if (!extra_columns.empty()) select = fmt::format("SELECT *, {} FROM ({})", extra_values, select);
-    PN_TRY(int64_t written, load.pull(fmt::format("INSERT INTO {} ({}{}) {}{}", load.into.quoted(), engine::quote_list(load.column_names()),
-                                                  extra_columns.empty() ? "" : ", " + extra_columns, select, load.order())));
+    PN_TRY(
+        int64_t written,
+        load.pull(fmt::format("INSERT INTO {} ({}{}) {}{}", load.into.quoted(), engine::quote_list(load.column_names()),
+                              extra_columns.empty() ? "" : ", " + extra_columns, select, load.order())));
     return flow::Counts{.rows_read = load.scan.rows(), .rows_written = written};
 }
 
-std::vector<std::string> statements_of(const flow::TableTarget& target, const TargetTable& found, const Shape& shape, bool rereads) {
+std::vector<std::string> statements_of(const flow::TableTarget& target, const TargetTable& found, const Shape& shape,
+                                       bool rereads) {
     std::vector<std::string> names;
     for (const auto& column : shape.columns) names.push_back(column.name);
-    std::string table = found.name.quoted(), columns = engine::quote_list(names), select = "SELECT " + select_list(shape) + " FROM source";
+    std::string table = found.name.quoted(), columns = engine::quote_list(names),
+                select = "SELECT " + select_list(shape) + " FROM source";
     std::string insert = fmt::format("INSERT INTO {} ({}) {}{}", table, columns, select, order_by(target));
     bool rebuilds = target.mode == flow::Mode::replace || target.full_refresh;
     if (found.exists && rebuilds) {
         auto aside = engine::TableName{found.name.schema, found.name.table + "__staging_<run_id>"};
         return {create_table_sql(aside, target, shape, found.zstd),
-                fmt::format("INSERT INTO {} ({}) {}{}", aside.quoted(), columns, select, order_by(target)), "DROP TABLE " + table,
+                fmt::format("INSERT INTO {} ({}) {}{}", aside.quoted(), columns, select, order_by(target)),
+                "DROP TABLE " + table,
                 fmt::format("ALTER TABLE {} RENAME TO {}", aside.quoted(), quote_identifier(found.name.table))};
     }
     std::string stage = "CREATE TEMP TABLE staged AS " + select;
     std::string on;
-    for (const auto& key : target.key) on += (on.empty() ? "" : " AND ") + fmt::format("T.{0} = S.{0}", quote_identifier(key));
+    for (const auto& key : target.key)
+        on += (on.empty() ? "" : " AND ") + fmt::format("T.{0} = S.{0}", quote_identifier(key));
     bool plain = !found.exists || found.empty;
     switch (target.mode) {
         case flow::Mode::append:
         case flow::Mode::replace:
             if (!rereads) return {insert};
-            return {stage, fmt::format("INSERT INTO {0} ({1}) FROM staged EXCEPT ALL SELECT {1} FROM {0} WHERE {2} >= (SELECT min({2}) FROM staged)",
+            return {stage, fmt::format("INSERT INTO {0} ({1}) FROM staged EXCEPT ALL SELECT {1} FROM {0} WHERE {2} >= "
+                                       "(SELECT min({2}) FROM staged)",
                                        table, columns, quote_identifier(target.info.cursor))};
         case flow::Mode::merge:
             if (plain) return {insert};
-            return {stage, fmt::format("MERGE INTO {} T USING staged S ON {} WHEN MATCHED{} THEN UPDATE BY NAME WHEN NOT MATCHED THEN INSERT BY NAME",
-                                       table, on, target.update_when.empty() ? "" : " AND (" + target.update_when + ")")};
+            return {stage,
+                    fmt::format("MERGE INTO {} T USING staged S ON {} WHEN MATCHED{} THEN UPDATE BY NAME WHEN NOT "
+                                "MATCHED THEN INSERT BY NAME",
+                                table, on, target.update_when.empty() ? "" : " AND (" + target.update_when + ")")};
         case flow::Mode::history:
             if (plain) return {insert};
-            return {stage, fmt::format("UPDATE {} T SET {} = … FROM staged S WHERE {} AND T.{} IS NULL AND (T.* IS DISTINCT FROM S.*)", table,
-                                       valid_to_column, on, valid_to_column),
-                    fmt::format("INSERT INTO {} ({}, {}, {}) FROM staged that are new or changed", table, columns, valid_from_column, valid_to_column)};
+            return {stage,
+                    fmt::format(
+                        "UPDATE {} T SET {} = … FROM staged S WHERE {} AND T.{} IS NULL AND (T.* IS DISTINCT FROM S.*)",
+                        table, valid_to_column, on, valid_to_column),
+                    fmt::format("INSERT INTO {} ({}, {}, {}) FROM staged that are new or changed", table, columns,
+                                valid_from_column, valid_to_column)};
     }
     return {};
 }

@@ -18,7 +18,7 @@ struct Load {
     engine::Connection& connection;
     const flow::TableTarget& target;
     const Shape& shape;
-    engine::TableName into;    ///< the target, or the table that is built aside
+    engine::TableName into;  ///< the target, or the table that is built aside
     bool into_empty = false;
     bool into_unique = false;  ///< a unique index stands on it
     bool rereads = false;      ///< rows of an earlier commit may come again
@@ -45,9 +45,11 @@ Result<flow::Counts> merge(Load& load);
 Result<flow::Counts> history(Load& load);
 
 /// Rows straight into an empty table, one statement.
-Result<flow::Counts> insert_all(Load& load, const std::string& extra_columns = "", const std::string& extra_values = "");
+Result<flow::Counts> insert_all(Load& load, const std::string& extra_columns = "",
+                                const std::string& extra_values = "");
 
 /// The statements a load would run, for `plan`.
-std::vector<std::string> statements_of(const flow::TableTarget& target, const TargetTable& found, const Shape& shape, bool rereads);
+std::vector<std::string> statements_of(const flow::TableTarget& target, const TargetTable& found, const Shape& shape,
+                                       bool rereads);
 
 }  // namespace penstock::duckdb

@@ -22,13 +22,16 @@ Error blame_update_when(Error error, const Load& load) {
     return {.kind = ErrorKind::configuration,
             .code = "update_when_refused",
             .message = fmt::format("update_when of {} cannot be evaluated: {}", load.target.name, error.message),
-            .hint = "it is a condition over T (the row in the target) and S (the row that was read), such as S.amount > T.amount"};
+            .hint =
+                "it is a condition over T (the row in the target) and S (the row that was read), such as S.amount > "
+                "T.amount"};
 }
 
 Status keep_unwanted_updates_out(Load& load, Staging& staging, const std::vector<std::string>& key) {
     if (load.target.update_when.empty()) return {};
-    Status filtered = staging.filter(fmt::format("DELETE FROM {} AS S USING {} AS T WHERE {} AND NOT coalesce(({}), false)", staging.table(),
-                                                 load.into.quoted(), join_on(key), load.target.update_when));
+    Status filtered =
+        staging.filter(fmt::format("DELETE FROM {} AS S USING {} AS T WHERE {} AND NOT coalesce(({}), false)",
+                                   staging.table(), load.into.quoted(), join_on(key), load.target.update_when));
     if (!filtered) return fail(blame_update_when(std::move(filtered.error()), load));
     return {};
 }
@@ -38,19 +41,22 @@ Status replace_rows(Load& load, const Staging& staging, const std::vector<std::s
     const auto& extra = load.shape.only_in_target;
     const char* kept = "temp.main.penstock_kept";
     if (!extra.empty())
-        PN_CHECK(load.run(fmt::format("DROP TABLE IF EXISTS {0}; CREATE TEMP TABLE {0} AS SELECT {1}, {2} FROM {3} T SEMI JOIN {4} S ON {5}", kept,
-                                    quote_list(key), quote_list(extra), table, staging.table(), join_on(key))));
-    PN_TRY(int64_t replaced, load.run(fmt::format("DELETE FROM {} AS T USING {} AS S WHERE {}", table, staging.table(), join_on(key))));
+        PN_CHECK(load.run(fmt::format(
+            "DROP TABLE IF EXISTS {0}; CREATE TEMP TABLE {0} AS SELECT {1}, {2} FROM {3} T SEMI JOIN {4} S ON {5}",
+            kept, quote_list(key), quote_list(extra), table, staging.table(), join_on(key))));
+    PN_TRY(int64_t replaced,
+           load.run(fmt::format("DELETE FROM {} AS T USING {} AS S WHERE {}", table, staging.table(), join_on(key))));
     if (extra.empty() || replaced == 0) {
         PN_CHECK(load.run(fmt::format("INSERT INTO {} ({}) SELECT {} FROM {}{}", table, columns, columns,
-                                                                 staging.table(), load.order())));
+                                      staging.table(), load.order())));
         return {};
     }
     // Columns that only the target has keep their values in replaced rows and take their defaults in new ones.
-    PN_CHECK(load.run(fmt::format("INSERT INTO {} ({}, {}) SELECT {}, {} FROM {} S JOIN {} T ON {}", table, columns, quote_list(extra),
-                                quote_list(load.column_names(), "S."), quote_list(extra, "T."), staging.table(), kept, join_on(key))));
+    PN_CHECK(load.run(fmt::format("INSERT INTO {} ({}, {}) SELECT {}, {} FROM {} S JOIN {} T ON {}", table, columns,
+                                  quote_list(extra), quote_list(load.column_names(), "S."), quote_list(extra, "T."),
+                                  staging.table(), kept, join_on(key))));
     PN_CHECK(load.run(fmt::format("INSERT INTO {} ({}) SELECT {} FROM {} S ANTI JOIN {} T ON {}; DROP TABLE {}", table,
-                                                             columns, columns, staging.table(), kept, join_on(key), kept)));
+                                  columns, columns, staging.table(), kept, join_on(key), kept)));
     return {};
 }
 
@@ -60,8 +66,10 @@ Status merge_in_place(Load& load, const Staging& staging, const std::vector<std:
         if (std::ranges::find(key, name) == key.end())
             set += fmt::format("{}{} = S.{}", set.empty() ? "" : ", ", quote_identifier(name), quote_identifier(name));
     std::string matched = set.empty() ? "" : " WHEN MATCHED THEN UPDATE SET " + set;
-    PN_CHECK(load.run(fmt::format("MERGE INTO {} AS T USING {} AS S ON ({}){} WHEN NOT MATCHED THEN INSERT ({}) VALUES ({})", load.into.quoted(),
-                                staging.table(), join_on(key), matched, quote_list(load.column_names()), quote_list(load.column_names(), "S."))));
+    PN_CHECK(
+        load.run(fmt::format("MERGE INTO {} AS T USING {} AS S ON ({}){} WHEN NOT MATCHED THEN INSERT ({}) VALUES ({})",
+                             load.into.quoted(), staging.table(), join_on(key), matched,
+                             quote_list(load.column_names()), quote_list(load.column_names(), "S."))));
     return {};
 }
 
@@ -78,7 +86,8 @@ Result<flow::Counts> merge(Load& load) {
     } else {
         PN_CHECK(replace_rows(load, staging, key));
     }
-    flow::Counts counts{.rows_read = load.scan.rows(), .rows_written = staging.rows(), .rows_filtered = staging.filtered()};
+    flow::Counts counts{
+        .rows_read = load.scan.rows(), .rows_written = staging.rows(), .rows_filtered = staging.filtered()};
     PN_CHECK(staging.drop());
     return counts;
 }

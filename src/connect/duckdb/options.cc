@@ -6,7 +6,8 @@ namespace penstock::duckdb {
 namespace {
 
 void replace_all(std::string& text, std::string_view what, std::string_view by) {
-    for (size_t at = text.find(what); at != text.npos; at = text.find(what, at + by.size())) text.replace(at, what.size(), by);
+    for (size_t at = text.find(what); at != text.npos; at = text.find(what, at + by.size()))
+        text.replace(at, what.size(), by);
 }
 
 }  // namespace

@@ -8,7 +8,6 @@
 
 #include "base/humane.h"
 #include "connect/duckdb/widening.h"
-#include "engine/compression.h"
 #include "engine/sql.h"
 
 namespace penstock::duckdb {
@@ -18,10 +17,6 @@ using engine::quote_identifier;
 using flow::Mode;
 using flow::SchemaChange;
 using flow::SchemaDecision;
-
-bool has_field(const data::Schema& schema, std::string_view name) {
-    return std::ranges::any_of(schema.fields, [&](const auto& field) { return same_name(field.name, name); });
-}
 
 const data::Field* recorded_field(const TargetTable& found, std::string_view name) {
     if (!found.recorded) return nullptr;
@@ -38,7 +33,8 @@ class Comparison {
 
     Shape run() {
         if (!found_.recorded)
-            decide({.change = "table_adopted", .decision = "applied",
+            decide({.change = "table_adopted",
+                    .decision = "applied",
                     .detail = "the table was there before; its columns are matched by name"});
         for (size_t i = 0; i < fields().size(); ++i) recognise_rename(fields()[i]);
         for (size_t i = 0; i < fields().size(); ++i) place(i);
@@ -71,7 +67,8 @@ class Comparison {
     }
 
     void recognise_rename(const data::Field& field) {
-        if (field.source_id == 0 || recorded_field(found_, field.name) != nullptr || column(field.name) != nullptr) return;
+        if (field.source_id == 0 || recorded_field(found_, field.name) != nullptr || column(field.name) != nullptr)
+            return;
         if (!found_.recorded) return;
         for (const auto& before : found_.recorded->fields) {
             if (before.source_id != field.source_id || has_field(target_.info.schema, before.name)) continue;
@@ -82,9 +79,12 @@ class Comparison {
     }
 
     void rename(const std::string& before, engine::TargetColumn& column, const std::string& name) {
-        SchemaDecision decision{.column = name, .change = "column_renamed", .decision = "applied",
-                                .sql = alter(fmt::format("RENAME COLUMN {} TO {}", quote_identifier(column.name), quote_identifier(name))),
-                                .detail = fmt::format("column {} of the source is now called {}", before, name)};
+        SchemaDecision decision{
+            .column = name,
+            .change = "column_renamed",
+            .decision = "applied",
+            .sql = alter(fmt::format("RENAME COLUMN {} TO {}", quote_identifier(column.name), quote_identifier(name))),
+            .detail = fmt::format("column {} of the source is now called {}", before, name)};
         if (target_.schema_change == SchemaChange::evolve) {
             column.name = name;
             renamed_.insert(before);
@@ -109,8 +109,12 @@ class Comparison {
 
     void carry(size_t index, const engine::TargetColumn& into, bool fresh = false) {
         const auto& field = fields()[index];
-        shape_.columns.push_back({.field = index, .source = field.name, .name = into.name, .type = *into.type,
-                                  .cast = *into.type != field.type, .fresh = fresh});
+        shape_.columns.push_back({.field = index,
+                                  .source = field.name,
+                                  .name = into.name,
+                                  .type = *into.type,
+                                  .cast = *into.type != field.type,
+                                  .fresh = fresh});
         carried_.insert(into.name);
     }
 
@@ -122,8 +126,9 @@ class Comparison {
     std::string add_with_initial(const data::Field& field) const {
         if (!field.initial) return add_column(field.name, field.type);
         auto name = quote_identifier(field.name);
-        return fmt::format("{} DEFAULT CAST({} AS {}); {}", add_column(field.name, field.type), engine::quote_literal(*field.initial),
-                           engine::sql_type(field.type), alter(fmt::format("ALTER COLUMN {} DROP DEFAULT", name)));
+        return fmt::format("{} DEFAULT CAST({} AS {}); {}", add_column(field.name, field.type),
+                           engine::quote_literal(*field.initial), engine::sql_type(field.type),
+                           alter(fmt::format("ALTER COLUMN {} DROP DEFAULT", name)));
     }
 
     void add(size_t index) {
@@ -150,9 +155,11 @@ class Comparison {
 
     void widen(size_t index, engine::TargetColumn& column) {
         const auto& field = fields()[index];
-        SchemaDecision decision{.column = column.name, .change = "type_widened", .decision = "applied",
-                                .sql = alter(fmt::format("ALTER COLUMN {} SET DATA TYPE {}", quote_identifier(column.name),
-                                                         engine::sql_type(field.type))),
+        SchemaDecision decision{.column = column.name,
+                                .change = "type_widened",
+                                .decision = "applied",
+                                .sql = alter(fmt::format("ALTER COLUMN {} SET DATA TYPE {}",
+                                                         quote_identifier(column.name), engine::sql_type(field.type))),
                                 .detail = fmt::format("{} -> {}", column.sql_type, engine::sql_type(field.type))};
         if (target_.schema_change != SchemaChange::evolve) {
             decision.decision = "refused";
@@ -167,7 +174,9 @@ class Comparison {
 
     void replace_type(size_t index, const engine::TargetColumn& newest) {
         const auto& field = fields()[index];
-        SchemaDecision decision{.column = field.name, .change = "type_changed", .decision = "refused",
+        SchemaDecision decision{.column = field.name,
+                                .change = "type_changed",
+                                .decision = "refused",
                                 .detail = fmt::format("{} -> {}", newest.sql_type, engine::sql_type(field.type))};
         bool ours = recorded_field(found_, field.name) != nullptr || renamed_from_recorded(field);
         if (target_.schema_change == SchemaChange::evolve && ours) {
@@ -183,8 +192,8 @@ class Comparison {
 
     bool renamed_from_recorded(const data::Field& field) const {
         return found_.recorded && std::ranges::any_of(found_.recorded->fields, [&](const auto& before) {
-            return field.source_id != 0 && before.source_id == field.source_id;
-        });
+                   return field.source_id != 0 && before.source_id == field.source_id;
+               });
     }
 
     std::string next_version(const std::string& name) {
@@ -195,14 +204,21 @@ class Comparison {
     }
 
     void leave(const engine::TargetColumn& column) {
-        if (carried_.contains(column.name) || column.name == valid_from_column || column.name == valid_to_column) return;
+        if (carried_.contains(column.name) || column.name == valid_from_column || column.name == valid_to_column)
+            return;
         shape_.only_in_target.push_back(column.name);
         const auto* before = recorded_field(found_, column.name);
-        bool dropped = before != nullptr && !has_field(target_.info.schema, column.name) && !renamed_.contains(column.name);
+        bool dropped =
+            before != nullptr && !has_field(target_.info.schema, column.name) && !renamed_.contains(column.name);
         if (!dropped) return;
-        SchemaDecision decision{.column = column.name, .change = "column_dropped", .decision = "kept_as_null",
-                                .detail = fmt::format("column {} is gone from the source; it stays here and is NULL in new rows", column.name)};
-        bool refuses_null = std::ranges::any_of(found_.not_null, [&](const auto& name) { return same_name(name, column.name); });
+        SchemaDecision decision{
+            .column = column.name,
+            .change = "column_dropped",
+            .decision = "kept_as_null",
+            .detail =
+                fmt::format("column {} is gone from the source; it stays here and is NULL in new rows", column.name)};
+        bool refuses_null =
+            std::ranges::any_of(found_.not_null, [&](const auto& name) { return same_name(name, column.name); });
         if (target_.schema_change == SchemaChange::reject) decision.decision = "refused";
         if (target_.schema_change == SchemaChange::evolve && refuses_null)
             decision.sql = alter(fmt::format("ALTER COLUMN {} DROP NOT NULL", quote_identifier(column.name)));
@@ -219,35 +235,6 @@ class Comparison {
     Shape shape_;
 };
 
-/// A table of the source's own shape.
-Shape new_shape(const flow::TableTarget& target) {
-    Shape shape;
-    const auto& fields = target.info.schema.fields;
-    for (size_t i = 0; i < fields.size(); ++i)
-        shape.columns.push_back({.field = i, .source = fields[i].name, .name = fields[i].name, .type = fields[i].type, .fresh = true});
-    return shape;
-}
-
-/// A table that is rebuilt takes the source's shape; what changes by that is said and recorded.
-Shape rebuilt_shape(const flow::TableTarget& target, const TargetTable& found) {
-    Shape shape = new_shape(target);
-    auto decide = [&](const std::string& column, const char* change, std::string detail) {
-        const char* decision = target.schema_change == SchemaChange::evolve ? "applied" : "refused";
-        shape.decisions.push_back({.column = column, .change = change, .decision = decision, .detail = std::move(detail)});
-    };
-    for (const auto& field : target.info.schema.fields) {
-        const auto* column = found.find(field.name);
-        if (column == nullptr) {
-            decide(field.name, "column_added", fmt::format("{} {}", field.name, engine::sql_type(field.type)));
-        } else if (!column->type || *column->type != field.type) {
-            decide(field.name, "type_changed", fmt::format("{} -> {}", column->sql_type, engine::sql_type(field.type)));
-        }
-    }
-    for (const auto& column : found.columns)
-        if (!has_field(target.info.schema, column.name)) decide(column.name, "column_dropped", "the rebuilt table does not have it");
-    return shape;
-}
-
 Status check_names(const flow::TableTarget& target) {
     std::map<std::string, std::string> folded;
     for (const auto& field : target.info.schema.fields) {
@@ -255,11 +242,12 @@ Status check_names(const flow::TableTarget& target) {
         std::ranges::transform(lower, lower.begin(), [](unsigned char c) { return std::tolower(c); });
         auto [other, fresh] = folded.emplace(lower, field.name);
         if (!fresh)
-            return fail({.kind = ErrorKind::schema,
-                         .code = "column_names_collide",
-                         .message = fmt::format("columns {} and {} of {} have the same name in DuckDB, which ignores case", other->second,
-                                                field.name, target.info.name),
-                         .hint = "read the table by `query:` and give one of them another name"});
+            return fail(
+                {.kind = ErrorKind::schema,
+                 .code = "column_names_collide",
+                 .message = fmt::format("columns {} and {} of {} have the same name in DuckDB, which ignores case",
+                                        other->second, field.name, target.info.name),
+                 .hint = "read the table by `query:` and give one of them another name"});
     }
     return {};
 }
@@ -290,7 +278,8 @@ Result<Shape> compare(const flow::TableTarget& target, const TargetTable& found)
     PN_CHECK(check_names(target));
     if (!found.exists) {
         Shape shape = new_shape(target);
-        shape.decisions.push_back({.change = "table_created", .decision = "applied",
+        shape.decisions.push_back({.change = "table_created",
+                                   .decision = "applied",
                                    .sql = create_table_sql(found.name, target, shape, found.zstd),
                                    .detail = fmt::format("{} columns", shape.columns.size())});
         return shape;
@@ -304,29 +293,17 @@ Status refusal(const flow::TableTarget& target, const Shape& shape) {
     for (const auto& decision : shape.decisions) {
         if (decision.decision != "refused") continue;
         bool by_policy = target.schema_change != SchemaChange::evolve;
-        return fail({.kind = ErrorKind::schema,
-                     .code = "schema_change_refused",
-                     .message = fmt::format("column {} of {} does not fit target {} ({}: {}){}", decision.column, target.info.name,
-                                            target.name, decision.change, decision.detail,
-                                            by_policy ? ", and schema_change forbids to change the target" : ""),
-                     .hint = by_policy ? "set `schema_change: evolve`, or change the target yourself"
-                                       : "this column was not made by penstock: change its type, or name another target table"});
+        return fail(
+            {.kind = ErrorKind::schema,
+             .code = "schema_change_refused",
+             .message = fmt::format("column {} of {} does not fit target {} ({}: {}){}", decision.column,
+                                    target.info.name, target.name, decision.change, decision.detail,
+                                    by_policy ? ", and schema_change forbids to change the target" : ""),
+             .hint = by_policy
+                         ? "set `schema_change: evolve`, or change the target yourself"
+                         : "this column was not made by penstock: change its type, or name another target table"});
     }
     return {};
-}
-
-std::string create_table_sql(const engine::TableName& name, const flow::TableTarget& target, const Shape& shape, bool zstd) {
-    std::string columns;
-    for (const auto& column : shape.columns) {
-        if (!columns.empty()) columns += ", ";
-        columns += quote_identifier(column.name) + " " + engine::sql_type(column.type);
-        const auto& field = target.info.schema.fields[column.field];
-        auto compression = engine::choose_compression(field, target.info.estimated_rows, zstd);
-        if (!compression.empty() && !column.cast) columns += fmt::format(" USING COMPRESSION {}", compression);
-    }
-    if (target.mode == Mode::history)
-        columns += fmt::format(", {} TIMESTAMP WITH TIME ZONE, {} TIMESTAMP WITH TIME ZONE", valid_from_column, valid_to_column);
-    return fmt::format("CREATE TABLE {} ({})", name.quoted(), columns);
 }
 
 }  // namespace penstock::duckdb

@@ -13,12 +13,12 @@ namespace penstock::duckdb {
 
 /// Where a source column goes.
 struct ColumnPlan {
-    size_t field;       ///< index into the source's schema
+    size_t field;  ///< index into the source's schema
     std::string source;
-    std::string name;   ///< in the target
-    data::Type type;    ///< in the target
-    bool cast = false;  ///< the target's type is a wider one
-    bool fresh = false; ///< this load adds it: rows already there have no value of it
+    std::string name;    ///< in the target
+    data::Type type;     ///< in the target
+    bool cast = false;   ///< the target's type is a wider one
+    bool fresh = false;  ///< this load adds it: rows already there have no value of it
 };
 
 /// How a source table fits its target: what must be decided, and which column goes where. Matched by name, a rename by the
@@ -37,10 +37,20 @@ struct Shape {
 /// be loaded: see refusal().
 Result<Shape> compare(const flow::TableTarget& target, const TargetTable& found);
 
+/// A table of the source's own shape, without decisions.
+Shape new_shape(const flow::TableTarget& target);
+
+/// A table that is built again takes the source's shape; what changes by that is said and recorded.
+Shape rebuilt_shape(const flow::TableTarget& target, const TargetTable& found);
+
+/// By DuckDB's rule of names.
+bool has_field(const data::Schema& schema, std::string_view name);
+
 /// The error of the first refused decision, if any.
 Status refusal(const flow::TableTarget& target, const Shape& shape);
 
 /// CREATE TABLE with the compression that the source's statistics speak for; history adds its two columns.
-std::string create_table_sql(const engine::TableName& name, const flow::TableTarget& target, const Shape& shape, bool zstd);
+std::string create_table_sql(const engine::TableName& name, const flow::TableTarget& target, const Shape& shape,
+                             bool zstd);
 
 }  // namespace penstock::duckdb

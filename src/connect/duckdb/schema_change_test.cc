@@ -11,7 +11,8 @@ using data::Kind;
 using flow::Mode;
 using flow::SchemaChange;
 
-flow::TableTarget table(std::vector<data::Field> fields, SchemaChange policy = SchemaChange::evolve, Mode mode = Mode::merge) {
+flow::TableTarget table(std::vector<data::Field> fields, SchemaChange policy = SchemaChange::evolve,
+                        Mode mode = Mode::merge) {
     flow::TableTarget target{.name = "shop.t", .mode = mode, .schema_change = policy};
     target.info = {.name = "public.t", .schema = {std::move(fields)}};
     if (mode != Mode::append && mode != Mode::replace) target.key = {"id"};
@@ -24,12 +25,14 @@ const data::Field id = field("id", Kind::int32, 1);
 std::string decided(const flow::TablePlan& plan) {
     std::string text;
     for (const auto& decision : plan.decisions)
-        text += fmt::format("{}{} {} {}", text.empty() ? "" : "; ", decision.column, decision.change, decision.decision);
+        text +=
+            fmt::format("{}{} {} {}", text.empty() ? "" : "; ", decision.column, decision.change, decision.decision);
     return text;
 }
 
 std::string columns(Warehouse& warehouse) {
-    return warehouse.line("SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = 't' ORDER BY column_index");
+    return warehouse.line(
+        "SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = 't' ORDER BY column_index");
 }
 
 TEST_CASE("an added column is NULL, or what the source's own old rows have") {
@@ -63,16 +66,24 @@ TEST_CASE("a renamed column is recognised by its number, and order does not matt
     CHECK(decided(warehouse.plan) == "state column_renamed applied");
     CHECK(warehouse.line("SELECT id, state, n FROM shop.t ORDER BY id") == "1,a,10 2,b,20");
     // The same numbers under other names after the source table was made anew are no rename of what is still there.
-    REQUIRE(warehouse.run(table({field("state", Kind::text, 1), field("id", Kind::int32, 2), field("n", Kind::int32, 3)}), {{"c", "3", "30"}}));
+    REQUIRE(
+        warehouse.run(table({field("state", Kind::text, 1), field("id", Kind::int32, 2), field("n", Kind::int32, 3)}),
+                      {{"c", "3", "30"}}));
     CHECK(decided(warehouse.plan).empty());
     CHECK(warehouse.line("SELECT id, state, n FROM shop.t ORDER BY id") == "1,a,10 2,b,20 3,c,30");
 }
 
 TEST_CASE("wider types widen the target, narrower ones fit in") {
     Warehouse warehouse;
-    auto narrow = table({id, field("n", Kind::int16, 2), {.name = "d", .type = data::decimal(6, 2), .source_id = 3}, field("r", Kind::float32, 4)});
+    auto narrow = table({id,
+                         field("n", Kind::int16, 2),
+                         {.name = "d", .type = data::decimal(6, 2), .source_id = 3},
+                         field("r", Kind::float32, 4)});
     REQUIRE(warehouse.run(narrow, {{"1", "1", "125", "1.5"}}));
-    auto wide = table({id, field("n", Kind::int64, 2), {.name = "d", .type = data::decimal(12, 4), .source_id = 3}, field("r", Kind::float64, 4)});
+    auto wide = table({id,
+                       field("n", Kind::int64, 2),
+                       {.name = "d", .type = data::decimal(12, 4), .source_id = 3},
+                       field("r", Kind::float64, 4)});
     REQUIRE(warehouse.run(wide, {{"2", "9007199254740993", "123456781234", "0.1"}}));
     CHECK(decided(warehouse.plan) == "n type_widened applied; d type_widened applied; r type_widened applied");
     CHECK(columns(warehouse) == "id,INTEGER n,BIGINT d,DECIMAL(12,4) r,DOUBLE");
@@ -118,7 +129,8 @@ TEST_CASE("freeze leaves new columns out, said once, and stops at the rest") {
 TEST_CASE("a frozen table that is rebuilt keeps its shape") {
     Warehouse warehouse;
     REQUIRE(warehouse.run(table({id, field("v", Kind::int32, 2)}, SchemaChange::evolve, Mode::replace), {{"1", "10"}}));
-    REQUIRE(warehouse.run(table({id, field("extra", Kind::text, 3)}, SchemaChange::freeze, Mode::replace), {{"2", "x"}}));
+    REQUIRE(
+        warehouse.run(table({id, field("extra", Kind::text, 3)}, SchemaChange::freeze, Mode::replace), {{"2", "x"}}));
     CHECK(columns(warehouse) == "id,INTEGER v,INTEGER");
     CHECK(warehouse.line("SELECT id, v FROM shop.t") == "2,NULL");
 }
@@ -126,8 +138,11 @@ TEST_CASE("a frozen table that is rebuilt keeps its shape") {
 TEST_CASE("reject stops at any difference and leaves everything as it was") {
     Warehouse warehouse;
     REQUIRE(warehouse.run(table({id, field("v", Kind::int32, 2)}), {{"1", "10"}}));
-    for (const auto& fields : std::vector<std::vector<data::Field>>{{id, field("v", Kind::int32, 2), field("w", Kind::text, 3)}, {id},
-                                                                   {id, field("v", Kind::int64, 2)}, {id, field("x", Kind::int32, 2)}}) {
+    for (const auto& fields :
+         std::vector<std::vector<data::Field>>{{id, field("v", Kind::int32, 2), field("w", Kind::text, 3)},
+                                               {id},
+                                               {id, field("v", Kind::int64, 2)},
+                                               {id, field("x", Kind::int32, 2)}}) {
         Row row(fields.size(), "2");
         auto result = warehouse.run(table(fields, SchemaChange::reject), {row});
         REQUIRE_FALSE(result);
@@ -141,7 +156,9 @@ TEST_CASE("reject stops at any difference and leaves everything as it was") {
 TEST_CASE("replace takes the source's shape and says what changed by it") {
     Warehouse warehouse;
     REQUIRE(warehouse.run(table({id, field("v", Kind::int32, 2)}, SchemaChange::evolve, Mode::replace), {{"1", "10"}}));
-    REQUIRE(warehouse.run(table({id, field("v", Kind::text, 2), field("w", Kind::text, 3)}, SchemaChange::evolve, Mode::replace), {{"1", "a", "b"}}));
+    REQUIRE(warehouse.run(
+        table({id, field("v", Kind::text, 2), field("w", Kind::text, 3)}, SchemaChange::evolve, Mode::replace),
+        {{"1", "a", "b"}}));
     CHECK(decided(warehouse.plan) == "v type_changed applied; w column_added applied");
     CHECK(columns(warehouse) == "id,INTEGER v,VARCHAR w,VARCHAR");
 }
@@ -153,7 +170,8 @@ TEST_CASE("a table that was there before is matched by name and refused where it
     REQUIRE_FALSE(refused);
     CHECK(refused.error().message.find("HUGEINT") != std::string::npos);
     warehouse.execute("ALTER TABLE shop.t ALTER v TYPE DECIMAL(20,2)");
-    CHECK(counted(warehouse.run(table({id, field("v", Kind::int32, 2)}), {{"1", "10"}})) == "read 1 written 1 rejected 0 filtered 0");
+    CHECK(counted(warehouse.run(table({id, field("v", Kind::int32, 2)}), {{"1", "10"}})) ==
+          "read 1 written 1 rejected 0 filtered 0");
     CHECK(decided(warehouse.plan) == " table_adopted applied");
     CHECK(warehouse.line("SELECT id, v::VARCHAR, mine FROM shop.t") == "1,10.00,5");
 }
@@ -173,7 +191,8 @@ TEST_CASE("append after an added column still recognises rows of before") {
     REQUIRE(warehouse.run(before, {{"1", "10"}, {"2", "20"}}));
     auto after = before;
     after.info.schema.fields.push_back(field("extra", Kind::text, 3));
-    CHECK(counted(warehouse.run(after, {{"2", "20", "x"}, {"3", "30", "y"}})) == "read 2 written 1 rejected 0 filtered 1");
+    CHECK(counted(warehouse.run(after, {{"2", "20", "x"}, {"3", "30", "y"}})) ==
+          "read 2 written 1 rejected 0 filtered 1");
 }
 
 TEST_CASE("the ledger tells rejects, checkpoints and schema history, and marks rejects") {
@@ -182,7 +201,8 @@ TEST_CASE("the ledger tells rejects, checkpoints and schema history, and marks r
     CHECK(absent.rejects({})->empty());
     CHECK(absent.checkpoints("")->empty());
     CHECK_FALSE(std::filesystem::exists(warehouse.file));
-    REQUIRE(warehouse.run(table({id}), {{"1"}, {null}, {null}}, {.cursor_to = "7", .read_at = TimePoint(std::chrono::seconds(5))}));
+    REQUIRE(warehouse.run(table({id}), {{"1"}, {null}, {null}},
+                          {.cursor_to = "7", .read_at = TimePoint(std::chrono::seconds(5))}));
     REQUIRE(warehouse.run(table({id, field("v", Kind::text, 2)}), {{"2", "x"}}, {.cursor_to = "8"}));
     Ledger ledger(warehouse.file);
     auto rejects = *ledger.rejects({.pipeline = "p"});

@@ -93,7 +93,8 @@ Status Sink::open() {
     if (connection_) return {};
     auto folder = settings_.file.parent_path();
     std::error_code failed;
-    if (!folder.empty() && std::filesystem::create_directories(folder, failed)) log::info("created folder {}", folder.string());
+    if (!folder.empty() && std::filesystem::create_directories(folder, failed))
+        log::info("created folder {}", folder.string());
     PN_TRY(database_, engine::Database::open(settings_.file, settings_.engine));
     PN_TRY(auto connection, database_->connect(stop_));
     connection_.emplace(std::move(connection));
@@ -103,8 +104,10 @@ Status Sink::open() {
 /// What is built aside dies with its transaction; a table of that name can only come from somebody's hand or from a version
 /// that worked otherwise. The write lock is ours, so nobody else's run is under way here.
 Status Sink::reap_leftovers() {
-    PN_TRY(auto rows, connection_->query("SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = current_database() AND "
-                                         "regexp_matches(table_name, '__staging_[0-9]{8}t[0-9]{6}_[0-9a-f]{12}$')"));
+    PN_TRY(auto rows,
+           connection_->query(
+               "SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = current_database() AND "
+               "regexp_matches(table_name, '__staging_[0-9]{8}t[0-9]{6}_[0-9a-f]{12}$')"));
     for (size_t i = 0; i < rows.rows.size(); ++i) {
         PN_FAILPOINT(target_cleanup_before);
         PN_CHECK(connection_->execute("DROP TABLE " + engine::TableName{rows.text(i, 0), rows.text(i, 1)}.quoted()));
@@ -130,7 +133,8 @@ Status Sink::check_unmoved(const flow::TableTarget& target, const TargetTable& f
     if (known == known_batches_.end() || known->second == newest) return {};
     return fail({.kind = ErrorKind::conflict,
                  .code = "checkpoint_moved",
-                 .message = fmt::format("another run of pipeline {} has written {} since this one began", settings_.pipeline, target.name),
+                 .message = fmt::format("another run of pipeline {} has written {} since this one began",
+                                        settings_.pipeline, target.name),
                  .hint = "nothing was written; run again"});
 }
 
@@ -142,7 +146,8 @@ Status Sink::apply(const flow::TableTarget& target, const TargetTable& found, co
         if (decision.sql.empty() || (aside && found.exists)) continue;
         PN_CHECK(connection_->execute(decision.sql));
     }
-    return bookkeeping_.add_decisions(*connection_, target.name, found.schema_version + 1, target.info.schema, shape.decisions);
+    return bookkeeping_.add_decisions(*connection_, target.name, found.schema_version + 1, target.info.schema,
+                                      shape.decisions);
 }
 
 Result<flow::Counts> Sink::load(const flow::TableTarget& target, flow::Scan& scan, const flow::ScanContext& context) {
@@ -155,9 +160,15 @@ Result<flow::Counts> Sink::load(const flow::TableTarget& target, flow::Scan& sca
 
     bool aside = found.exists && rebuilds(target);
     engine::LentScan lent(*database_, scan, target.info.estimated_rows);
-    Load load{.connection = *connection_, .target = target, .shape = shape, .into = found.name,
-              .into_empty = found.empty || aside, .into_unique = found.has_unique_index && !aside,
-              .rereads = rereads(target, found), .scan = lent, .context = context};
+    Load load{.connection = *connection_,
+              .target = target,
+              .shape = shape,
+              .into = found.name,
+              .into_empty = found.empty || aside,
+              .into_unique = found.has_unique_index && !aside,
+              .rereads = rereads(target, found),
+              .scan = lent,
+              .context = context};
     if (aside) {
         load.into.table += "__staging_" + run_.run_id;
         PN_CHECK(create_aside(load.into, target, found, shape));
@@ -170,10 +181,12 @@ Result<flow::Counts> Sink::load(const flow::TableTarget& target, flow::Scan& sca
 }
 
 /// Under `freeze` it also has the columns that only the target has.
-Status Sink::create_aside(const engine::TableName& aside, const flow::TableTarget& target, const TargetTable& found, const Shape& shape) {
+Status Sink::create_aside(const engine::TableName& aside, const flow::TableTarget& target, const TargetTable& found,
+                          const Shape& shape) {
     PN_CHECK(connection_->execute(create_table_sql(aside, target, shape, found.zstd)));
     for (const auto& name : shape.only_in_target)
-        PN_CHECK(connection_->execute(fmt::format("ALTER TABLE {} ADD COLUMN {} {}", aside.quoted(), quote_identifier(name), found.find(name)->sql_type)));
+        PN_CHECK(connection_->execute(fmt::format("ALTER TABLE {} ADD COLUMN {} {}", aside.quoted(),
+                                                  quote_identifier(name), found.find(name)->sql_type)));
     return {};
 }
 
@@ -190,7 +203,8 @@ Result<flow::Counts> Sink::load_rows(Load& load) {
 /// The new table takes the old one's name and its indexes.
 Status Sink::swap(const TargetTable& found, const engine::TableName& aside) {
     PN_CHECK(connection_->execute("DROP TABLE " + found.name.quoted()));
-    PN_CHECK(connection_->execute(fmt::format("ALTER TABLE {} RENAME TO {}", aside.quoted(), quote_identifier(found.name.table))));
+    PN_CHECK(connection_->execute(
+        fmt::format("ALTER TABLE {} RENAME TO {}", aside.quoted(), quote_identifier(found.name.table))));
     for (const auto& index : found.index_statements) PN_CHECK(connection_->execute(index));
     return {};
 }

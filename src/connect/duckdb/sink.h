@@ -28,9 +28,11 @@ class Sink : public flow::Sink {
     explicit Sink(SinkSettings settings) : settings_(std::move(settings)) {}
 
     /// Opens the file read-only, if it is there, and closes it again.
-    Result<std::vector<flow::TablePlan>> plan(const std::vector<flow::TableTarget>& tables, std::stop_token stop) override;
+    Result<std::vector<flow::TablePlan>> plan(const std::vector<flow::TableTarget>& tables,
+                                              std::stop_token stop) override;
     Status begin(const flow::RunIdentity& run) override;
-    Result<flow::Counts> load(const flow::TableTarget& target, flow::Scan& scan, const flow::ScanContext& context) override;
+    Result<flow::Counts> load(const flow::TableTarget& target, flow::Scan& scan,
+                              const flow::ScanContext& context) override;
     Status commit(std::span<const flow::TableCommit> tables) override;
     void abort() noexcept override;
 
@@ -39,7 +41,8 @@ class Sink : public flow::Sink {
     Status reap_leftovers();
     Status check_unmoved(const flow::TableTarget& target, const TargetTable& found);
     Status apply(const flow::TableTarget& target, const TargetTable& found, const Shape& shape, bool rebuilds);
-    Status create_aside(const engine::TableName& aside, const flow::TableTarget& target, const TargetTable& found, const Shape& shape);
+    Status create_aside(const engine::TableName& aside, const flow::TableTarget& target, const TargetTable& found,
+                        const Shape& shape);
     Result<flow::Counts> load_rows(Load& load);
     Status swap(const TargetTable& found, const engine::TableName& aside);
     Error at_file(Error error) const;

@@ -40,7 +40,8 @@ std::string json_object(const Shape& shape, const std::vector<std::string>* only
     std::string members;
     for (const auto& column : shape.columns) {
         if (only != nullptr && std::ranges::find(*only, column.name) == only->end()) continue;
-        members += fmt::format("{}{}, {}", members.empty() ? "" : ", ", quote_literal(column.source), json_value(column));
+        members +=
+            fmt::format("{}{}, {}", members.empty() ? "" : ", ", quote_literal(column.source), json_value(column));
     }
     return fmt::format("CAST(json_object({}) AS VARCHAR)", members);
 }
@@ -56,15 +57,16 @@ std::string joined(const std::vector<std::string>& names) {
 std::string join_on(const std::vector<std::string>& names, std::string_view left, std::string_view right) {
     std::string on;
     for (const auto& name : names)
-        on += fmt::format("{}{}.{} = {}.{}", on.empty() ? "" : " AND ", left, quote_identifier(name), right, quote_identifier(name));
+        on += fmt::format("{}{}.{} = {}.{}", on.empty() ? "" : " AND ", left, quote_identifier(name), right,
+                          quote_identifier(name));
     return on;
 }
 
 std::string same_on(const std::vector<std::string>& names, std::string_view left, std::string_view right) {
     std::string on;
     for (const auto& name : names)
-        on += fmt::format("{}{}.{} IS NOT DISTINCT FROM {}.{}", on.empty() ? "" : " AND ", left, quote_identifier(name), right,
-                          quote_identifier(name));
+        on += fmt::format("{}{}.{} IS NOT DISTINCT FROM {}.{}", on.empty() ? "" : " AND ", left, quote_identifier(name),
+                          right, quote_identifier(name));
     return on;
 }
 
@@ -115,7 +117,8 @@ Status Staging::make_versions_unique() {
 
 /// Hands the rows of a table to the reject log; the policy may end the run there.
 Result<int64_t> Staging::reject(const std::string& from, const char* code, const std::string& reason) {
-    std::string sql = fmt::format("SELECT {}, {} FROM {}", json_object(load_->shape, &key_), json_object(load_->shape, nullptr), from);
+    std::string sql = fmt::format("SELECT {}, {} FROM {}", json_object(load_->shape, &key_),
+                                  json_object(load_->shape, nullptr), from);
     PN_TRY(auto rows, load_->connection.query(sql));
     for (size_t i = 0; i < rows.rows.size(); ++i)
         PN_CHECK(load_->context.rejects.add({.table = load_->target.info.name,
@@ -130,9 +133,11 @@ Result<int64_t> Staging::reject(const std::string& from, const char* code, const
 
 Status Staging::reject_null_keys() {
     std::string any_null;
-    for (const auto& name : key_) any_null += fmt::format("{}{} IS NULL", any_null.empty() ? "" : " OR ", quote_identifier(name));
+    for (const auto& name : key_)
+        any_null += fmt::format("{}{} IS NULL", any_null.empty() ? "" : " OR ", quote_identifier(name));
     PN_TRY(int64_t rejected, reject(fmt::format("{} WHERE {}", table_, any_null), "null_key",
-                                    fmt::format("key ({}) has NULL in it, so the row cannot be told from others", joined(load_->target.key))));
+                                    fmt::format("key ({}) has NULL in it, so the row cannot be told from others",
+                                                joined(load_->target.key))));
     rows_ -= rejected;
     if (rejected == 0) return {};
     PN_CHECK(load_->run(fmt::format("DELETE FROM {} WHERE {}", table_, any_null)));
@@ -141,24 +146,29 @@ Status Staging::reject_null_keys() {
 
 Status Staging::resolve_duplicates(const std::vector<std::string>& unique) {
     auto names = quote_list(unique), columns = quote_list(load_->column_names());
-    auto repeated = [&](std::string_view table) { return fmt::format("(SELECT {0} FROM {1} GROUP BY {0} HAVING count(*) > 1)", names, table); };
+    auto repeated = [&](std::string_view table) {
+        return fmt::format("(SELECT {0} FROM {1} GROUP BY {0} HAVING count(*) > 1)", names, table);
+    };
     PN_TRY(auto any, load_->connection.query(fmt::format("SELECT 1 FROM {} LIMIT 1", repeated(table_))));
     if (any.empty()) return {};
 
     // Only keys that are there more than once are looked at further.
     PN_CHECK(load_->run(fmt::format("CREATE TEMP TABLE {} AS SELECT S.* FROM {} S SEMI JOIN {} D ON {}", contested,
-                                                              table_, repeated(table_), same_on(unique, "S", "D"))));
-    PN_TRY(int64_t taken, load_->run(fmt::format("DELETE FROM {} AS S WHERE EXISTS (SELECT 1 FROM {} D WHERE {})", table_, contested,
-                                                 same_on(unique, "S", "D"))));
+                                    table_, repeated(table_), same_on(unique, "S", "D"))));
+    PN_TRY(int64_t taken, load_->run(fmt::format("DELETE FROM {} AS S WHERE EXISTS (SELECT 1 FROM {} D WHERE {})",
+                                                 table_, contested, same_on(unique, "S", "D"))));
     std::string newest = cursor_.empty() ? "" : fmt::format(" ORDER BY {} DESC NULLS LAST", quote_identifier(cursor_));
-    PN_CHECK(load_->run(fmt::format("CREATE TEMP TABLE {} AS SELECT DISTINCT {} FROM (SELECT *, rank() OVER (PARTITION BY {}{}) AS "
-                                        "penstock_rank FROM {}) WHERE penstock_rank = 1",
-                                        finalists, columns, names, newest, contested)));
+    PN_CHECK(load_->run(
+        fmt::format("CREATE TEMP TABLE {} AS SELECT DISTINCT {} FROM (SELECT *, rank() OVER (PARTITION BY {}{}) AS "
+                    "penstock_rank FROM {}) WHERE penstock_rank = 1",
+                    finalists, columns, names, newest, contested)));
     auto losers = fmt::format("JOIN {} D ON {}", repeated(finalists), same_on(unique, "F", "D"));
-    PN_TRY(int64_t rejected, reject(fmt::format("(SELECT F.* FROM {} F SEMI {})", finalists, losers), "duplicate_key",
-                                    fmt::format("several rows have this key ({}), differ, and none of them is the newest",
-                                                joined(load_->target.key))));
-    PN_TRY(int64_t kept, load_->run(fmt::format("INSERT INTO {0} ({1}) SELECT {1} FROM {2} F ANTI {3}", table_, columns, finalists, losers)));
+    PN_TRY(int64_t rejected,
+           reject(fmt::format("(SELECT F.* FROM {} F SEMI {})", finalists, losers), "duplicate_key",
+                  fmt::format("several rows have this key ({}), differ, and none of them is the newest",
+                              joined(load_->target.key))));
+    PN_TRY(int64_t kept, load_->run(fmt::format("INSERT INTO {0} ({1}) SELECT {1} FROM {2} F ANTI {3}", table_, columns,
+                                                finalists, losers)));
     rows_ += kept - taken;
     filtered_ += taken - rejected - kept;
     return {};

@@ -22,7 +22,8 @@ std::vector<std::string> first_column(const Rows& rows) {
 /// Catalog functions list every attached database; a temp table may have the same name.
 std::string in_catalog(std::string_view select, std::string_view function) {
     return std::string(select) + " FROM " + std::string(function) +
-           "() WHERE database_name = current_database() AND lower(schema_name) = lower($1) AND lower(table_name) = lower($2)";
+           "() WHERE database_name = current_database() AND lower(schema_name) = lower($1) AND lower(table_name) = "
+           "lower($2)";
 }
 
 Status refuse_view(Connection& connection, const TargetTable& table) {
@@ -32,7 +33,8 @@ Status refuse_view(Connection& connection, const TargetTable& table) {
     if (views.empty()) return {};
     return fail({.kind = ErrorKind::refused,
                  .code = "target_is_a_view",
-                 .message = "target " + table.name.schema + "." + table.name.table + " is a view, and rows can only be written to a table",
+                 .message = "target " + table.name.schema + "." + table.name.table +
+                            " is a view, and rows can only be written to a table",
                  .hint = "name another table under `target:`, or drop the view"});
 }
 
@@ -41,12 +43,17 @@ Status read_table(Connection& connection, TargetTable& table) {
     table.exists = !found.empty();
     if (!table.exists) return refuse_view(connection, table);
     PN_TRY(table.columns, engine::columns_of(connection, "SELECT * FROM " + table.name.quoted()));
-    PN_TRY(Rows not_null, connection.query(in_catalog("SELECT column_name", "duckdb_columns") + " AND NOT is_nullable", names_of(table)));
+    PN_TRY(Rows not_null, connection.query(in_catalog("SELECT column_name", "duckdb_columns") + " AND NOT is_nullable",
+                                           names_of(table)));
     table.not_null = first_column(not_null);
-    PN_TRY(Rows unique, connection.query(in_catalog("SELECT 1", "duckdb_constraints") + " AND constraint_type IN ('PRIMARY KEY', 'UNIQUE') "
-                                             "UNION ALL " + in_catalog("SELECT 1", "duckdb_indexes") + " AND is_unique", names_of(table)));
+    PN_TRY(Rows unique, connection.query(in_catalog("SELECT 1", "duckdb_constraints") +
+                                             " AND constraint_type IN ('PRIMARY KEY', 'UNIQUE') "
+                                             "UNION ALL " +
+                                             in_catalog("SELECT 1", "duckdb_indexes") + " AND is_unique",
+                                         names_of(table)));
     table.has_unique_index = !unique.empty();
-    PN_TRY(Rows indexes, connection.query(in_catalog("SELECT sql", "duckdb_indexes") + " AND sql IS NOT NULL", names_of(table)));
+    PN_TRY(Rows indexes,
+           connection.query(in_catalog("SELECT sql", "duckdb_indexes") + " AND sql IS NOT NULL", names_of(table)));
     table.index_statements = first_column(indexes);
     PN_TRY(Rows any, connection.query("SELECT 1 FROM " + table.name.quoted() + " LIMIT 1"));
     table.empty = any.empty();
@@ -54,7 +61,8 @@ Status read_table(Connection& connection, TargetTable& table) {
 }
 
 Status read_storage_version(Connection& connection, TargetTable& table) {
-    PN_TRY(Rows rows, connection.query("SELECT tags['storage_version']::VARCHAR FROM duckdb_databases() WHERE database_name = current_database()"));
+    PN_TRY(Rows rows, connection.query("SELECT tags['storage_version']::VARCHAR FROM duckdb_databases() WHERE "
+                                       "database_name = current_database()"));
     int major = 0, minor = 0;
     bool known = !rows.empty() && std::sscanf(rows.text(0, 0).c_str(), "v%d.%d", &major, &minor) == 2;
     table.zstd = known && (major > 1 || (major == 1 && minor >= 2));

@@ -26,10 +26,10 @@ struct TargetTable {
     bool has_unique_index = false;
     bool zstd = false;  ///< the file's storage version can hold ZSTD segments
     std::vector<engine::TargetColumn> columns;
-    std::vector<std::string> not_null;            ///< columns that refuse NULL
-    std::vector<std::string> index_statements;    ///< CREATE INDEX of what stands on it
-    std::optional<flow::BatchRecord> batch;       ///< the newest of this pipeline, source and target
-    std::optional<data::Schema> recorded;         ///< the source's schema at the last recorded decision
+    std::vector<std::string> not_null;          ///< columns that refuse NULL
+    std::vector<std::string> index_statements;  ///< CREATE INDEX of what stands on it
+    std::optional<flow::BatchRecord> batch;     ///< the newest of this pipeline, source and target
+    std::optional<data::Schema> recorded;       ///< the source's schema at the last recorded decision
     int64_t schema_version = 0;
 
     const engine::TargetColumn* find(std::string_view column) const;

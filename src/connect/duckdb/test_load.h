@@ -69,7 +69,8 @@ inline data::Field field(std::string name, data::Kind kind, int32_t id = 0) {
 
 /// A warehouse file of its own and runs into it, each with a sink of its own as in the program.
 struct Warehouse {
-    std::filesystem::path folder = std::filesystem::temp_directory_path() / fmt::format("penstock_sink_{}_{}", ::getpid(), counter()++);
+    std::filesystem::path folder =
+        std::filesystem::temp_directory_path() / fmt::format("penstock_sink_{}_{}", ::getpid(), counter()++);
     std::filesystem::path file = folder / "w.duckdb";
     int runs = 0;
     std::vector<flow::Reject> rejected;
@@ -83,10 +84,13 @@ struct Warehouse {
         return value;
     }
 
-    SinkSettings settings() const { return {.file = file, .pipeline = "p", .engine = {.threads = 2, .memory_limit_bytes = 128 << 20}}; }
+    SinkSettings settings() const {
+        return {.file = file, .pipeline = "p", .engine = {.threads = 2, .memory_limit_bytes = 128 << 20}};
+    }
 
     /// plan, begin, load, commit; the counts with rows_rejected filled in as the runner does.
-    Result<flow::Counts> run(flow::TableTarget target, std::vector<Row> rows, flow::Checkpoint checkpoint = {}, std::optional<Error> failure = {}) {
+    Result<flow::Counts> run(flow::TableTarget target, std::vector<Row> rows, flow::Checkpoint checkpoint = {},
+                             std::optional<Error> failure = {}) {
         Sink sink(settings());
         rejected.clear();
         PN_TRY(auto plans, sink.plan({target}, {}));
@@ -135,8 +139,8 @@ struct Warehouse {
     }
 
   private:
-    Result<flow::Counts> work(Sink& sink, const flow::TableTarget& target, flow::Scan& scan, const flow::ScanContext& context,
-                              const flow::Checkpoint& checkpoint) {
+    Result<flow::Counts> work(Sink& sink, const flow::TableTarget& target, flow::Scan& scan,
+                              const flow::ScanContext& context, const flow::Checkpoint& checkpoint) {
         PN_CHECK(sink.begin({.pipeline = "p", .run_id = fmt::format("20261121t06333{}_9f3a01bc77de", runs++ % 10)}));
         PN_TRY(auto counts, sink.load(target, scan, context));
         counts.rows_rejected = context.rejects.size();
@@ -148,8 +152,8 @@ struct Warehouse {
 
 inline std::string counted(const Result<flow::Counts>& counts) {
     if (!counts) return counts.error().text();
-    return fmt::format("read {} written {} rejected {} filtered {}", counts->rows_read, counts->rows_written, counts->rows_rejected,
-                       counts->rows_filtered);
+    return fmt::format("read {} written {} rejected {} filtered {}", counts->rows_read, counts->rows_written,
+                       counts->rows_rejected, counts->rows_filtered);
 }
 
 }  // namespace penstock::duckdb::test

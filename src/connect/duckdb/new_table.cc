@@ -1,0 +1,66 @@
+// Tables that take the source's own shape: new ones, and those that are built again.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "connect/duckdb/schema_change.h"
+#include "engine/compression.h"
+#include "engine/sql.h"
+
+namespace penstock::duckdb {
+
+using engine::quote_identifier;
+using flow::Mode;
+using flow::SchemaChange;
+
+bool has_field(const data::Schema& schema, std::string_view name) {
+    return std::ranges::any_of(schema.fields, [&](const auto& field) { return same_name(field.name, name); });
+}
+
+Shape new_shape(const flow::TableTarget& target) {
+    Shape shape;
+    const auto& fields = target.info.schema.fields;
+    for (size_t i = 0; i < fields.size(); ++i)
+        shape.columns.push_back(
+            {.field = i, .source = fields[i].name, .name = fields[i].name, .type = fields[i].type, .fresh = true});
+    return shape;
+}
+
+Shape rebuilt_shape(const flow::TableTarget& target, const TargetTable& found) {
+    Shape shape = new_shape(target);
+    auto decide = [&](const std::string& column, const char* change, std::string detail) {
+        const char* decision = target.schema_change == SchemaChange::evolve ? "applied" : "refused";
+        shape.decisions.push_back(
+            {.column = column, .change = change, .decision = decision, .detail = std::move(detail)});
+    };
+    for (const auto& field : target.info.schema.fields) {
+        const auto* column = found.find(field.name);
+        if (column == nullptr) {
+            decide(field.name, "column_added", fmt::format("{} {}", field.name, engine::sql_type(field.type)));
+        } else if (!column->type || *column->type != field.type) {
+            decide(field.name, "type_changed", fmt::format("{} -> {}", column->sql_type, engine::sql_type(field.type)));
+        }
+    }
+    for (const auto& column : found.columns)
+        if (!has_field(target.info.schema, column.name))
+            decide(column.name, "column_dropped", "the rebuilt table does not have it");
+    return shape;
+}
+
+std::string create_table_sql(const engine::TableName& name, const flow::TableTarget& target, const Shape& shape,
+                             bool zstd) {
+    std::string columns;
+    for (const auto& column : shape.columns) {
+        if (!columns.empty()) columns += ", ";
+        columns += quote_identifier(column.name) + " " + engine::sql_type(column.type);
+        const auto& field = target.info.schema.fields[column.field];
+        auto compression = engine::choose_compression(field, target.info.estimated_rows, zstd);
+        if (!compression.empty() && !column.cast) columns += fmt::format(" USING COMPRESSION {}", compression);
+    }
+    if (target.mode == Mode::history)
+        columns += fmt::format(", {} TIMESTAMP WITH TIME ZONE, {} TIMESTAMP WITH TIME ZONE", valid_from_column,
+                               valid_to_column);
+    return fmt::format("CREATE TABLE {} ({})", name.quoted(), columns);
+}
+
+}  // namespace penstock::duckdb
