@@ -49,7 +49,8 @@ class Journal {
 
     Status open(std::string_view columns) {
         PN_TRY([[maybe_unused]] auto made,
-               connection_.execute(fmt::format("CREATE OR REPLACE TABLE {} ({})", engine::quote_identifier(table()), columns)));
+               connection_.execute(
+                   fmt::format("CREATE OR REPLACE TABLE {} ({})", engine::quote_identifier(table()), columns)));
         PN_TRY(auto appender, engine::Appender::open(connection_, "main", table()));
         appender_.emplace(std::move(appender));
         return {};
@@ -63,10 +64,11 @@ class Journal {
         appender_.reset();
         Path staged = unit_.folder() / std::to_string(number_) / (kind_ + ".parquet");
         PN_CHECK(make_folder((unit_.root() / staged).parent_path()));
-        PN_TRY([[maybe_unused]] auto rows,
-               connection_.execute(fmt::format("COPY (SELECT {2} FROM {0}) TO {1} (FORMAT parquet, COMPRESSION zstd); DROP TABLE {0}",
-                                               engine::quote_identifier(table()), engine::quote_literal((unit_.root() / staged).string()),
-                                               select)));
+        PN_TRY(
+            [[maybe_unused]] auto rows,
+            connection_.execute(fmt::format(
+                "COPY (SELECT {2} FROM {0}) TO {1} (FORMAT parquet, COMPRESSION zstd); DROP TABLE {0}",
+                engine::quote_identifier(table()), engine::quote_literal((unit_.root() / staged).string()), select)));
         return Move{.from = staged.string(), .to = fmt::format("_penstock/{}/{}", kind_, name), .marker = ""};
     }
 
@@ -84,12 +86,13 @@ Result<Move> stage_metadata(Journal journal, const Manifest& manifest) {
     PN_CHECK(journal.open(metadata_columns));
     const auto& counts = manifest.counts;
     auto number = [](int64_t value) { return Value(std::to_string(value)); };
-    PN_CHECK(journal.add({manifest.pipeline, manifest.run_id, number(manifest.batch), manifest.source, manifest.target,
-                          optional_text(manifest.checkpoint.cursor_from), optional_text(manifest.checkpoint.cursor_to), Value(),
-                          optional_text(manifest.checkpoint.position), optional_time(manifest.checkpoint.read_at),
-                          number(counts.rows_read), number(counts.rows_written), number(counts.rows_rejected),
-                          number(counts.rows_filtered), number(counts.rows_deleted), number(counts.bytes_read),
-                          number(counts.bytes_written), number(counts.rows_rejected), iso_time(manifest.committed_at)}));
+    PN_CHECK(
+        journal.add({manifest.pipeline, manifest.run_id, number(manifest.batch), manifest.source, manifest.target,
+                     optional_text(manifest.checkpoint.cursor_from), optional_text(manifest.checkpoint.cursor_to),
+                     Value(), optional_text(manifest.checkpoint.position), optional_time(manifest.checkpoint.read_at),
+                     number(counts.rows_read), number(counts.rows_written), number(counts.rows_rejected),
+                     number(counts.rows_filtered), number(counts.rows_deleted), number(counts.bytes_read),
+                     number(counts.bytes_written), number(counts.rows_rejected), iso_time(manifest.committed_at)}));
     return journal.close(file_name(manifest),
                          "* REPLACE (coalesce(TRY_CAST(cursor_to AS TIMESTAMPTZ), read_at) AS last_loaded_timestamp)");
 }
@@ -98,10 +101,11 @@ Result<Move> stage_rejects(Journal journal, const Manifest& manifest, const flow
     PN_CHECK(journal.open(reject_columns));
     int64_t ordinal = 0;
     PN_CHECK(rejects.for_each([&](const flow::Reject& reject) {
-        return journal.add({reject_id(manifest, ++ordinal), manifest.pipeline, manifest.run_id, std::to_string(manifest.batch),
-                            reject.table, optional_text(reject.route), optional_text(reject.source_position), optional_text(reject.key),
-                            optional_text(reject.column), reject.code, reject.reason, reject.payload, optional_time(reject.received_at),
-                            Value(), Value()});
+        return journal.add({reject_id(manifest, ++ordinal), manifest.pipeline, manifest.run_id,
+                            std::to_string(manifest.batch), reject.table, optional_text(reject.route),
+                            optional_text(reject.source_position), optional_text(reject.key),
+                            optional_text(reject.column), reject.code, reject.reason, reject.payload,
+                            optional_time(reject.received_at), Value(), Value()});
     }));
     return journal.close(file_name(manifest));
 }
@@ -110,20 +114,22 @@ Result<Move> stage_decisions(Journal journal, const Manifest& manifest) {
     PN_CHECK(journal.open(registry_columns));
     for (const auto& decision : manifest.decisions)
         PN_CHECK(journal.add({manifest.pipeline, manifest.target, std::to_string(manifest.schema_version),
-                              data::to_json(manifest.source_schema), optional_text(decision.column), decision.change, decision.decision,
-                              optional_text(decision.sql), optional_text(decision.detail), iso_time(manifest.committed_at)}));
+                              data::to_json(manifest.source_schema), optional_text(decision.column), decision.change,
+                              decision.decision, optional_text(decision.sql), optional_text(decision.detail),
+                              iso_time(manifest.committed_at)}));
     return journal.close(file_name(manifest));
 }
 
 }  // namespace
 
 std::string reject_id(const Manifest& manifest, int64_t ordinal) {
-    auto hash = hash_of(fmt::format("{}\n{}\n{}\n{}", manifest.pipeline, manifest.run_id, manifest.target, manifest.batch));
+    auto hash =
+        hash_of(fmt::format("{}\n{}\n{}\n{}", manifest.pipeline, manifest.run_id, manifest.target, manifest.batch));
     return fmt::format("{:08x}-{}", hash, ordinal);
 }
 
-Result<std::vector<Move>> stage_bookkeeping(engine::Connection& connection, const Unit& unit, size_t number, const Manifest& manifest,
-                                            const flow::RejectLog& rejects) {
+Result<std::vector<Move>> stage_bookkeeping(engine::Connection& connection, const Unit& unit, size_t number,
+                                            const Manifest& manifest, const flow::RejectLog& rejects) {
     std::vector<Move> moves;
     PN_TRY(auto metadata, stage_metadata({connection, unit, number, "pipeline_metadata"}, manifest));
     moves.push_back(std::move(metadata));

@@ -20,8 +20,8 @@ namespace penstock::parquet {
 ///   _penstock/schema_registry/…    only where something was decided
 
 /// Writes the files of a batch into the unit and returns the moves that publish them.
-Result<std::vector<Move>> stage_bookkeeping(engine::Connection& connection, const Unit& unit, size_t number, const Manifest& manifest,
-                                            const flow::RejectLog& rejects);
+Result<std::vector<Move>> stage_bookkeeping(engine::Connection& connection, const Unit& unit, size_t number,
+                                            const Manifest& manifest, const flow::RejectLog& rejects);
 
 /// The id of the reject number `ordinal` (from 1) of a batch: 8 hexadecimal digits, a dash, the number.
 std::string reject_id(const Manifest& manifest, int64_t ordinal);

@@ -56,8 +56,12 @@ Result<std::unique_ptr<flow::Ledger>> open_ledger(const flow::BuildContext& cont
 
 Finding folder_finding(const Path& root) {
     if (auto good = check_root(root); !good)
-        return {.severity = Severity::problem, .what = "folder", .detail = good.error().message, .fix = good.error().hint};
-    if (!is_there(root)) return {.what = "folder", .detail = fmt::format("{} does not exist yet; the first run creates it", root.string()), .fix = ""};
+        return {
+            .severity = Severity::problem, .what = "folder", .detail = good.error().message, .fix = good.error().hint};
+    if (!is_there(root))
+        return {.what = "folder",
+                .detail = fmt::format("{} does not exist yet; the first run creates it", root.string()),
+                .fix = ""};
     return {.what = "folder", .detail = fmt::format("{} can be written", root.string()), .fix = ""};
 }
 
@@ -66,7 +70,11 @@ Finding room_finding(const Path& root) {
     while (!is_there(there) && there != there.parent_path()) there = there.parent_path();
     std::error_code failed;
     auto space = std::filesystem::space(there, failed);
-    if (failed) return {.severity = Severity::warning, .what = "disk", .detail = "free space is not known: " + failed.message(), .fix = ""};
+    if (failed)
+        return {.severity = Severity::warning,
+                .what = "disk",
+                .detail = "free space is not known: " + failed.message(),
+                .fix = ""};
     if (space.available < little_room)
         return {.severity = Severity::warning,
                 .what = "disk",
@@ -86,7 +94,9 @@ Result<std::vector<Finding>> doctor(const config::Node& connection, const std::f
 const flow::Component& component() {
     static const flow::Component made = {
         .type = "files",
-        .doc = "Parquet files in a folder: append, replace, merge and history, each run published at once with its checkpoint.",
+        .doc =
+            "Parquet files in a folder: append, replace, merge and history, each run published at once with its "
+            "checkpoint.",
         .connection_spec = []() -> const config::SpecBase& { return connection_spec(); },
         .target_spec = []() -> const config::SpecBase& { return target_spec(); },
         .validate_target = validate_target,

@@ -41,7 +41,8 @@ class Comparison {
   public:
     Comparison(const KnownShape& known, const data::Schema& source, SchemaChange policy, Rewrite rewrite)
         : known_(known), source_(source), policy_(policy), rewrite_(rewrite) {
-        for (const auto& field : known.shape.fields) shape_.columns.push_back({.field = field, .source = -1, .before = field.name});
+        for (const auto& field : known.shape.fields)
+            shape_.columns.push_back({.field = field, .source = -1, .before = field.name});
     }
 
     Shape run() {
@@ -68,7 +69,8 @@ class Comparison {
             return;
         }
         bool wider = widens(column.field.type, field.type);
-        std::string what = fmt::format("{} becomes {}", data::to_string(column.field.type), data::to_string(field.type));
+        std::string what =
+            fmt::format("{} becomes {}", data::to_string(column.field.type), data::to_string(field.type));
         if (policy_ != SchemaChange::evolve)
             return decide(field.name, wider ? "type_widened" : "type_changed", "refused", std::move(what));
         if (wider || rewrite_ == Rewrite::dropped) {
@@ -85,7 +87,8 @@ class Comparison {
         for (int version = 2;; ++version) {
             std::string name = fmt::format("{}__v{}", field.name, version);
             int found = find(name);
-            if (found >= 0 && !(column(found).field.type == field.type || widens(field.type, column(found).field.type))) continue;
+            if (found >= 0 && !(column(found).field.type == field.type || widens(field.type, column(found).field.type)))
+                continue;
             if (found >= 0) {
                 column(found).source = index;
                 return;
@@ -101,7 +104,8 @@ class Comparison {
     void renamed(ShapeColumn& column, const data::Field& field, int index) {
         std::string old = column.field.name;
         if (policy_ != SchemaChange::evolve) {
-            if (policy_ == SchemaChange::reject) return decide(field.name, "column_renamed", "refused", fmt::format("was {}", old));
+            if (policy_ == SchemaChange::reject)
+                return decide(field.name, "column_renamed", "refused", fmt::format("was {}", old));
             column.source = index;  // freeze: the table keeps its name for it
             return decide(field.name, "column_renamed", "ignored", fmt::format("goes on as {}", old));
         }
@@ -119,10 +123,12 @@ class Comparison {
 
     void added(const data::Field& field, int index) {
         switch (policy_) {
-            case SchemaChange::reject: return decide(field.name, "column_added", "refused", data::to_string(field.type));
+            case SchemaChange::reject:
+                return decide(field.name, "column_added", "refused", data::to_string(field.type));
             case SchemaChange::freeze:
-                return decide(field.name, "column_added", "ignored",
-                              fmt::format("{}: left out because of schema_change: freeze", data::to_string(field.type)));
+                return decide(
+                    field.name, "column_added", "ignored",
+                    fmt::format("{}: left out because of schema_change: freeze", data::to_string(field.type)));
             case SchemaChange::evolve: break;
         }
         decide(field.name, "column_added", "applied", data::to_string(field.type));
@@ -137,7 +143,10 @@ class Comparison {
             if (!had_it || moved) continue;
             bool refused = policy_ == SchemaChange::reject;
             bool gone = rewrite_ == Rewrite::dropped && policy_ == SchemaChange::evolve;
-            decide(column.field.name, "column_dropped", refused ? "refused" : gone ? "applied" : "kept_as_null",
+            decide(column.field.name, "column_dropped",
+                   refused ? "refused"
+                   : gone  ? "applied"
+                           : "kept_as_null",
                    refused ? "the source no longer has it"
                    : gone  ? "it goes with the rows that are replaced"
                            : "NULL in rows loaded from now on");
@@ -211,7 +220,8 @@ bool widens(const data::Type& from, const data::Type& to) {
         return to.scale >= from.scale && to.precision - to.scale >= from.precision - from.scale;
     if (from.kind == Kind::float32 && to.kind == Kind::float64) return true;
     if (from.kind == Kind::json && to.kind == Kind::text) return true;
-    return from.kind == Kind::list && to.kind == Kind::list && widens(from.children.front().type, to.children.front().type);
+    return from.kind == Kind::list && to.kind == Kind::list &&
+           widens(from.children.front().type, to.children.front().type);
 }
 
 Shape evolve(const std::optional<KnownShape>& known, const data::Schema& source, SchemaChange policy, Rewrite rewrite) {
@@ -231,7 +241,8 @@ Status check_refused(const std::string& table, const std::vector<SchemaDecision>
     std::string refused;
     for (const auto& decision : decisions)
         if (decision.decision == "refused")
-            refused += fmt::format("{}{} {} ({})", refused.empty() ? "" : ", ", decision.change, decision.column, decision.detail);
+            refused += fmt::format("{}{} {} ({})", refused.empty() ? "" : ", ", decision.change, decision.column,
+                                   decision.detail);
     if (refused.empty()) return {};
     return fail({.kind = ErrorKind::schema,
                  .code = "schema_change_refused",

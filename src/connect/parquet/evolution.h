@@ -11,9 +11,9 @@ namespace penstock::parquet {
 
 /// One column of the table to be written.
 struct ShapeColumn {
-    data::Field field;    ///< name and type in the files
-    int source = -1;      ///< index into the source's schema; -1: NULL from now on
-    std::string before;   ///< its name in the files that are there already, "" where they lack it
+    data::Field field;   ///< name and type in the files
+    int source = -1;     ///< index into the source's schema; -1: NULL from now on
+    std::string before;  ///< its name in the files that are there already, "" where they lack it
 };
 
 struct Shape {
@@ -38,7 +38,8 @@ enum class Rewrite {
 
 /// Compares the source with the table and decides by the policy; nothing is done yet. A decision "refused" means that the
 /// load must not go on.
-Shape evolve(const std::optional<KnownShape>& known, const data::Schema& source, flow::SchemaChange policy, Rewrite rewrite);
+Shape evolve(const std::optional<KnownShape>& known, const data::Schema& source, flow::SchemaChange policy,
+             Rewrite rewrite);
 
 /// Every value of `from` is a value of `to`: int32 in int64, decimal(12,2) in decimal(20,4).
 bool widens(const data::Type& from, const data::Type& to);

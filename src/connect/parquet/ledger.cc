@@ -11,9 +11,9 @@
 namespace penstock::parquet {
 namespace {
 
+using engine::quote_literal;
 using engine::Rows;
 using engine::Value;
-using engine::quote_literal;
 
 TimePoint time_of(const Rows& rows, size_t row, size_t column) {
     return TimePoint(std::chrono::microseconds(rows.number(row, column)));
@@ -31,7 +31,8 @@ std::string condition(const flow::RejectFilter& filter) {
 }
 
 flow::RejectRecord reject_of(const Rows& rows, size_t i) {
-    flow::RejectRecord record{.id = rows.text(i, 0), .pipeline = rows.text(i, 1), .run_id = rows.text(i, 2), .reject = {}};
+    flow::RejectRecord record{
+        .id = rows.text(i, 0), .pipeline = rows.text(i, 1), .run_id = rows.text(i, 2), .reject = {}};
     record.reject = {.table = rows.text(i, 3),
                      .route = rows.text(i, 4),
                      .source_position = rows.text(i, 5),
@@ -61,7 +62,9 @@ std::string Ledger::files(const std::string& kind) const {
     for (const auto& entry : std::filesystem::directory_iterator(root_ / "_penstock" / kind, none))
         if (entry.path().extension() == ".parquet") found.push_back(quote_literal(entry.path().string()));
     std::sort(found.begin(), found.end());
-    return found.empty() ? "" : fmt::format("read_parquet([{}], union_by_name = true, filename = '_penstock_file')", fmt::join(found, ", "));
+    return found.empty() ? ""
+                         : fmt::format("read_parquet([{}], union_by_name = true, filename = '_penstock_file')",
+                                       fmt::join(found, ", "));
 }
 
 Result<std::vector<flow::RejectRecord>> Ledger::rejects(const flow::RejectFilter& filter) {
@@ -72,9 +75,11 @@ Result<std::vector<flow::RejectRecord>> Ledger::rejects(const flow::RejectFilter
     // The newest ones where there is a limit, and newest last.
     std::string limit = filter.limit < 0 ? "" : fmt::format(" LIMIT {}", filter.limit);
     PN_TRY(auto rows, connection.query(fmt::format(
-                          "SELECT * FROM (SELECT id, pipeline, run_id, \"table\", route, source_position, key, \"column\", code, reason, "
+                          "SELECT * FROM (SELECT id, pipeline, run_id, \"table\", route, source_position, key, "
+                          "\"column\", code, reason, "
                           "payload, epoch_us(received_at), epoch_us(replayed_at), epoch_us(discarded_at), batch, "
-                          "split_part(id, '-', 2)::BIGINT AS ordinal FROM {} WHERE {} ORDER BY run_id DESC, \"table\" DESC, batch DESC, "
+                          "split_part(id, '-', 2)::BIGINT AS ordinal FROM {} WHERE {} ORDER BY run_id DESC, \"table\" "
+                          "DESC, batch DESC, "
                           "ordinal DESC{}) ORDER BY run_id, \"table\", batch, ordinal",
                           from, condition(filter), limit)));
     for (size_t i = 0; i < rows.rows.size(); ++i) records.push_back(reject_of(rows, i));
@@ -88,7 +93,8 @@ Result<int64_t> Ledger::resolve(const flow::RejectFilter& filter, flow::Resoluti
     flow::RejectFilter open_ones = filter;
     open_ones.open_only = true;
     std::string where = condition(open_ones);
-    PN_TRY(auto touched, connection.query(fmt::format("SELECT _penstock_file, count(*) FROM {} WHERE {} GROUP BY 1 ORDER BY 1", from, where)));
+    PN_TRY(auto touched, connection.query(fmt::format(
+                             "SELECT _penstock_file, count(*) FROM {} WHERE {} GROUP BY 1 ORDER BY 1", from, where)));
     const char* column = resolution == flow::Resolution::replayed ? "replayed_at" : "discarded_at";
     int64_t marked = 0;
     for (size_t i = 0; i < touched.rows.size(); ++i) {
@@ -96,7 +102,8 @@ Result<int64_t> Ledger::resolve(const flow::RejectFilter& filter, flow::Resoluti
         Path aside = file;
         aside += ".tmp";
         PN_CHECK(connection.execute(fmt::format(
-            "COPY (SELECT * EXCLUDE (_penstock_file) REPLACE (CASE WHEN {0} THEN TIMESTAMPTZ {1} ELSE {2} END AS {2}) FROM "
+            "COPY (SELECT * EXCLUDE (_penstock_file) REPLACE (CASE WHEN {0} THEN TIMESTAMPTZ {1} ELSE {2} END AS {2}) "
+            "FROM "
             "read_parquet({3}, filename = '_penstock_file')) TO {4} (FORMAT parquet, COMPRESSION zstd)",
             where, quote_literal(iso_time(at)), column, quote_literal(file.string()), quote_literal(aside.string()))));
         PN_CHECK(sync(aside));
@@ -113,9 +120,11 @@ Result<std::vector<flow::SchemaRecord>> Ledger::schema_history(std::string_view 
     if (from.empty()) return records;
     PN_TRY(auto connection, open());
     std::string where = table.empty() ? "true" : fmt::format("\"table\" = {}", quote_literal(table));
-    PN_TRY(auto rows, connection.query(fmt::format("SELECT \"table\", version, columns, \"column\", change, decision, sql, epoch_us(first_seen_at) "
-                                                   "FROM {} WHERE {} ORDER BY \"table\", first_seen_at, version, \"column\" NULLS FIRST",
-                                                   from, where)));
+    PN_TRY(auto rows,
+           connection.query(fmt::format(
+               "SELECT \"table\", version, columns, \"column\", change, decision, sql, epoch_us(first_seen_at) "
+               "FROM {} WHERE {} ORDER BY \"table\", first_seen_at, version, \"column\" NULLS FIRST",
+               from, where)));
     for (size_t i = 0; i < rows.rows.size(); ++i)
         records.push_back({.table = rows.text(i, 0),
                            .version = rows.number(i, 1),

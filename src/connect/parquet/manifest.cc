@@ -63,9 +63,12 @@ Json counts_json(const flow::Counts& counts) {
 }
 
 flow::Counts counts_from(const Json& json) {
-    return {.rows_read = json.at("rows_read"),         .rows_written = json.at("rows_written"),
-            .rows_rejected = json.at("rows_rejected"), .rows_filtered = json.at("rows_filtered"),
-            .rows_deleted = json.at("rows_deleted"),   .bytes_read = json.at("bytes_read"),
+    return {.rows_read = json.at("rows_read"),
+            .rows_written = json.at("rows_written"),
+            .rows_rejected = json.at("rows_rejected"),
+            .rows_filtered = json.at("rows_filtered"),
+            .rows_deleted = json.at("rows_deleted"),
+            .bytes_read = json.at("bytes_read"),
             .bytes_written = json.at("bytes_written")};
 }
 
@@ -138,11 +141,13 @@ std::string to_json(const Manifest& manifest) {
 
 Result<Manifest> manifest_from_json(std::string_view text, const Path& file) {
     auto damaged = [&](std::string_view why) {
-        return fail({.kind = ErrorKind::refused,
-                     .code = "damaged_manifest",
-                     .message = fmt::format("{} cannot be read: {}", file.string(), why),
-                     .hint = "it was changed or written by a newer version: restore it, or move the table's files and manifests "
-                             "away and load it anew"});
+        return fail(
+            {.kind = ErrorKind::refused,
+             .code = "damaged_manifest",
+             .message = fmt::format("{} cannot be read: {}", file.string(), why),
+             .hint =
+                 "it was changed or written by a newer version: restore it, or move the table's files and manifests "
+                 "away and load it anew"});
     };
     try {
         Json json = Json::parse(text);
@@ -176,7 +181,8 @@ Path manifest_folder(const std::string& pipeline, const std::string& target) {
 
 std::string manifest_name(int64_t batch) { return fmt::format("{:08}.json", batch); }
 
-Result<std::optional<Manifest>> newest_manifest(const Path& root, const std::string& pipeline, const std::string& target) {
+Result<std::optional<Manifest>> newest_manifest(const Path& root, const std::string& pipeline,
+                                                const std::string& target) {
     Path folder = root / manifest_folder(pipeline, target);
     auto batches = batches_in(folder);
     if (batches.empty()) return std::nullopt;
@@ -196,7 +202,8 @@ Result<std::vector<Manifest>> live_manifests(const Path& root, const std::string
     return live;
 }
 
-Result<std::set<std::string>> published_files(const Path& root, const std::string& pipeline, const std::string& target) {
+Result<std::set<std::string>> published_files(const Path& root, const std::string& pipeline,
+                                              const std::string& target) {
     Path folder = root / manifest_folder(pipeline, target);
     std::set<std::string> files;
     for (int64_t batch : batches_in(folder)) {

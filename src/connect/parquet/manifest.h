@@ -24,7 +24,8 @@ struct DataFile {
     std::string cursor_min;  ///< smallest and largest cursor value as text, "" without cursor or when all are NULL
     std::string cursor_max;
     bool cursor_nulls = false;
-    std::map<std::string, std::pair<std::string, std::string>> ranges;  ///< column to its smallest and largest value, where known
+    std::map<std::string, std::pair<std::string, std::string>>
+        ranges;  ///< column to its smallest and largest value, where known
 };
 
 /// One committed batch of one table: what was published and how far the source had been read. The newest one is the
@@ -57,7 +58,8 @@ Path manifest_folder(const std::string& pipeline, const std::string& target);
 std::string manifest_name(int64_t batch);
 
 /// The newest batch, or nothing.
-Result<std::optional<Manifest>> newest_manifest(const Path& root, const std::string& pipeline, const std::string& target);
+Result<std::optional<Manifest>> newest_manifest(const Path& root, const std::string& pipeline,
+                                                const std::string& target);
 /// The batches whose files make up the table, newest first.
 Result<std::vector<Manifest>> live_manifests(const Path& root, const std::string& pipeline, const std::string& target);
 /// Every file that a batch of the table has ever published, relative to the root.

@@ -26,18 +26,20 @@ Status check_path(const TargetOptions& options, const config::Node&) {
         good.error().where = options.path.place.text();
         return good;
     }
-    bool keyed = options.mode && (*options.mode == config::WriteMode::merge || *options.mode == config::WriteMode::history);
+    bool keyed =
+        options.mode && (*options.mode == config::WriteMode::merge || *options.mode == config::WriteMode::history);
     if (keyed && has_time(options.path.value))
         return refuse(options.path, "path_has_time",
-                      fmt::format("mode {} rewrites one folder, and path \"{}\" has time parts", config::to_string(*options.mode),
-                                  options.path.value),
+                      fmt::format("mode {} rewrites one folder, and path \"{}\" has time parts",
+                                  config::to_string(*options.mode), options.path.value),
                       "leave {yyyy} and the like out of `path:`, or use mode: append");
     if (options.file_bytes && !options.partition_by.empty())
         return refuse(options.path, "options_exclude_each_other",
                       "file_bytes bounds files of one folder and cannot be had together with partition_by",
                       "leave one of them out: with partition_by each partition gets files of its own");
     if (options.compression_level && options.compression != Compression::zstd)
-        return refuse(options.path, "option_without_effect", "compression_level is for compression: zstd only", "leave it out");
+        return refuse(options.path, "option_without_effect", "compression_level is for compression: zstd only",
+                      "leave it out");
     return {};
 }
 
@@ -54,16 +56,17 @@ WriteOptions TargetOptions::write() const {
 }
 
 const config::Spec<ConnectionOptions>& connection_spec() {
-    static const auto made =
-        config::Spec<ConnectionOptions>("files connection", "A folder that holds tables as files.")
-            .include(config::connection_spec())
-            .required("url", &ConnectionOptions::url,
-                      "The folder, as `file:` and a path; a relative one starts at the configuration file. It is created by the "
-                      "first run. Besides the data it holds `_penstock/`, which readers skip. `gs:` and `s3:` are not available in "
-                      "this version.",
-                      {.example = "file:lake"})
-            .unavailable("endpoint", "object stores (gs:, s3:) are planned")
-            .check(check_connection);
+    static const auto made = config::Spec<ConnectionOptions>("files connection", "A folder that holds tables as files.")
+                                 .include(config::connection_spec())
+                                 .required("url", &ConnectionOptions::url,
+                                           "The folder, as `file:` and a path; a relative one starts at the "
+                                           "configuration file. It is created by the "
+                                           "first run. Besides the data it holds `_penstock/`, which readers skip. "
+                                           "`gs:` and `s3:` are not available in "
+                                           "this version.",
+                                           {.example = "file:lake"})
+                                 .unavailable("endpoint", "object stores (gs:, s3:) are planned")
+                                 .check(check_connection);
     return made;
 }
 
@@ -73,21 +76,25 @@ const config::Spec<TargetOptions>& target_spec() {
         config::Spec<O>("files target", "Parquet files below the connection's folder.")
             .include(config::target_spec())
             .choice("format", &O::format, {{"parquet", Format::parquet, "Apache Parquet"}}, "How rows are written.")
-            .field("path", &O::path,
-                   "The folder of a table: {table} and {schema} of the source, {yyyy} {MM} {dd} {HH} {mm} {ss} {yyyyMMdd} "
-                   "{yyyyMMddHHmmss} of the run's start in UTC. Each run adds a folder of its own below, at once.",
-                   {.example = "{table}/dt={yyyy}-{MM}-{dd}/"})
+            .field(
+                "path", &O::path,
+                "The folder of a table: {table} and {schema} of the source, {yyyy} {MM} {dd} {HH} {mm} {ss} {yyyyMMdd} "
+                "{yyyyMMddHHmmss} of the run's start in UTC. Each run adds a folder of its own below, at once.",
+                {.example = "{table}/dt={yyyy}-{MM}-{dd}/"})
             .choice("compression", &O::compression,
                     {{"zstd", Compression::zstd, "small and quick"},
                      {"snappy", Compression::snappy, "quickest, half as large again"},
                      {"gzip", Compression::gzip, "for old readers"},
                      {"uncompressed", Compression::uncompressed, "not at all"}},
                     "The codec of the column chunks.")
-            .field("compression_level", &O::compression_level, "Of zstd: higher is smaller and slower.", {"", "1", 1, 22})
-            .field("row_group_rows", &O::row_group_rows, "Rows in a row group, rounded to whole blocks of 2048.", {"", "", 2048, 10'000'000})
-            .field("row_group_bytes", &O::row_group_bytes, "Bytes in memory at which a row group ends even before it has its rows.",
-                   {"64MiB"})
-            .field("file_bytes", &O::file_bytes, "A file that has grown past this is closed and another begun. Without it a run is one file.",
+            .field("compression_level", &O::compression_level, "Of zstd: higher is smaller and slower.",
+                   {"", "1", 1, 22})
+            .field("row_group_rows", &O::row_group_rows, "Rows in a row group, rounded to whole blocks of 2048.",
+                   {"", "", 2048, 10'000'000})
+            .field("row_group_bytes", &O::row_group_bytes,
+                   "Bytes in memory at which a row group ends even before it has its rows.", {"64MiB"})
+            .field("file_bytes", &O::file_bytes,
+                   "A file that has grown past this is closed and another begun. Without it a run is one file.",
                    {"256MiB"})
             .choice("parquet_version", &O::parquet_version,
                     {{"v1", FileVersion::v1, "plain and dictionary encodings only, for readers of long ago"},
@@ -101,10 +108,12 @@ Result<Path> root_of(const ConnectionOptions& options) {
     const std::string& url = options.url.value;
     for (std::string_view scheme : {"gs:", "s3:", "az:", "abfss:", "https:", "http:"})
         if (url.starts_with(scheme))
-            return refuse(options.url, "not_available", fmt::format("\"{}\" URLs are not available in this version", scheme),
+            return refuse(options.url, "not_available",
+                          fmt::format("\"{}\" URLs are not available in this version", scheme),
                           "write to a folder: url: \"file:lake\"");
     if (!url.starts_with("file:"))
-        return refuse(options.url, "bad_url", fmt::format("\"{}\" is not a file: URL", url), "write url: \"file:lake\" or \"file:///data/lake\"");
+        return refuse(options.url, "bad_url", fmt::format("\"{}\" is not a file: URL", url),
+                      "write url: \"file:lake\" or \"file:///data/lake\"");
     std::string path = url.substr(5);
     if (path.starts_with("//")) path = path.substr(path.starts_with("///") ? 2 : 0);
     if (path.empty() || path.starts_with("//"))

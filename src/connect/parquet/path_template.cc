@@ -44,7 +44,8 @@ Status check_placeholders(std::string_view pattern) {
 }
 
 void replace_all(std::string& text, std::string_view what, std::string_view by) {
-    for (auto at = text.find(what); at != text.npos; at = text.find(what, at + by.size())) text.replace(at, what.size(), by);
+    for (auto at = text.find(what); at != text.npos; at = text.find(what, at + by.size()))
+        text.replace(at, what.size(), by);
 }
 
 }  // namespace
@@ -65,12 +66,14 @@ Status check_template(std::string_view pattern) {
     if (parts.empty())
         return bad_path(pattern, "names no folder", "give each table a folder of its own, for example \"{table}/\"");
     if (pattern.front() == '/')
-        return bad_path(pattern, "begins with a slash", "paths start at the connection's `url:`: leave out the first slash");
+        return bad_path(pattern, "begins with a slash",
+                        "paths start at the connection's `url:`: leave out the first slash");
     if (pattern.find_first_of("*?[]\\") != pattern.npos)
         return bad_path(pattern, "has a character that readers take for a pattern", "leave out * ? [ ] and \\");
     for (auto part : parts) {
         if (part == ".." || part == ".")
-            return bad_path(pattern, "leaves its folder", "`.` and `..` are not allowed; name folders below the connection's `url:`");
+            return bad_path(pattern, "leaves its folder",
+                            "`.` and `..` are not allowed; name folders below the connection's `url:`");
         if (part.front() == '_' || part.front() == '.')
             return bad_path(pattern, fmt::format("has a part \"{}\" that readers skip", part),
                             "folders that begin with _ or . are hidden from Parquet readers: choose another name");
@@ -117,7 +120,8 @@ TimePoint start_of_run(std::string_view run_id, TimePoint otherwise) {
         if (end.ec != std::errc{} || end.ptr != from + places[i].second) return otherwise;
     }
     using namespace std::chrono;
-    year_month_day day{year(parts[0]), month(static_cast<unsigned>(parts[1])), std::chrono::day(static_cast<unsigned>(parts[2]))};
+    year_month_day day{year(parts[0]), month(static_cast<unsigned>(parts[1])),
+                       std::chrono::day(static_cast<unsigned>(parts[2]))};
     if (!day.ok()) return otherwise;
     return sys_days(day) + hours(parts[3]) + minutes(parts[4]) + seconds(parts[5]);
 }

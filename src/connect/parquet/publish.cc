@@ -46,8 +46,9 @@ Status exchange(const Path& root, const Path& folder, const Move& move) {
     if (!is_there(to)) return move_path(from, to);
     PN_TRY(bool swapped, exchange_paths(from, to));
     if (swapped) return {};
-    log::warning("{} is on a file system that cannot swap two folders in one step: readers may find it missing for a moment",
-                 to.string());
+    log::warning(
+        "{} is on a file system that cannot swap two folders in one step: readers may find it missing for a moment",
+        to.string());
     Path old = from;
     old += ".old";
     PN_CHECK(move_path(to, old));

@@ -21,7 +21,7 @@ namespace penstock::parquet {
 
 /// One step of publishing; paths are relative to the root.
 struct Move {
-    std::string from;    ///< in the staging folder
+    std::string from;  ///< in the staging folder
     std::string to;
     std::string marker;  ///< exchange: what `to` holds once it is made; "" is a plain rename
 

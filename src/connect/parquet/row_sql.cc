@@ -7,7 +7,8 @@
 namespace penstock::parquet {
 namespace {
 
-std::string compare(const std::vector<std::string>& names, std::string_view left, std::string_view by, std::string_view right) {
+std::string compare(const std::vector<std::string>& names, std::string_view left, std::string_view by,
+                    std::string_view right) {
     std::string on;
     for (const auto& name : names) {
         std::string quoted = engine::quote_identifier(name);

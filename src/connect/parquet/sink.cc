@@ -78,7 +78,8 @@ Result<flow::Counts> Sink::load(const flow::TableTarget& target, flow::Scan& sca
     if (find_staged(target) >= 0)
         return fail({.kind = ErrorKind::internal,
                      .code = "table_in_parts",
-                     .message = fmt::format("table {} came in several parts of one commit, which files cannot take", target.info.name)});
+                     .message = fmt::format("table {} came in several parts of one commit, which files cannot take",
+                                            target.info.name)});
     LoadContext load{.unit = *unit_,
                      .options = options_.write,
                      .pipeline = options_.pipeline,
@@ -141,7 +142,8 @@ void Sink::abort() noexcept {
     database_.reset();
     staged_.clear();
     if (unit_ && !unit_->has_intent())
-        if (auto removed = unit_->remove(); !removed) log::warning("staged files were left: {}", removed.error().message);
+        if (auto removed = unit_->remove(); !removed)
+            log::warning("staged files were left: {}", removed.error().message);
     unit_.reset();
     lock_.release();
 }

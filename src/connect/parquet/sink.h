@@ -14,7 +14,7 @@
 namespace penstock::parquet {
 
 struct SinkOptions {
-    Path root;             ///< absolute
+    Path root;  ///< absolute
     std::string pipeline;
     unsigned threads = 1;
     uint64_t memory_bytes = uint64_t{256} << 20;
@@ -29,9 +29,11 @@ class Sink final : public flow::Sink {
     explicit Sink(SinkOptions options);
     ~Sink() override;
 
-    Result<std::vector<flow::TablePlan>> plan(const std::vector<flow::TableTarget>& tables, std::stop_token stop) override;
+    Result<std::vector<flow::TablePlan>> plan(const std::vector<flow::TableTarget>& tables,
+                                              std::stop_token stop) override;
     Status begin(const flow::RunIdentity& run) override;
-    Result<flow::Counts> load(const flow::TableTarget& target, flow::Scan& scan, const flow::ScanContext& context) override;
+    Result<flow::Counts> load(const flow::TableTarget& target, flow::Scan& scan,
+                              const flow::ScanContext& context) override;
     Status commit(std::span<const flow::TableCommit> tables) override;
     void abort() noexcept override;
 

@@ -35,7 +35,8 @@ TEST_CASE("append adds a folder a run, and the checkpoint comes back") {
     CHECK(lake.leftovers() == 0);
     CHECK(lake.one("SELECT count(*) FROM " + lake.bookkeeping("pipeline_metadata")) == "2");
     CHECK(lake.one("SELECT sum(rows_written)::BIGINT FROM " + lake.bookkeeping("pipeline_metadata")) == "1010");
-    CHECK(lake.one("SELECT change || ' ' || decision FROM " + lake.bookkeeping("schema_registry")) == "table_created applied");
+    CHECK(lake.one("SELECT change || ' ' || decision FROM " + lake.bookkeeping("schema_registry")) ==
+          "table_created applied");
 }
 
 TEST_CASE("rows read again at a cursor bound are recognised, as often as they were published") {
@@ -92,8 +93,8 @@ TEST_CASE("paths with time, a full refresh of all of them") {
     lake.run(target, rows(0, 5), "20240101t000000_a");
     lake.run(target, rows(5, 5), "20240102t000000_b");
     CHECK(is_there(lake.root() / "t/dt=2024-01-01/20240101t000000_a"));
-    CHECK(lake.one("SELECT count(DISTINCT dt) FROM read_parquet('" + lake.root().string() + "/t/**/*.parquet', hive_partitioning = true)") ==
-          "2");
+    CHECK(lake.one("SELECT count(DISTINCT dt) FROM read_parquet('" + lake.root().string() +
+                   "/t/**/*.parquet', hive_partitioning = true)") == "2");
     target.full_refresh = true;
     lake.run(target, rows(0, 7), "20240103t000000_c");
     CHECK(lake.one("SELECT count(*) FROM " + lake.files("t")) == "7");
@@ -107,12 +108,17 @@ TEST_CASE("Hive folders, of columns and expressions; rows sorted inside") {
     target.partition_by = "text, date(\"at\") AS day";
     target.cluster_by = {"id"};
     lake.run(target, rows(0, 5000));
-    CHECK(lake.one("SELECT count(*) FROM read_parquet('" + lake.root().string() + "/t/**/*.parquet', hive_partitioning = true)") == "5000");
-    CHECK(lake.one("SELECT count(DISTINCT text) FROM read_parquet('" + lake.root().string() + "/t/**/*.parquet', hive_partitioning = true)") ==
-          "7");
-    CHECK(lake.one("SELECT count(*) FROM read_parquet('" + lake.root().string() + "/t/*/text=v3/**/*.parquet') WHERE id % 7 <> 3") == "0");
-    CHECK(lake.one("SELECT count(*) FROM (SELECT id < lag(id) OVER (PARTITION BY filename ORDER BY file_row_number) AS back FROM "
-                   "read_parquet('" + lake.root().string() + "/t/**/*.parquet', filename = true, file_row_number = true)) WHERE back") == "0");
+    CHECK(lake.one("SELECT count(*) FROM read_parquet('" + lake.root().string() +
+                   "/t/**/*.parquet', hive_partitioning = true)") == "5000");
+    CHECK(lake.one("SELECT count(DISTINCT text) FROM read_parquet('" + lake.root().string() +
+                   "/t/**/*.parquet', hive_partitioning = true)") == "7");
+    CHECK(lake.one("SELECT count(*) FROM read_parquet('" + lake.root().string() +
+                   "/t/*/text=v3/**/*.parquet') WHERE id % 7 <> 3") == "0");
+    CHECK(lake.one("SELECT count(*) FROM (SELECT id < lag(id) OVER (PARTITION BY filename ORDER BY file_row_number) AS "
+                   "back FROM "
+                   "read_parquet('" +
+                   lake.root().string() + "/t/**/*.parquet', filename = true, file_row_number = true)) WHERE back") ==
+          "0");
 }
 
 TEST_CASE("merge by key: newest wins, unchanged rows are filtered, nothing is rewritten for nothing") {
@@ -134,9 +140,11 @@ TEST_CASE("merge by key: newest wins, unchanged rows are filtered, nothing is re
     CHECK(lake.one("SELECT count(*) || ' ' || count(DISTINCT id) FROM " + lake.files("t")) == "105 105");
     CHECK(lake.one("SELECT text FROM " + lake.files("t") + " WHERE id = 95") == "changed");
     CHECK(lake.one("SELECT text FROM " + lake.files("t") + " WHERE id = 10") == "v3");
-    auto before = lake.one("SELECT string_agg(DISTINCT filename, ',') FROM read_parquet('" + lake.root().string() + "/t/**/*.parquet', filename = true)");
+    auto before = lake.one("SELECT string_agg(DISTINCT filename, ',') FROM read_parquet('" + lake.root().string() +
+                           "/t/**/*.parquet', filename = true)");
     CHECK(lake.run(target, rows(20, 5)).rows_filtered == 5);
-    CHECK(lake.one("SELECT string_agg(DISTINCT filename, ',') FROM read_parquet('" + lake.root().string() + "/t/**/*.parquet', filename = true)") == before);
+    CHECK(lake.one("SELECT string_agg(DISTINCT filename, ',') FROM read_parquet('" + lake.root().string() +
+                   "/t/**/*.parquet', filename = true)") == before);
     CHECK(lake.plan(target).checkpoint->cursor_to == "to 3");
     SUBCASE("update_when decides") {
         target.update_when = "T.text <> S.text AND S.text <> 'no'";
@@ -144,7 +152,8 @@ TEST_CASE("merge by key: newest wins, unchanged rows are filtered, nothing is re
         more[0].text = "no", more[1].text = "yes";
         auto decided = lake.run(target, more);
         CHECK(decided.rows_written == 1);
-        CHECK(lake.one("SELECT string_agg(text, ',' ORDER BY id) FROM " + lake.files("t") + " WHERE id < 2") == "v0,yes");
+        CHECK(lake.one("SELECT string_agg(text, ',' ORDER BY id) FROM " + lake.files("t") + " WHERE id < 2") ==
+              "v0,yes");
     }
 }
 
@@ -154,15 +163,18 @@ TEST_CASE("merge rejects rows without key and rows nothing orders") {
     target.key = {"text"};
     target.info.cursor = "at";
     lake.policy = {.stop = false};
-    std::vector<Row> staged = {{1, "a", 10, 0}, {2, "a", 11, 0}, {3, "b", 5, 0}, {4, "b", 5, 0}, {5, {}, 1, 0}, {6, "c", 1, 0}, {6, "c", 1, 0}};
+    std::vector<Row> staged = {{1, "a", 10, 0}, {2, "a", 11, 0}, {3, "b", 5, 0}, {4, "b", 5, 0},
+                               {5, {}, 1, 0},   {6, "c", 1, 0},  {6, "c", 1, 0}};
     auto counts = lake.run(target, staged);
     CHECK(counts.rows_read == 7);
     CHECK(counts.rows_rejected == 3);
     CHECK(counts.rows_filtered == 2);
     CHECK(counts.rows_written == 2);
     CHECK(lake.one("SELECT string_agg(id::VARCHAR, ',' ORDER BY id) FROM " + lake.files("t")) == "2,6");
-    CHECK(lake.one("SELECT string_agg(code, ',' ORDER BY code) FROM " + lake.bookkeeping("rejects")) == "duplicate_key,duplicate_key,null_key");
-    CHECK(lake.one("SELECT key FROM " + lake.bookkeeping("rejects") + " WHERE code = 'null_key'") == R"({"text":null})");
+    CHECK(lake.one("SELECT string_agg(code, ',' ORDER BY code) FROM " + lake.bookkeeping("rejects")) ==
+          "duplicate_key,duplicate_key,null_key");
+    CHECK(lake.one("SELECT key FROM " + lake.bookkeeping("rejects") + " WHERE code = 'null_key'") ==
+          R"({"text":null})");
     lake.policy = {.stop = true};
     CHECK_FALSE(lake.try_run(target, staged));
 }
@@ -182,12 +194,13 @@ TEST_CASE("history: a changed row closes its version and opens the next, without
     CHECK(counts.rows_written == 1);
     CHECK(counts.rows_filtered == 9);
     CHECK(lake.one("SELECT count(*) FROM " + lake.files("t")) == "12");
-    CHECK(lake.one("SELECT string_agg(text, ',' ORDER BY _penstock_valid_from) FROM " + lake.files("t") + " WHERE id = 3") ==
-          "v3,second,third");
+    CHECK(lake.one("SELECT string_agg(text, ',' ORDER BY _penstock_valid_from) FROM " + lake.files("t") +
+                   " WHERE id = 3") == "v3,second,third");
     CHECK(lake.one("SELECT count(*) FROM " + lake.files("t") + " WHERE _penstock_valid_to IS NULL") == "10");
-    CHECK(lake.one("SELECT count(*) FROM (SELECT _penstock_valid_to AS ended, _penstock_valid_from AS began, lead(_penstock_valid_from) OVER "
-                   "(PARTITION BY id ORDER BY _penstock_valid_from) AS next FROM " + lake.files("t") +
-                   ") WHERE ended IS DISTINCT FROM next OR ended <= began") == "0");
+    CHECK(lake.one("SELECT count(*) FROM (SELECT _penstock_valid_to AS ended, _penstock_valid_from AS began, "
+                   "lead(_penstock_valid_from) OVER "
+                   "(PARTITION BY id ORDER BY _penstock_valid_from) AS next FROM " +
+                   lake.files("t") + ") WHERE ended IS DISTINCT FROM next OR ended <= began") == "0");
 }
 
 TEST_CASE("history takes several versions of a key from one batch, and a batch that comes again adds none") {
@@ -200,8 +213,10 @@ TEST_CASE("history takes several versions of a key from one batch, and a batch t
     CHECK(counts.rows_written == 4);  // the row itself differs by its cursor
     CHECK(lake.run(target, versions).rows_filtered == 4);
     CHECK(lake.run(target, {{1, "c", 400, 0}, {1, "b", 300, 0}}).rows_written == 1);
-    CHECK(lake.one("SELECT string_agg(text || epoch_us(_penstock_valid_from) || '-' || coalesce(epoch_us(_penstock_valid_to)::VARCHAR, ''), ' ' "
-                   "ORDER BY id, _penstock_valid_from) FROM " + lake.files("t")) == "a100-200 a200-300 b300-400 c400- x100-");
+    CHECK(lake.one("SELECT string_agg(text || epoch_us(_penstock_valid_from) || '-' || "
+                   "coalesce(epoch_us(_penstock_valid_to)::VARCHAR, ''), ' ' "
+                   "ORDER BY id, _penstock_valid_from) FROM " +
+                   lake.files("t")) == "a100-200 a200-300 b300-400 c400- x100-");
 }
 
 TEST_CASE("merge in Hive folders; a column added with a default, one dropped that keeps its values") {
@@ -213,9 +228,11 @@ TEST_CASE("merge in Hive folders; a column added with a default, one dropped tha
     lake.schema.fields[3] = {.name = "m", .type = data::scalar(data::Kind::int64), .initial = "5"};
     auto counts = lake.run(target, {{1, "008", 2, 11}, {4, "007", 1, 40}});
     CHECK(counts.rows_written == 2);
-    std::string from = "read_parquet('" + lake.root().string() + "/t/**/*.parquet', union_by_name = true, hive_types = {'text': VARCHAR})";
-    CHECK(lake.one("SELECT string_agg(concat_ws('/', id, coalesce(text, 'NULL'), coalesce(n::VARCHAR, 'NULL'), m), ' ' ORDER BY id) FROM " + from) ==
-          "1/008/10/11 2//20/5 3/NULL/30/5 4/007/NULL/40");
+    std::string from = "read_parquet('" + lake.root().string() +
+                       "/t/**/*.parquet', union_by_name = true, hive_types = {'text': VARCHAR})";
+    CHECK(lake.one("SELECT string_agg(concat_ws('/', id, coalesce(text, 'NULL'), coalesce(n::VARCHAR, 'NULL'), m), ' ' "
+                   "ORDER BY id) FROM " +
+                   from) == "1/008/10/11 2//20/5 3/NULL/30/5 4/007/NULL/40");
 }
 
 TEST_CASE("schema changes: added, dropped, widened, incompatible; refused where the policy says so") {
@@ -231,7 +248,8 @@ TEST_CASE("schema changes: added, dropped, widened, incompatible; refused where 
     CHECK(lake.one("SELECT count(n) || ' ' || count(n__v2) FROM " + lake.files("t")) == "10 5");
     lake.schema.fields.pop_back();
     CHECK(lake.run(target, rows(15, 1)).rows_written == 1);
-    CHECK(lake.one("SELECT string_agg(change || ' ' || decision, ', ' ORDER BY version) FROM " + lake.bookkeeping("schema_registry")) ==
+    CHECK(lake.one("SELECT string_agg(change || ' ' || decision, ', ' ORDER BY version) FROM " +
+                   lake.bookkeeping("schema_registry")) ==
           "table_created applied, type_changed new_column, column_dropped kept_as_null");
     lake.schema.fields.push_back({.name = "extra", .type = data::scalar(data::Kind::text)});
     target.schema_change = flow::SchemaChange::reject;
@@ -240,12 +258,14 @@ TEST_CASE("schema changes: added, dropped, widened, incompatible; refused where 
     CHECK(refused.error().message.find("column_added extra") != std::string::npos);
     target.schema_change = flow::SchemaChange::freeze;
     CHECK(lake.run(target, rows(16, 1)).rows_written == 1);
-    CHECK(lake.one("SELECT count(*) FROM (DESCRIBE SELECT * FROM " + lake.files("t") + ") WHERE column_name = 'extra'") == "0");
+    CHECK(lake.one("SELECT count(*) FROM (DESCRIBE SELECT * FROM " + lake.files("t") +
+                   ") WHERE column_name = 'extra'") == "0");
 }
 
 TEST_CASE("a renamed column: kept by merge, both names in appended files") {
     Lake lake;
-    for (size_t i = 0; i < lake.schema.fields.size(); ++i) lake.schema.fields[i].source_id = static_cast<int32_t>(i + 1);
+    for (size_t i = 0; i < lake.schema.fields.size(); ++i)
+        lake.schema.fields[i].source_id = static_cast<int32_t>(i + 1);
     Mode mode = Mode::merge;
     SUBCASE("merge") {}
     SUBCASE("append") { mode = Mode::append; }
@@ -257,8 +277,8 @@ TEST_CASE("a renamed column: kept by merge, both names in appended files") {
     auto counts = lake.run(target, rows(9, 2));
     CHECK(counts.rows_written == 1);
     CHECK(lake.one("SELECT count(label) FROM " + lake.files("t")) == (mode == Mode::merge ? "11" : "1"));
-    CHECK(lake.one("SELECT count(*) FROM (DESCRIBE SELECT * FROM " + lake.files("t") + ") WHERE column_name = 'text'") ==
-          (mode == Mode::merge ? "0" : "1"));
+    CHECK(lake.one("SELECT count(*) FROM (DESCRIBE SELECT * FROM " + lake.files("t") +
+                   ") WHERE column_name = 'text'") == (mode == Mode::merge ? "0" : "1"));
 }
 
 TEST_CASE("two runs of one pipeline at once: the second is refused and told by whom") {
@@ -308,8 +328,9 @@ int die_in_child(const std::function<void()>& work) {
 
 TEST_CASE("killed at any failpoint, a rerun ends as an undisturbed run would") {
     for (Mode mode : {Mode::append, Mode::replace, Mode::merge, Mode::history}) {
-        for (const char* point : {"target_schema_before", "target_stage_before", "target_stage_after", "target_merge_after",
-                                  "target_commit_before", "target_publish_during", "target_cleanup_before"}) {
+        for (const char* point :
+             {"target_schema_before", "target_stage_before", "target_stage_after", "target_merge_after",
+              "target_commit_before", "target_publish_during", "target_cleanup_before"}) {
             CAPTURE(static_cast<int>(mode));
             CAPTURE(point);
             Lake lake;
@@ -365,7 +386,8 @@ TEST_CASE("a reader that globs all the while sees whole runs only") {
     std::thread reader([&] {
         while (!done) {
             std::string count = lake.try_one("SELECT count(*) FROM " + lake.files("t"));
-            if (count.empty()) continue;  // the listed files were replaced before they were opened: an error, never a part
+            if (count.empty())
+                continue;  // the listed files were replaced before they were opened: an error, never a part
             ++seen;
             if (std::stoll(count) % 700 != 0 || count == "0") ++partial;
         }

@@ -69,7 +69,8 @@ Error storage_error(std::string_view what, const Path& path, int number) {
             break;
         case EXDEV:
             error.code = "other_file_system";
-            error.hint = "`_penstock/` and the data must be on one file system: mount it at the connection's folder, not below";
+            error.hint =
+                "`_penstock/` and the data must be on one file system: mount it at the connection's folder, not below";
             break;
         case ENOTDIR:
         case EEXIST:
@@ -95,7 +96,7 @@ Error storage_error(std::string_view what, const Path& path, int number) {
 }
 
 bool is_there(const Path& path) {
-    struct stat found {};
+    struct stat found{};
     return ::lstat(path.c_str(), &found) == 0;
 }
 
@@ -107,7 +108,7 @@ Status make_folder(const Path& folder) {
     }
     for (auto at = missing.rbegin(); at != missing.rend(); ++at)
         if (::mkdir(at->c_str(), 0777) != 0 && errno != EEXIST) return fail(storage_error("make folder", *at, errno));
-    struct stat found {};
+    struct stat found{};
     if (::stat(folder.c_str(), &found) != 0) return fail(storage_error("open folder", folder, errno));
     if (!S_ISDIR(found.st_mode)) return fail(storage_error("make folder", folder, ENOTDIR));
     return {};
@@ -159,10 +160,12 @@ Status sync_tree(const Path& folder) {
 Status sync_up(const std::vector<Path>& folders, const Path& root) {
     std::set<Path> all;
     for (const auto& folder : folders)
-        for (Path at = folder; !at.empty() && all.insert(at).second && at != root.parent_path() && at != at.parent_path();)
+        for (Path at = folder;
+             !at.empty() && all.insert(at).second && at != root.parent_path() && at != at.parent_path();)
             at = at.parent_path();
     for (const auto& folder : all)
-        if (auto flushed = sync(folder); !flushed && folder != root.parent_path()) return flushed;  // the root's own folder may not be ours to open
+        if (auto flushed = sync(folder); !flushed && folder != root.parent_path())
+            return flushed;  // the root's own folder may not be ours to open
     return {};
 }
 

@@ -82,7 +82,8 @@ std::string refusal(const auto& spec, std::string_view text) {
 }
 
 TEST_CASE("options: what is written, what is refused") {
-    auto options = target_spec().parse(yaml("{connection: lake, format: parquet, path: '{table}/', compression_level: 3, file_bytes: 1MiB}"));
+    auto options = target_spec().parse(
+        yaml("{connection: lake, format: parquet, path: '{table}/', compression_level: 3, file_bytes: 1MiB}"));
     REQUIRE(options);
     CHECK(options->write().compression_level == 3);
     CHECK(options->write().file_bytes == 1048576u);
@@ -96,7 +97,10 @@ TEST_CASE("options: what is written, what is refused") {
     auto connection = connection_spec().parse(yaml("{type: files, url: 'file:///data/lake'}"));
     REQUIRE(connection);
     CHECK(*root_of(*connection) == Path("/data/lake"));
-    CHECK(connection_spec().parse(yaml("{type: files, url: 'gs://b'}")).error().message.find("not available in this version") != std::string::npos);
+    CHECK(connection_spec()
+              .parse(yaml("{type: files, url: 'gs://b'}"))
+              .error()
+              .message.find("not available in this version") != std::string::npos);
 }
 
 }  // namespace

@@ -19,11 +19,13 @@ Result<std::pair<std::string, std::string>> bounds(engine::Connection& connectio
     std::string values;
     for (const auto& file : files)
         if (!file.cursor_max.empty())
-            values += fmt::format("{}({}, {})", values.empty() ? "" : ", ", quote_literal(file.cursor_min), quote_literal(file.cursor_max));
+            values += fmt::format("{}({}, {})", values.empty() ? "" : ", ", quote_literal(file.cursor_min),
+                                  quote_literal(file.cursor_max));
     if (values.empty()) return std::pair<std::string, std::string>{};
-    PN_TRY(auto rows, connection.query(fmt::format("SELECT min(CAST(low AS {0}))::VARCHAR, max(CAST(high AS {0}))::VARCHAR "
-                                                   "FROM (VALUES {1}) AS t(low, high)",
-                                                   type, values)));
+    PN_TRY(auto rows,
+           connection.query(fmt::format("SELECT min(CAST(low AS {0}))::VARCHAR, max(CAST(high AS {0}))::VARCHAR "
+                                        "FROM (VALUES {1}) AS t(low, high)",
+                                        type, values)));
     return std::pair{rows.text(0, 0), rows.text(0, 1)};
 }
 
@@ -71,19 +73,23 @@ Status TableLoad::leave_out_published() {
     PN_TRY(auto published_bounds, bounds(connection_, all, type));
 
     auto within = [&](std::string_view comparison, const std::string& bound) {
-        std::string condition = bound.empty() ? "false" : fmt::format("{} {} CAST({} AS {})", cursor, comparison, quote_literal(bound), type);
+        std::string condition =
+            bound.empty() ? "false"
+                          : fmt::format("{} {} CAST({} AS {})", cursor, comparison, quote_literal(bound), type);
         return nulls ? fmt::format("({} OR {} IS NULL)", condition, cursor) : condition;
     };
     std::string columns = engine::quote_list(compared);
     std::string same;
     for (const auto& name : compared)
-        same += fmt::format("{}s.{} IS NOT DISTINCT FROM p.{}", same.empty() ? "" : " AND ", quote_identifier(name), quote_identifier(name));
+        same += fmt::format("{}s.{} IS NOT DISTINCT FROM p.{}", same.empty() ? "" : " AND ", quote_identifier(name),
+                            quote_identifier(name));
     std::string raw = "SELECT * EXCLUDE (_penstock_file) FROM " + read_sql(raw_folder(), raw_, {}, schema_);
     return write_final(fmt::format(
         "WITH raw AS ({raw}), "
         "p AS (SELECT {columns}, count(*) AS _penstock_times FROM ({published}) WHERE {lower} GROUP BY ALL), "
         "s AS (SELECT *, row_number() OVER (PARTITION BY {columns}) AS _penstock_time FROM raw WHERE {upper}) "
-        "SELECT s.* EXCLUDE (_penstock_time) FROM s LEFT JOIN p ON {same} WHERE s._penstock_time > coalesce(p._penstock_times, 0) "
+        "SELECT s.* EXCLUDE (_penstock_time) FROM s LEFT JOIN p ON {same} WHERE s._penstock_time > "
+        "coalesce(p._penstock_times, 0) "
         "UNION ALL SELECT * FROM raw WHERE ({upper}) IS NOT TRUE",
         fmt::arg("raw", raw), fmt::arg("columns", columns), fmt::arg("published", published),
         fmt::arg("lower", within(">=", staged_bounds.first)), fmt::arg("upper", within("<=", published_bounds.second)),
@@ -101,14 +107,17 @@ Result<std::vector<std::pair<const Manifest*, std::vector<DataFile>>>> TableLoad
     std::string values;
     for (size_t m = 0; m < live.size(); ++m)
         for (size_t f = 0; f < live[m].files.size(); ++f)
-            values += fmt::format("{}({}, {}, {}, {})", values.empty() ? "" : ", ", m, f,
-                                  live[m].files[f].cursor_max.empty() ? "NULL" : quote_literal(live[m].files[f].cursor_max),
-                                  live[m].files[f].cursor_nulls);
+            values +=
+                fmt::format("{}({}, {}, {}, {})", values.empty() ? "" : ", ", m, f,
+                            live[m].files[f].cursor_max.empty() ? "NULL" : quote_literal(live[m].files[f].cursor_max),
+                            live[m].files[f].cursor_nulls);
     if (values.empty()) return reach;
     std::string low = staged.first.empty() ? "NULL" : quote_literal(staged.first);
-    PN_TRY(auto rows, connection_.query(fmt::format("SELECT m, f FROM (VALUES {}) AS t(m, f, high, nulls) WHERE CAST(high AS {}) >= CAST({} AS {}) "
-                                                    "OR (nulls AND {}) ORDER BY m, f",
-                                                    values, type, low, type, any_nulls(raw_))));
+    PN_TRY(auto rows,
+           connection_.query(fmt::format(
+               "SELECT m, f FROM (VALUES {}) AS t(m, f, high, nulls) WHERE CAST(high AS {}) >= CAST({} AS {}) "
+               "OR (nulls AND {}) ORDER BY m, f",
+               values, type, low, type, any_nulls(raw_))));
     for (size_t i = 0; i < rows.rows.size(); ++i) {
         const Manifest& manifest = live[static_cast<size_t>(rows.number(i, 0))];
         const DataFile& file = manifest.files[static_cast<size_t>(rows.number(i, 1))];

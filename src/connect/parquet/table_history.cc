@@ -26,38 +26,49 @@ bool TableLoad::cursor_is_time() const {
 /// Orders the rows of each key, sets when each begins, and leaves out those that say nothing new: _penstock_versions.
 Status TableLoad::find_versions(const std::string& published) {
     std::string began = fmt::format("TIMESTAMPTZ {}", engine::quote_literal(iso_time(now())));
-    std::string at = cursor_is_time() ? fmt::format("coalesce(CAST(S.{} AS TIMESTAMPTZ), {})", quote_identifier(cursor_), began) : began;
+    std::string at = cursor_is_time()
+                         ? fmt::format("coalesce(CAST(S.{} AS TIMESTAMPTZ), {})", quote_identifier(cursor_), began)
+                         : began;
     std::vector<std::string> names;
     std::string packed;
     for (const auto& column : shape_.columns) {
         if (column.source < 0) continue;
         names.push_back(column.field.name);
-        packed += fmt::format("{}{} := {}", packed.empty() ? "" : ", ", quote_identifier(names.back()), quote_identifier(names.back()));
+        packed += fmt::format("{}{} := {}", packed.empty() ? "" : ", ", quote_identifier(names.back()),
+                              quote_identifier(names.back()));
     }
     std::string key = quote_list(key_);
-    std::string passes = target_.update_when.empty() ? "true" : fmt::format("(T._penstock_valid_from IS NULL OR ({}))", target_.update_when);
+    std::string passes = target_.update_when.empty()
+                             ? "true"
+                             : fmt::format("(T._penstock_valid_from IS NULL OR ({}))", target_.update_when);
     std::string placed = fmt::format(
-        "SELECT S.*, {0} AS _penstock_at, row_number() OVER (PARTITION BY {1} ORDER BY {0} DESC) = 1 AS _penstock_newest, "
+        "SELECT S.*, {0} AS _penstock_at, row_number() OVER (PARTITION BY {1} ORDER BY {0} DESC) = 1 AS "
+        "_penstock_newest, "
         "T._penstock_valid_from AS _penstock_since, T._penstock_valid_from IS NOT NULL AND NOT ({2}) AS _penstock_same "
-        "FROM ({3}) S LEFT JOIN (SELECT * FROM _penstock_published WHERE _penstock_valid_to IS NULL) T ON {4} WHERE {5}",
+        "FROM ({3}) S LEFT JOIN (SELECT * FROM _penstock_published WHERE _penstock_valid_to IS NULL) T ON {4} WHERE "
+        "{5}",
         at, quote_list(key_, "S."), differs("S", "T"), picked_, join_on(key_, "S", "T"), passes);
-    std::string known = fmt::format(
-        "EXISTS (SELECT 1 FROM _penstock_published K WHERE {} AND K._penstock_valid_from = S._penstock_at)", same_on(names, "K", "S"));
+    std::string known =
+        fmt::format("EXISTS (SELECT 1 FROM _penstock_published K WHERE {} AND K._penstock_valid_from = S._penstock_at)",
+                    same_on(names, "K", "S"));
     std::string wanted = fmt::format(
         "SELECT S.*, CASE WHEN _penstock_since IS NULL OR _penstock_at > _penstock_since THEN _penstock_at ELSE "
         "greatest({}, _penstock_since + INTERVAL 1 MICROSECOND) END AS _penstock_from FROM ({}) S "
         "WHERE _penstock_since IS NULL OR _penstock_at > _penstock_since OR (_penstock_newest AND NOT {})",
         began, placed, known);
     std::string chained = fmt::format(
-        "SELECT *, coalesce(struct_pack({0}) = lag(struct_pack({0})) OVER (PARTITION BY {1} ORDER BY _penstock_from), _penstock_same) "
+        "SELECT *, coalesce(struct_pack({0}) = lag(struct_pack({0})) OVER (PARTITION BY {1} ORDER BY _penstock_from), "
+        "_penstock_same) "
         "AS _penstock_repeats FROM ({2})",
         packed, key, wanted);
     PN_CHECK(connection_.execute(fmt::format("CREATE TEMP VIEW _penstock_published AS {}", published)));
-    auto made = connection_.execute(fmt::format(
-        "CREATE TEMP TABLE _penstock_versions AS SELECT * EXCLUDE (_penstock_at, _penstock_newest, _penstock_since, _penstock_same, "
-        "_penstock_repeats, _penstock_from), _penstock_from AS _penstock_valid_from, lead(_penstock_from) OVER (PARTITION BY {} ORDER BY "
-        "_penstock_from) AS _penstock_valid_to FROM ({}) WHERE NOT _penstock_repeats",
-        key, chained));
+    auto made =
+        connection_.execute(fmt::format("CREATE TEMP TABLE _penstock_versions AS SELECT * EXCLUDE (_penstock_at, "
+                                        "_penstock_newest, _penstock_since, _penstock_same, "
+                                        "_penstock_repeats, _penstock_from), _penstock_from AS _penstock_valid_from, "
+                                        "lead(_penstock_from) OVER (PARTITION BY {} ORDER BY "
+                                        "_penstock_from) AS _penstock_valid_to FROM ({}) WHERE NOT _penstock_repeats",
+                                        key, chained));
     if (!made) return fail(blame_update_when(std::move(made.error())));
     return {};
 }
@@ -70,7 +81,8 @@ Status TableLoad::keep_history() {
     if (published.empty()) {
         std::string none;
         for (const auto& field : with_validity(schema_).fields)
-            none += fmt::format("{}CAST(NULL AS {}) AS {}", none.empty() ? "" : ", ", engine::sql_type(field.type), quote_identifier(field.name));
+            none += fmt::format("{}CAST(NULL AS {}) AS {}", none.empty() ? "" : ", ", engine::sql_type(field.type),
+                                quote_identifier(field.name));
         published = fmt::format("SELECT {} WHERE false", none);
     }
     PN_CHECK(find_versions(published));
@@ -82,11 +94,12 @@ Status TableLoad::keep_history() {
         return {};
     }
     std::string key = quote_list(key_);
-    return write_final(fmt::format(
-        "SELECT T.* REPLACE (coalesce(T._penstock_valid_to, W._penstock_first) AS _penstock_valid_to) FROM _penstock_published T LEFT JOIN "
-        "(SELECT {0}, min(_penstock_valid_from) AS _penstock_first FROM _penstock_versions GROUP BY {0}) W "
-        "ON {1} AND T._penstock_valid_to IS NULL UNION ALL SELECT * FROM _penstock_versions",
-        key, join_on(key_, "T", "W")));
+    return write_final(
+        fmt::format("SELECT T.* REPLACE (coalesce(T._penstock_valid_to, W._penstock_first) AS _penstock_valid_to) FROM "
+                    "_penstock_published T LEFT JOIN "
+                    "(SELECT {0}, min(_penstock_valid_from) AS _penstock_first FROM _penstock_versions GROUP BY {0}) W "
+                    "ON {1} AND T._penstock_valid_to IS NULL UNION ALL SELECT * FROM _penstock_versions",
+                    key, join_on(key_, "T", "W")));
 }
 
 }  // namespace penstock::parquet

@@ -42,8 +42,9 @@ Status TableLoad::reject_rows(const std::string& from, const std::string& code, 
         row += (row.empty() ? "" : ", ") + member;
         if (std::ranges::count(key_, column.field.name) != 0) key += (key.empty() ? "" : ", ") + member;
     }
-    PN_TRY(auto rows, connection_.query(fmt::format("SELECT CAST(json_object({}) AS VARCHAR), CAST(json_object({}) AS VARCHAR) FROM ({})",
-                                                    key, row, from)));
+    PN_TRY(auto rows,
+           connection_.query(fmt::format(
+               "SELECT CAST(json_object({}) AS VARCHAR), CAST(json_object({}) AS VARCHAR) FROM ({})", key, row, from)));
     for (size_t i = 0; i < rows.rows.size(); ++i)
         PN_CHECK(scan_context_.rejects.add({.table = target_.info.name,
                                             .route = "",
@@ -60,9 +61,11 @@ Status TableLoad::reject_rows(const std::string& from, const std::string& code, 
 
 Status TableLoad::reject_null_keys() {
     std::string any_null;
-    for (const auto& name : key_) any_null += fmt::format("{}{} IS NULL", any_null.empty() ? "" : " OR ", quote_identifier(name));
-    PN_CHECK(reject_rows(fmt::format("SELECT * FROM _penstock_raw WHERE {}", any_null), "null_key",
-                         fmt::format("key ({}) has NULL in it, so the row cannot be told from others", fmt::join(target_.key, ", "))));
+    for (const auto& name : key_)
+        any_null += fmt::format("{}{} IS NULL", any_null.empty() ? "" : " OR ", quote_identifier(name));
+    PN_CHECK(reject_rows(
+        fmt::format("SELECT * FROM _penstock_raw WHERE {}", any_null), "null_key",
+        fmt::format("key ({}) has NULL in it, so the row cannot be told from others", fmt::join(target_.key, ", "))));
     picked_ = fmt::format("SELECT * FROM _penstock_raw WHERE NOT ({})", any_null);
     return {};
 }
@@ -70,28 +73,34 @@ Status TableLoad::reject_null_keys() {
 /// Of several rows with the same `unique` values the newest by cursor stays and the others count as filtered; rows that are
 /// the same collapse; where the newest differ among themselves they are rejected.
 Status TableLoad::pick_unique(const std::vector<std::string>& unique) {
-    PN_CHECK(connection_.execute(
-        fmt::format("CREATE TEMP VIEW _penstock_raw AS SELECT * EXCLUDE (_penstock_file) FROM {}", read_sql(raw_folder(), raw_, {}, schema_))));
+    PN_CHECK(
+        connection_.execute(fmt::format("CREATE TEMP VIEW _penstock_raw AS SELECT * EXCLUDE (_penstock_file) FROM {}",
+                                        read_sql(raw_folder(), raw_, {}, schema_))));
     picked_ = "SELECT * FROM _penstock_raw";
     if (target_.info.key_is_unique && target_.key == target_.info.key) return {};
     PN_CHECK(reject_null_keys());
     std::string names = quote_list(unique);
-    PN_CHECK(connection_.execute(fmt::format("CREATE TEMP TABLE _penstock_repeated AS SELECT {0} FROM ({1}) GROUP BY {0} HAVING count(*) > 1",
-                                             names, picked_)));
+    PN_CHECK(connection_.execute(
+        fmt::format("CREATE TEMP TABLE _penstock_repeated AS SELECT {0} FROM ({1}) GROUP BY {0} HAVING count(*) > 1",
+                    names, picked_)));
     PN_TRY(auto repeated, connection_.query("SELECT count(*) FROM _penstock_repeated"));
     if (repeated.number(0, 0) == 0) return {};
     std::string order = cursor_.empty() ? "" : fmt::format(" ORDER BY {} DESC NULLS LAST", quote_identifier(cursor_));
-    PN_CHECK(connection_.execute(fmt::format(
-        "CREATE TEMP TABLE _penstock_finalists AS SELECT DISTINCT * EXCLUDE (_penstock_rank) FROM (SELECT S.*, rank() OVER (PARTITION BY {}{}) "
-        "AS _penstock_rank FROM ({}) S SEMI JOIN _penstock_repeated D ON {}) WHERE _penstock_rank = 1",
-        quote_list(unique, "S."), order, picked_, same_on(unique, "S", "D"))));
-    std::string losers = fmt::format("JOIN (SELECT {0} FROM _penstock_finalists GROUP BY {0} HAVING count(*) > 1) L ON {1}", names,
-                                     same_on(unique, "F", "L"));
+    PN_CHECK(connection_.execute(
+        fmt::format("CREATE TEMP TABLE _penstock_finalists AS SELECT DISTINCT * EXCLUDE (_penstock_rank) FROM (SELECT "
+                    "S.*, rank() OVER (PARTITION BY {}{}) "
+                    "AS _penstock_rank FROM ({}) S SEMI JOIN _penstock_repeated D ON {}) WHERE _penstock_rank = 1",
+                    quote_list(unique, "S."), order, picked_, same_on(unique, "S", "D"))));
+    std::string losers =
+        fmt::format("JOIN (SELECT {0} FROM _penstock_finalists GROUP BY {0} HAVING count(*) > 1) L ON {1}", names,
+                    same_on(unique, "F", "L"));
     PN_CHECK(reject_rows(fmt::format("SELECT F.* FROM _penstock_finalists F SEMI {}", losers), "duplicate_key",
                          fmt::format("several rows have this key ({}), differ, and none of them is the newest",
                                      fmt::join(target_.key, ", "))));
-    picked_ = fmt::format("SELECT S.* FROM ({}) S ANTI JOIN _penstock_repeated D ON {} UNION ALL SELECT F.* FROM _penstock_finalists F ANTI {}",
-                          picked_, same_on(unique, "S", "D"), losers);
+    picked_ = fmt::format(
+        "SELECT S.* FROM ({}) S ANTI JOIN _penstock_repeated D ON {} UNION ALL SELECT F.* FROM _penstock_finalists F "
+        "ANTI {}",
+        picked_, same_on(unique, "S", "D"), losers);
     return {};
 }
 
@@ -105,13 +114,15 @@ Result<std::string> TableLoad::select_all_published() {
             if (!is_there(context_.unit.root() / file.path))
                 return fail({.kind = ErrorKind::refused,
                              .code = "published_file_vanished",
-                             .message = fmt::format("{} holds rows of the table and is gone", (context_.unit.root() / file.path).string()),
+                             .message = fmt::format("{} holds rows of the table and is gone",
+                                                    (context_.unit.root() / file.path).string()),
                              .hint = "restore it, or rebuild the table with --full-refresh"});
         select += (select.empty() ? "" : " UNION ALL ") + select_published(manifest, manifest.files);
     }
     if (select.empty() || newest_->mode == "merge" || newest_->mode == "history") return select;
-    PN_TRY(auto twice, connection_.query(fmt::format("SELECT count(*) FROM (SELECT 1 FROM ({}) GROUP BY {} HAVING count(*) > 1 LIMIT 1)", select,
-                                                     quote_list(key_))));
+    PN_TRY(auto twice, connection_.query(fmt::format(
+                           "SELECT count(*) FROM (SELECT 1 FROM ({}) GROUP BY {} HAVING count(*) > 1 LIMIT 1)", select,
+                           quote_list(key_))));
     if (twice.number(0, 0) == 0) return select;
     return fail({.kind = ErrorKind::conflict,
                  .code = "key_not_unique",

@@ -19,7 +19,8 @@ using engine::quote_identifier;
 constexpr std::string_view validity_columns[] = {"_penstock_valid_from", "_penstock_valid_to"};
 
 data::Schema without_validity(data::Schema schema) {
-    std::erase_if(schema.fields, [](const data::Field& field) { return std::ranges::count(validity_columns, field.name) != 0; });
+    std::erase_if(schema.fields,
+                  [](const data::Field& field) { return std::ranges::count(validity_columns, field.name) != 0; });
     return schema;
 }
 
@@ -121,8 +122,8 @@ Status TableLoad::check_only_ours() const {
         if (ours.contains(path)) continue;
         return fail({.kind = ErrorKind::conflict,
                      .code = "foreign_files",
-                     .message = fmt::format("{} holds {}, which this pipeline has not written and would remove", (root / scope_).string(),
-                                            Path(path).lexically_relative(scope_).string()),
+                     .message = fmt::format("{} holds {}, which this pipeline has not written and would remove",
+                                            (root / scope_).string(), Path(path).lexically_relative(scope_).string()),
                      .hint = "move it away, or give the table a folder of its own with `path:`"});
     }
     if (failed) return fail(storage_error("list", root / scope_, failed.value()));
@@ -142,8 +143,10 @@ std::string TableLoad::select_scan(const std::string& scan) const {
     for (const auto& column : shape_.columns) {
         std::string type = engine::sql_type(column.field.type);
         std::string value = column.source < 0 ? "NULL" : fmt::format("s{}", column.source);
-        bool as_it_is = column.source >= 0 && source_.fields[static_cast<size_t>(column.source)].type == column.field.type;
-        columns += fmt::format("{}{} AS {}", columns.empty() ? "" : ", ", as_it_is ? value : fmt::format("CAST({} AS {})", value, type),
+        bool as_it_is =
+            column.source >= 0 && source_.fields[static_cast<size_t>(column.source)].type == column.field.type;
+        columns += fmt::format("{}{} AS {}", columns.empty() ? "" : ", ",
+                               as_it_is ? value : fmt::format("CAST({} AS {})", value, type),
                                quote_identifier(column.field.name));
     }
     return fmt::format("SELECT {} FROM {} AS scan({})", columns, scan, names);
@@ -156,11 +159,14 @@ std::string TableLoad::select_published(const Manifest& manifest, const std::vec
         const auto& field = now.fields[i];
         const std::string& before = i < shape_.columns.size() ? shape_.columns[i].before : field.name;
         bool there = !before.empty() && manifest.shape.find(before) >= 0;
-        std::string value = there ? quote_identifier(before) : field.initial ? engine::quote_literal(*field.initial) : "NULL";
-        columns += fmt::format("{}CAST({} AS {}) AS {}", columns.empty() ? "" : ", ", value, engine::sql_type(field.type),
-                               quote_identifier(field.name));
+        std::string value = there           ? quote_identifier(before)
+                            : field.initial ? engine::quote_literal(*field.initial)
+                                            : "NULL";
+        columns += fmt::format("{}CAST({} AS {}) AS {}", columns.empty() ? "" : ", ", value,
+                               engine::sql_type(field.type), quote_identifier(field.name));
     }
-    return fmt::format("SELECT {} FROM {}", columns, read_sql(context_.unit.root(), files, manifest.partitions, manifest.shape));
+    return fmt::format("SELECT {} FROM {}", columns,
+                       read_sql(context_.unit.root(), files, manifest.partitions, manifest.shape));
 }
 
 Status TableLoad::stage(flow::Scan& scan) {
@@ -175,12 +181,13 @@ Status TableLoad::stage(flow::Scan& scan) {
     counts_.rows_read = lent.rows();
     int64_t in_files = rows_in(raw ? raw_ : files_);
     if (in_files != counts_.rows_read)
-        return fail({.kind = ErrorKind::internal,
-                     .code = "rows_lost",
-                     .message = fmt::format("{} rows of {} were handed over and {} are in the files", counts_.rows_read,
-                                            target_.info.name, in_files),
-                     .hint = "nothing was published; if partition_by names a text column, a value of it may be one that folder "
-                             "names cannot tell from NULL (__HIVE_DEFAULT_PARTITION__)"});
+        return fail(
+            {.kind = ErrorKind::internal,
+             .code = "rows_lost",
+             .message = fmt::format("{} rows of {} were handed over and {} are in the files", counts_.rows_read,
+                                    target_.info.name, in_files),
+             .hint = "nothing was published; if partition_by names a text column, a value of it may be one that folder "
+                     "names cannot tell from NULL (__HIVE_DEFAULT_PARTITION__)"});
     PN_FAILPOINT(target_stage_after);
     return {};
 }
@@ -218,8 +225,8 @@ Status TableLoad::merge_with_published() {
 }
 
 bool TableLoad::nothing_to_rewrite() const {
-    return newest_ && !target_.full_refresh && shape_.decisions.empty() && newest_->partitions == partition_names(partitions_) &&
-           newest_->mode == to_string(target_.mode);
+    return newest_ && !target_.full_refresh && shape_.decisions.empty() &&
+           newest_->partitions == partition_names(partitions_) && newest_->mode == to_string(target_.mode);
 }
 
 Result<StagedTable> TableLoad::finish() {

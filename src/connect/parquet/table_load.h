@@ -43,8 +43,8 @@ Shape shape_for(const flow::TableTarget& target, const std::optional<Manifest>& 
 class TableLoad {
   public:
     /// `number` tells the tables of the unit apart.
-    TableLoad(const LoadContext& context, const flow::TableTarget& target, const flow::ScanContext& scan_context, size_t number,
-              engine::Connection& connection);
+    TableLoad(const LoadContext& context, const flow::TableTarget& target, const flow::ScanContext& scan_context,
+              size_t number, engine::Connection& connection);
 
     /// Manifests, shape, places; refuses what the policy refuses.
     Status prepare(const data::Schema& source);
@@ -77,7 +77,8 @@ class TableLoad {
 
     // table_append.cc
     Status leave_out_published();
-    Result<std::vector<std::pair<const Manifest*, std::vector<DataFile>>>> batches_in_reach(const std::vector<Manifest>& live) const;
+    Result<std::vector<std::pair<const Manifest*, std::vector<DataFile>>>> batches_in_reach(
+        const std::vector<Manifest>& live) const;
 
     // table_merge.cc
     Status merge_by_key();
@@ -107,13 +108,13 @@ class TableLoad {
     std::optional<Manifest> newest_;
     data::Schema source_;
     Shape shape_;
-    data::Schema schema_;  ///< of the shape, without what history adds
+    data::Schema schema_;           ///< of the shape, without what history adds
     std::vector<std::string> key_;  ///< the key's columns as the shape calls them
     std::string cursor_;            ///< the cursor's column as the shape calls it, "" without one
     std::vector<Partition> partitions_;
-    std::string expanded_;  ///< the target's path with its time parts filled in
-    std::string scope_;     ///< the folder that is swapped; "" where one is added
-    std::string run_name_;  ///< the folder of this run below the path
+    std::string expanded_;         ///< the target's path with its time parts filled in
+    std::string scope_;            ///< the folder that is swapped; "" where one is added
+    std::string run_name_;         ///< the folder of this run below the path
     std::vector<DataFile> raw_;    ///< relative to raw_folder()
     std::vector<DataFile> files_;  ///< final ones, relative to data_folder()
     std::string picked_;           ///< SELECT of the staged rows that take part, by key

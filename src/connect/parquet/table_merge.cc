@@ -17,7 +17,9 @@ Error TableLoad::blame_update_when(Error error) const {
     return {.kind = ErrorKind::configuration,
             .code = "update_when_refused",
             .message = fmt::format("update_when of {} cannot be evaluated: {}", target_.name, error.message),
-            .hint = "it is a condition over T (the row in the target) and S (the row that was read), such as S.amount > T.amount"};
+            .hint =
+                "it is a condition over T (the row in the target) and S (the row that was read), such as S.amount > "
+                "T.amount"};
 }
 
 std::string TableLoad::differs(std::string_view left, std::string_view right) const {
@@ -36,13 +38,16 @@ Status TableLoad::choose_winners(const std::string& published) {
     }
     std::string columns;
     for (const auto& column : shape_.columns)
-        columns += fmt::format("{}{}.{}", columns.empty() ? "" : ", ", column.source < 0 ? "T" : "S", quote_identifier(column.field.name));
-    std::string not_older = cursor_.empty() ? "true" : fmt::format("(S.{0} < T.{0}) IS NOT TRUE", quote_identifier(cursor_));
-    auto made = connection_.execute(fmt::format(
-        "CREATE TEMP TABLE _penstock_winners AS SELECT {} FROM ({}) S LEFT JOIN (SELECT *, true AS _penstock_found FROM ({})) T ON {} "
-        "WHERE T._penstock_found IS NULL OR (({}) AND {} AND ({}))",
-        columns, picked_, published, join_on(key_, "S", "T"), differs("S", "T"), not_older,
-        target_.update_when.empty() ? "true" : target_.update_when));
+        columns += fmt::format("{}{}.{}", columns.empty() ? "" : ", ", column.source < 0 ? "T" : "S",
+                               quote_identifier(column.field.name));
+    std::string not_older =
+        cursor_.empty() ? "true" : fmt::format("(S.{0} < T.{0}) IS NOT TRUE", quote_identifier(cursor_));
+    auto made =
+        connection_.execute(fmt::format("CREATE TEMP TABLE _penstock_winners AS SELECT {} FROM ({}) S LEFT JOIN "
+                                        "(SELECT *, true AS _penstock_found FROM ({})) T ON {} "
+                                        "WHERE T._penstock_found IS NULL OR (({}) AND {} AND ({}))",
+                                        columns, picked_, published, join_on(key_, "S", "T"), differs("S", "T"),
+                                        not_older, target_.update_when.empty() ? "true" : target_.update_when));
     if (!made) return fail(blame_update_when(std::move(made.error())));
     return {};
 }
@@ -59,8 +64,9 @@ Status TableLoad::merge_by_key() {
         return {};
     }
     if (published.empty()) return write_final("SELECT * FROM _penstock_winners");
-    return write_final(fmt::format("SELECT * FROM ({}) T ANTI JOIN _penstock_winners W ON {} UNION ALL SELECT * FROM _penstock_winners",
-                                   published, join_on(key_, "T", "W")));
+    return write_final(fmt::format(
+        "SELECT * FROM ({}) T ANTI JOIN _penstock_winners W ON {} UNION ALL SELECT * FROM _penstock_winners", published,
+        join_on(key_, "T", "W")));
 }
 
 }  // namespace penstock::parquet

@@ -19,7 +19,9 @@ std::string swapped_folder(const TableTarget& target) {
     return fixed_part(target.name);
 }
 
-bool holds(const std::string& folder, const std::string& path) { return path == folder || path.starts_with(folder + "/"); }
+bool holds(const std::string& folder, const std::string& path) {
+    return path == folder || path.starts_with(folder + "/");
+}
 
 std::unexpected<Error> wrong(const TableTarget& target, std::string code, std::string why, std::string hint) {
     return fail({.kind = ErrorKind::configuration,
@@ -33,14 +35,16 @@ Status check_target(const TableTarget& target) {
     bool keyed = target.mode == Mode::merge || target.mode == Mode::history;
     std::string mode = target.mode == Mode::merge ? "merge" : "history";
     if (keyed && has_time(target.name))
-        return wrong(target, "path_has_time", fmt::format("mode {} rewrites one folder, and the path has time parts", mode),
+        return wrong(target, "path_has_time",
+                     fmt::format("mode {} rewrites one folder, and the path has time parts", mode),
                      "leave {yyyy} and the like out of `path:`, or use mode: append");
     if (keyed && target.key.empty())
         return wrong(target, "key_missing", fmt::format("mode {} needs a key and the table has no primary key", mode),
                      "name the columns under `key:`");
     for (const auto& name : target.key)
         if (keyed && target.info.schema.find(name) < 0)
-            return wrong(target, "no_such_key", fmt::format("key column \"{}\" is not in the table", name), "mend `key:` of the target");
+            return wrong(target, "no_such_key", fmt::format("key column \"{}\" is not in the table", name),
+                         "mend `key:` of the target");
     for (const auto& name : target.cluster_by)
         if (target.info.schema.find(name) < 0)
             return wrong(target, "no_such_column", fmt::format("cluster_by column \"{}\" is not in the table", name),
@@ -54,7 +58,8 @@ Status check_target(const TableTarget& target) {
 Status check_apart(const TableTarget& one, const TableTarget& other) {
     std::string swapped = swapped_folder(one);
     if (swapped.empty() || !holds(swapped, fixed_part(other.name))) return {};
-    return wrong(one, "folders_overlap", fmt::format("its folder {} is swapped as a whole and holds that of {}", swapped, other.info.name),
+    return wrong(one, "folders_overlap",
+                 fmt::format("its folder {} is swapped as a whole and holds that of {}", swapped, other.info.name),
                  "put {schema} and {table} into `path:` so that each table has a folder of its own");
 }
 
@@ -62,10 +67,11 @@ Status check_apart(const TableTarget& one, const TableTarget& other) {
 
 Status check_root(const Path& root) {
     if (root.string().find_first_of("*?[]") != std::string::npos)
-        return fail({.kind = ErrorKind::configuration,
-                     .code = "bad_root",
-                     .message = fmt::format("{} has a character that Parquet readers take for a pattern", root.string()),
-                     .hint = "choose a folder without * ? [ and ]"});
+        return fail(
+            {.kind = ErrorKind::configuration,
+             .code = "bad_root",
+             .message = fmt::format("{} has a character that Parquet readers take for a pattern", root.string()),
+             .hint = "choose a folder without * ? [ and ]"});
     Path there = root;
     while (!is_there(there) && there != there.parent_path()) there = there.parent_path();
     std::error_code failed;
@@ -83,7 +89,8 @@ Status check_targets(const std::vector<TableTarget>& tables) {
 }
 
 std::vector<std::string> describe_load(const TableTarget& target, const Path& root, const WriteOptions& options,
-                                       const std::vector<Partition>& partitions, TimePoint started_at, bool table_exists) {
+                                       const std::vector<Partition>& partitions, TimePoint started_at,
+                                       bool table_exists) {
     std::string place = (root / expand_time(target.name, started_at)).string();
     std::vector<std::string> steps;
     std::string select = "SELECT * FROM source";
@@ -93,7 +100,9 @@ std::vector<std::string> describe_load(const TableTarget& target, const Path& ro
                 select = "SELECT * FROM source EXCEPT ALL SELECT * FROM published";
             break;
         case Mode::replace: break;
-        case Mode::merge: select = "SELECT * FROM published ANTI JOIN staged USING (key) UNION ALL SELECT * FROM staged"; break;
+        case Mode::merge:
+            select = "SELECT * FROM published ANTI JOIN staged USING (key) UNION ALL SELECT * FROM staged";
+            break;
         case Mode::history: select = "SELECT * FROM published UNION ALL new versions, those they end closed"; break;
     }
     steps.push_back(copy_sql(select, Path(place) / "<run_id>", options, partitions, target.cluster_by));

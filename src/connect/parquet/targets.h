@@ -20,6 +20,7 @@ Status check_targets(const std::vector<flow::TableTarget>& tables);
 
 /// The load as steps in SQL and shell words, for `plan`.
 std::vector<std::string> describe_load(const flow::TableTarget& target, const Path& root, const WriteOptions& options,
-                                       const std::vector<Partition>& partitions, TimePoint started_at, bool table_exists);
+                                       const std::vector<Partition>& partitions, TimePoint started_at,
+                                       bool table_exists);
 
 }  // namespace penstock::parquet

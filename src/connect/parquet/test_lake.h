@@ -23,7 +23,8 @@ struct Row {
 
 inline std::vector<Row> rows(int64_t first, int64_t count) {
     std::vector<Row> out;
-    for (int64_t i = first; i < first + count; ++i) out.push_back({i, "v" + std::to_string(i % 7), 1'700'000'000'000'000 + i * 1'000'000, i});
+    for (int64_t i = first; i < first + count; ++i)
+        out.push_back({i, "v" + std::to_string(i % 7), 1'700'000'000'000'000 + i * 1'000'000, i});
     return out;
 }
 
@@ -73,8 +74,11 @@ class RowScan final : public flow::Scan {
 class Lake {
   public:
     Lake() {
-        char made[] = "/tmp/penstock_lake_XXXXXX";
-        root_ = ::mkdtemp(made);
+        // In memory where there is such a place: the tests flush thousands of times.
+        std::string made =
+            std::filesystem::is_directory("/dev/shm") ? "/dev/shm" : std::filesystem::temp_directory_path().string();
+        made += "/penstock_lake_XXXXXX";
+        root_ = ::mkdtemp(made.data());
     }
     ~Lake() { std::filesystem::remove_all(root_); }
     Lake(const Lake&) = delete;
@@ -112,7 +116,8 @@ class Lake {
     WriteOptions write;
 
   private:
-    Result<flow::Counts> commit(Sink& sink, const flow::TableTarget& target, const std::vector<Row>& rows, const std::string& run_id);
+    Result<flow::Counts> commit(Sink& sink, const flow::TableTarget& target, const std::vector<Row>& rows,
+                                const std::string& run_id);
     Path root_;
     int runs_ = 0;
 };

@@ -46,10 +46,12 @@ flow::TablePlan Lake::plan(flow::TableTarget target) {
     return (*plans)[0];
 }
 
-Result<flow::Counts> Lake::commit(Sink& sink, const flow::TableTarget& target, const std::vector<Row>& rows, const std::string& run_id) {
+Result<flow::Counts> Lake::commit(Sink& sink, const flow::TableTarget& target, const std::vector<Row>& rows,
+                                  const std::string& run_id) {
     flow::Progress progress;
     flow::RejectLog rejects(policy);
-    flow::Checkpoint checkpoint{.cursor_from = "", .cursor_to = fmt::format("to {}", runs_), .position = "{}", .read_at = now()};
+    flow::Checkpoint checkpoint{
+        .cursor_from = "", .cursor_to = fmt::format("to {}", runs_), .position = "{}", .read_at = now()};
     RowScan scan(target.info.schema, rows, checkpoint);
     PN_TRY(auto plans, sink.plan({target}, {}));
     PN_CHECK(sink.begin({"p", run_id}));
@@ -114,7 +116,8 @@ void Lake::die_at_move(flow::TableTarget target, const std::vector<Row>& rows, i
     flow::RejectLog rejects(policy);
     RowScan scan(schema, rows, {});
     if (!unit.create() || !database) _exit(3);
-    LoadContext context{.unit = unit, .options = write, .pipeline = "p", .run_id = "run_x", .started_at = now(), .database = *database};
+    LoadContext context{
+        .unit = unit, .options = write, .pipeline = "p", .run_id = "run_x", .started_at = now(), .database = *database};
     auto staged = load_table(context, target, scan, {progress, rejects, {}}, 0);
     auto connection = database->connect();
     if (!staged || !connection) _exit(3);
@@ -155,7 +158,8 @@ std::string Lake::one(const std::string& sql) {
 int Lake::leftovers() const {
     std::error_code none;
     int count = 0;
-    for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator(root_ / "_penstock/staging", none)) ++count;
+    for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator(root_ / "_penstock/staging", none))
+        ++count;
     return count;
 }
 

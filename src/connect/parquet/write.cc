@@ -67,7 +67,8 @@ Partition parse_partition(std::string_view text, const data::Schema& shape) {
         if (!name.empty() && name.find_first_of("()'\" ") == name.npos)
             return {.name = std::string(name), .expression = std::string(trim(text.substr(0, as)))};
     }
-    std::string plain(text.size() > 1 && text.front() == '"' && text.back() == '"' ? text.substr(1, text.size() - 2) : text);
+    std::string plain(text.size() > 1 && text.front() == '"' && text.back() == '"' ? text.substr(1, text.size() - 2)
+                                                                                   : text);
     if (shape.find(plain) >= 0) return {.name = plain, .expression = quote_identifier(plain), .is_column = true};
     return {.name = name_of(text), .expression = std::string(text)};
 }
@@ -137,7 +138,8 @@ Result<std::vector<DataFile>> list_files(const Path& folder) {
     std::error_code failed;
     std::filesystem::recursive_directory_iterator entries(folder, failed);
     for (; !failed && entries != std::filesystem::recursive_directory_iterator(); entries.increment(failed))
-        if (entries->is_regular_file(failed)) files.push_back({.path = entries->path().lexically_relative(folder).string()});
+        if (entries->is_regular_file(failed))
+            files.push_back({.path = entries->path().lexically_relative(folder).string()});
     if (failed) return fail(storage_error("list", folder, failed.value()));
     std::sort(files.begin(), files.end(), [](const auto& a, const auto& b) { return a.path < b.path; });
     return files;
@@ -149,8 +151,9 @@ DataFile& file_of(std::vector<DataFile>& files, const Path& folder, const std::s
 }
 
 Status add_sizes(engine::Connection& connection, const Path& folder, std::vector<DataFile>& files) {
-    PN_TRY(auto rows, connection.query(fmt::format("SELECT file_name, num_rows, file_size_bytes FROM parquet_file_metadata({})",
-                                                   file_list(folder, files))));
+    PN_TRY(auto rows,
+           connection.query(fmt::format("SELECT file_name, num_rows, file_size_bytes FROM parquet_file_metadata({})",
+                                        file_list(folder, files))));
     for (size_t i = 0; i < rows.rows.size(); ++i) {
         DataFile& file = file_of(files, folder, rows.text(i, 0));
         file.rows = rows.number(i, 1);
@@ -166,12 +169,14 @@ Status add_ranges(engine::Connection& connection, const Path& folder, const std:
     for (const auto* field : fields) {
         std::string of_column = fmt::format("FILTER (WHERE path_in_schema = {})", quote_literal(field->name));
         std::string type = engine::sql_type(field->type);
-        columns += fmt::format(", min(TRY_CAST(stats_min_value AS {0})) {1}::VARCHAR, max(TRY_CAST(stats_max_value AS {0})) {1}::VARCHAR, "
-                               "bool_and(TRY_CAST(stats_min_value AS {0}) IS NOT NULL OR stats_null_count = num_values) {1}, "
-                               "(sum(stats_null_count) {1})::BIGINT",
-                               type, of_column);
+        columns += fmt::format(
+            ", min(TRY_CAST(stats_min_value AS {0})) {1}::VARCHAR, max(TRY_CAST(stats_max_value AS {0})) {1}::VARCHAR, "
+            "bool_and(TRY_CAST(stats_min_value AS {0}) IS NOT NULL OR stats_null_count = num_values) {1}, "
+            "(sum(stats_null_count) {1})::BIGINT",
+            type, of_column);
     }
-    std::string sql = fmt::format("SELECT file_name{} FROM parquet_metadata({}) GROUP BY file_name", columns, file_list(folder, files));
+    std::string sql = fmt::format("SELECT file_name{} FROM parquet_metadata({}) GROUP BY file_name", columns,
+                                  file_list(folder, files));
     PN_TRY(auto rows, connection.query(sql));
     for (size_t i = 0; i < rows.rows.size(); ++i) {
         DataFile& file = file_of(files, folder, rows.text(i, 0));
@@ -187,9 +192,10 @@ Status add_ranges(engine::Connection& connection, const Path& folder, const std:
 /// By reading the column: for kinds whose statistics are not exact, and to know of NULLs for sure.
 Status add_cursor(engine::Connection& connection, const Path& folder, const std::string& cursor,
                   const std::vector<std::string>& partitions, const data::Schema& shape, std::vector<DataFile>& files) {
-    PN_TRY(auto rows, connection.query(fmt::format("SELECT _penstock_file, min({0})::VARCHAR, max({0})::VARCHAR, count(*) > count({0}) FROM {1} "
-                                                   "GROUP BY _penstock_file",
-                                                   quote_identifier(cursor), read_sql(folder, files, partitions, shape))));
+    PN_TRY(auto rows, connection.query(fmt::format(
+                          "SELECT _penstock_file, min({0})::VARCHAR, max({0})::VARCHAR, count(*) > count({0}) FROM {1} "
+                          "GROUP BY _penstock_file",
+                          quote_identifier(cursor), read_sql(folder, files, partitions, shape))));
     for (size_t i = 0; i < rows.rows.size(); ++i) {
         DataFile& file = file_of(files, folder, rows.text(i, 0));
         file.cursor_min = rows.text(i, 1);
@@ -201,10 +207,11 @@ Status add_cursor(engine::Connection& connection, const Path& folder, const std:
 
 Status check_type(const std::string& place, const data::Type& type) {
     if (type.kind == Kind::timetz || type.kind == Kind::interval)
-        return fail({.kind = ErrorKind::internal,
-                     .code = "type_not_held",
-                     .message = fmt::format("{} is {}, which Parquet cannot hold: the source should have delivered text", place,
-                                            data::to_string(type))});
+        return fail(
+            {.kind = ErrorKind::internal,
+             .code = "type_not_held",
+             .message = fmt::format("{} is {}, which Parquet cannot hold: the source should have delivered text", place,
+                                    data::to_string(type))});
     if (type.kind == Kind::structure && type.children.empty())
         return fail({.kind = ErrorKind::schema,
                      .code = "empty_structure",
@@ -232,12 +239,15 @@ Result<std::vector<Partition>> parse_partitions(const std::string& partition_by,
                                    data::to_string(shape.fields[static_cast<size_t>(column)].type)),
                        "partition by an expression over it, such as date(x), or by another column");
         if (!partition.is_column && column >= 0)
-            return bad(fmt::format("would be called {}, as a column is", partition.name), "name it: `<expression> AS <name>`");
+            return bad(fmt::format("would be called {}, as a column is", partition.name),
+                       "name it: `<expression> AS <name>`");
         for (const auto& other : partitions)
-            if (lower(other.name) == lower(partition.name)) return bad("is there twice", "name each expression: `… AS <name>`");
+            if (lower(other.name) == lower(partition.name))
+                return bad("is there twice", "name each expression: `… AS <name>`");
         partitions.push_back(std::move(partition));
     }
-    size_t columns = static_cast<size_t>(std::count_if(partitions.begin(), partitions.end(), [](const auto& p) { return p.is_column; }));
+    size_t columns = static_cast<size_t>(
+        std::count_if(partitions.begin(), partitions.end(), [](const auto& p) { return p.is_column; }));
     if (columns != 0 && columns == shape.fields.size())
         return fail({.kind = ErrorKind::configuration,
                      .code = "bad_partition",
@@ -257,14 +267,17 @@ std::string copy_sql(const std::string& select, const Path& folder, const WriteO
     std::string from = select;
     std::string extra;
     for (const auto& partition : partitions)
-        if (!partition.is_column) extra += fmt::format(", ({}) AS {}", partition.expression, quote_identifier(partition.name));
+        if (!partition.is_column)
+            extra += fmt::format(", ({}) AS {}", partition.expression, quote_identifier(partition.name));
     if (!extra.empty() || !cluster_by.empty()) from = fmt::format("SELECT *{} FROM ({})", extra, from);
     if (!cluster_by.empty()) from += " ORDER BY " + engine::quote_list(cluster_by);
 
-    std::string copy = fmt::format("COPY ({}) TO {} (FORMAT parquet, COMPRESSION {}, PARQUET_VERSION {}, ROW_GROUP_SIZE {}", from,
-                                   quote_literal(folder.string()), codec_name(options.compression),
-                                   options.version == FileVersion::v2 ? "v2" : "v1", options.row_group_rows);
-    if (options.compression == Compression::zstd) copy += fmt::format(", COMPRESSION_LEVEL {}", options.compression_level.value_or(1));
+    std::string copy =
+        fmt::format("COPY ({}) TO {} (FORMAT parquet, COMPRESSION {}, PARQUET_VERSION {}, ROW_GROUP_SIZE {}", from,
+                    quote_literal(folder.string()), codec_name(options.compression),
+                    options.version == FileVersion::v2 ? "v2" : "v1", options.row_group_rows);
+    if (options.compression == Compression::zstd)
+        copy += fmt::format(", COMPRESSION_LEVEL {}", options.compression_level.value_or(1));
     if (options.row_group_bytes) copy += fmt::format(", ROW_GROUP_SIZE_BYTES {}", *options.row_group_bytes);
     // Any FILE_SIZE_BYTES makes a folder of numbered files; without a bound it is one that is never reached.
     if (partitions.empty()) copy += fmt::format(", FILE_SIZE_BYTES {}", options.file_bytes.value_or(uint64_t{1} << 50));
@@ -279,12 +292,14 @@ std::string read_sql(const Path& root, const std::vector<DataFile>& files, const
         if (int column = shape.find(name); column >= 0)
             types += fmt::format("{}{}: {}", types.empty() ? "" : ", ", quote_identifier(name),
                                  quote_literal(engine::sql_type(shape.fields[static_cast<size_t>(column)].type)));
-    return fmt::format("read_parquet({}, union_by_name = true, filename = '_penstock_file', hive_partitioning = {}{})", file_list(root, files),
-                       types.empty() ? "false" : "true", types.empty() ? "" : fmt::format(", hive_types = {{{}}}", types));
+    return fmt::format("read_parquet({}, union_by_name = true, filename = '_penstock_file', hive_partitioning = {}{})",
+                       file_list(root, files), types.empty() ? "false" : "true",
+                       types.empty() ? "" : fmt::format(", hive_types = {{{}}}", types));
 }
 
-Result<std::vector<DataFile>> written_files(engine::Connection& connection, const Path& folder, const data::Schema& shape,
-                                            const std::string& cursor, const std::vector<std::string>& partitions) {
+Result<std::vector<DataFile>> written_files(engine::Connection& connection, const Path& folder,
+                                            const data::Schema& shape, const std::string& cursor,
+                                            const std::vector<std::string>& partitions) {
     if (!is_there(folder)) return std::vector<DataFile>{};
     PN_TRY(auto files, list_files(folder));
     if (files.empty()) return files;
@@ -293,7 +308,8 @@ Result<std::vector<DataFile>> written_files(engine::Connection& connection, cons
     for (const auto& field : shape.fields)
         if (has_exact_range(field.type.kind)) fields.push_back(&field);
     if (!fields.empty()) PN_CHECK(add_ranges(connection, folder, fields, files));
-    if (!cursor.empty() && shape.find(cursor) >= 0) PN_CHECK(add_cursor(connection, folder, cursor, partitions, shape, files));
+    if (!cursor.empty() && shape.find(cursor) >= 0)
+        PN_CHECK(add_cursor(connection, folder, cursor, partitions, shape, files));
     return files;
 }
 
@@ -315,8 +331,9 @@ Status check_shape(const std::string& table, const data::Schema& shape) {
         if (!seen.insert(lower(field.name)).second)
             return fail({.kind = ErrorKind::schema,
                          .code = "ambiguous_columns",
-                         .message = fmt::format("{} has several columns that are {} but for case, which Parquet readers cannot tell apart",
-                                                table, field.name),
+                         .message = fmt::format(
+                             "{} has several columns that are {} but for case, which Parquet readers cannot tell apart",
+                             table, field.name),
                          .hint = "rename one through a query"});
         PN_CHECK(check_type(fmt::format("{}.{}", table, field.name), field.type));
     }

@@ -31,7 +31,8 @@ struct WriteOptions {
 struct Partition {
     std::string name;
     std::string expression;  ///< SQL over the table's columns
-    bool is_column = false;  ///< the column itself: it stands in the folder's name and not in the files, as is the custom
+    bool is_column =
+        false;  ///< the column itself: it stands in the folder's name and not in the files, as is the custom
 };
 
 /// "region, date(created_at) AS day": each expression is a column or has a name, given or made of its letters. Columns of
@@ -50,8 +51,9 @@ std::string read_sql(const Path& root, const std::vector<DataFile>& files, const
                      const data::Schema& shape);
 
 /// What was written below a folder, with paths relative to it, row counts, sizes and ranges of values.
-Result<std::vector<DataFile>> written_files(engine::Connection& connection, const Path& folder, const data::Schema& shape,
-                                            const std::string& cursor, const std::vector<std::string>& partitions);
+Result<std::vector<DataFile>> written_files(engine::Connection& connection, const Path& folder,
+                                            const data::Schema& shape, const std::string& cursor,
+                                            const std::vector<std::string>& partitions);
 
 /// Sums over files.
 int64_t rows_in(const std::vector<DataFile>& files);
