@@ -295,7 +295,8 @@ OptionInfo describe(const CLI::Option& option) {
 CommandInfo describe(const CLI::App& app) {
     CommandInfo info{.name = app.get_parent() == nullptr ? "" : app.get_name(), .doc = app.get_description()};
     for (const auto* option : app.get_options()) {
-        if (option->get_group().empty()) continue;
+        bool everywhere = app.get_parent() != nullptr && option == app.get_help_ptr();
+        if (option->get_group().empty() || everywhere) continue;
         (option->get_positional() ? info.arguments : info.options).push_back(describe(*option));
     }
     for (const auto* command : app.get_subcommands([](const CLI::App*) { return true; }))

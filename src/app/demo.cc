@@ -113,7 +113,9 @@ class Demo {
     static Status must_end_well(Result<int> code, std::string_view command) {
         if (!code) return fail(std::move(code.error()));
         if (*code == 0) return {};
-        return fail(demo_error(*code == 130 ? ErrorKind::interrupted : ErrorKind::internal, "demo_failed", fmt::format("`penstock {}` of the demonstration failed", command),
+        if (*code == exit_code(ErrorKind::interrupted))
+            return fail(demo_error(ErrorKind::interrupted, "interrupted", "the demonstration was stopped; its server and folders are gone", "start it again whenever you like"));
+        return fail(demo_error(ErrorKind::internal, "demo_failed", fmt::format("`penstock {}` of the demonstration failed", command),
                                "what it said stands above"));
     }
 

@@ -47,9 +47,11 @@ log::Format log_format(const Options& options) {
     return options.log_format.value_or(stderr_is_terminal() ? log::Format::text : log::Format::json);
 }
 
+/// Whoever watches a terminal sees progress and results; what a log tells beside them would be noise.
 log::Level log_level(const Options& options) {
     if (options.quiet) return log::Level::warning;
-    return options.log_level.value_or(log::Level::info);
+    bool watched = stderr_is_terminal() && log_format(options) == log::Format::text;
+    return options.log_level.value_or(watched ? log::Level::warning : log::Level::info);
 }
 
 Result<int> dispatch(const Session& session) {

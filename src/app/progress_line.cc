@@ -69,7 +69,7 @@ std::string progress_line(const ProgressFigures& figures, size_t name_width, siz
     double share = share_done(figures);
     if (share >= 0) {
         pieces.push_back({bar(share), 6});
-        pieces.push_back({fmt::format("{:2.0f}%", std::floor(share * 100)), 3});
+        pieces.push_back({fmt::format("{:2.0f}%", std::floor(share * 100)), 2});
     }
     pieces.push_back({humane_count(figures.rows) + " rows", 1});
     pieces.push_back({humane_bytes(static_cast<uint64_t>(figures.bytes)), 5});
