@@ -7,6 +7,9 @@
 namespace penstock::postgres {
 namespace {
 
+/// Rows that are decoded together.
+constexpr size_t rows_together = 64;
+
 /// Fields of a block; keeps the index of a table with hundreds of columns within a few MiB.
 constexpr size_t most_fields = 256 * 1024;
 
@@ -24,14 +27,18 @@ Error broken(std::string what) {
 CopyDecoder::CopyDecoder(std::vector<ReaderPtr> readers)
     : readers_(std::move(readers)),
       capacity_(std::clamp<size_t>(most_fields / std::max<size_t>(readers_.size(), 1), 64, data::block_rows)),
-      fields_(readers_.size() * capacity_) {}
+      stride_(capacity_ + 8),  // not a power of two, or all columns would fall into the same cache sets
+      fields_(readers_.size() * stride_) {}
 
 void CopyDecoder::restart() {
     header_seen_ = ended_ = false;
     carried_.clear();
 }
 
-void CopyDecoder::begin_block() { rows_ = 0; }
+void CopyDecoder::begin_block() {
+    rows_ = decoded_ = 0;
+    refused_.clear();
+}
 
 Status CopyDecoder::split(std::string_view payload, data::Block& block) {
     if (!carried_.empty()) {
@@ -48,6 +55,7 @@ Status CopyDecoder::split(std::string_view payload, data::Block& block) {
         PN_TRY(size_t used, header_seen_ ? split_row(payload) : split_header(payload));
         if (used == 0) break;
         payload.remove_prefix(used);
+        if (rows_ - decoded_ == rows_together) decode_to(rows_, block);
     }
     carried_ = payload;
     return {};
@@ -80,7 +88,7 @@ Result<size_t> CopyDecoder::split_row(std::string_view bytes) {
     const char* at = bytes.data() + 2;
     const char* end = bytes.data() + bytes.size();
     FieldRef* field = fields_.data() + rows_;
-    for (size_t column = 0; column < readers_.size(); ++column, field += capacity_) {
+    for (size_t column = 0; column < readers_.size(); ++column, field += stride_) {
         if (end - at < 4) return 0;
         auto length = load_big_endian<int32_t>(at);
         at += 4;
@@ -94,33 +102,33 @@ Result<size_t> CopyDecoder::split_row(std::string_view bytes) {
 }
 
 void CopyDecoder::decode(data::Block& block, std::vector<RefusedRow>& refused) {
-    refused.clear();
-    decode_columns(block, refused);
+    decode_to(rows_, block);
     auto same_row = [](const auto& a, const auto& b) { return a.row == b.row; };
-    std::stable_sort(refused.begin(), refused.end(), [](const auto& a, const auto& b) { return a.row < b.row; });
-    refused.erase(std::unique(refused.begin(), refused.end(), same_row), refused.end());
+    std::stable_sort(refused_.begin(), refused_.end(), [](const auto& a, const auto& b) { return a.row < b.row; });
+    refused_.erase(std::unique(refused_.begin(), refused_.end(), same_row), refused_.end());
+    refused = std::exchange(refused_, {});
 }
 
 void CopyDecoder::decode_rest(data::Block& block, const std::vector<RefusedRow>& refused) {
     drop_rows(refused);
     block.clear_columns();
-    std::vector<RefusedRow> none;
-    decode_columns(block, none);
-    PN_ASSERT(none.empty());
+    decoded_ = 0;
+    decode_to(rows_, block);
+    PN_ASSERT(refused_.empty());
 }
 
-void CopyDecoder::decode_columns(data::Block& block, std::vector<RefusedRow>& refused) {
+void CopyDecoder::decode_to(size_t end, data::Block& block) {
     ReadContext context{.block = block};
     for (size_t column = 0; column < readers_.size(); ++column) {
-        std::span<const FieldRef> fields(fields_.data() + column * capacity_, rows_);
-        readers_[column]->read_column(fields, column, block.columns[column], context, refused);
+        std::span<const FieldRef> fields(fields_.data() + column * stride_ + decoded_, end - decoded_);
+        readers_[column]->read_column(fields, decoded_, column, block.columns[column], context, refused_);
     }
-    block.rows = rows_;
+    block.rows = decoded_ = end;
 }
 
 void CopyDecoder::drop_rows(const std::vector<RefusedRow>& refused) {
     for (size_t column = 0; column < readers_.size(); ++column) {
-        FieldRef* fields = fields_.data() + column * capacity_;
+        FieldRef* fields = fields_.data() + column * stride_;
         size_t kept = 0;
         auto next = refused.begin();
         for (size_t row = 0; row < rows_; ++row) {

@@ -10,7 +10,8 @@
 
 namespace penstock::postgres {
 
-/// Splits binary COPY data into rows and decodes them column by column. No I/O; belongs to one thread. Malformed framing is
+/// Splits binary COPY data into rows and decodes them column by column, a few rows at a time, while their bytes are in the
+/// nearest cache. No I/O; belongs to one thread. Malformed framing is
 /// an error of kind `data`; a value that cannot be held refuses its row only.
 /// Source: PostgreSQL documentation, COPY, "Binary Format".
 class CopyDecoder {
@@ -20,7 +21,7 @@ class CopyDecoder {
 
     /// Before a new COPY: expects the file header again.
     void restart();
-    /// Forgets the rows of the last block; memory handed to `split` before may go away now.
+    /// Forgets the rows of the last block; memory handed to `split` before may go away now. The block must be clear.
     void begin_block();
     /// Takes the payload of one CopyData message, which must stay in place until the next begin_block().
     Status split(std::string_view payload, data::Block& block);
@@ -38,19 +39,22 @@ class CopyDecoder {
     void decode_rest(data::Block& block, const std::vector<RefusedRow>& refused);
 
     /// A field as split, for keys and payloads of refused rows.
-    FieldRef raw(size_t row, size_t column) const { return fields_[column * capacity_ + row]; }
+    FieldRef raw(size_t row, size_t column) const { return fields_[column * stride_ + row]; }
     size_t columns() const { return readers_.size(); }
 
   private:
     /// One whole row at the front of `bytes`: its size; 0 when bytes are missing.
     Result<size_t> split_row(std::string_view bytes);
     Result<size_t> split_header(std::string_view bytes);
-    void decode_columns(data::Block& block, std::vector<RefusedRow>& refused);
+    void decode_to(size_t end, data::Block& block);
     void drop_rows(const std::vector<RefusedRow>& refused);
 
     std::vector<ReaderPtr> readers_;
     size_t capacity_;               // rows a block takes; fewer than block_rows for very wide tables
-    std::vector<FieldRef> fields_;  // column-major, capacity_ a column
+    size_t stride_;                 // distance of columns in fields_
+    std::vector<FieldRef> fields_;  // column-major
+    std::vector<RefusedRow> refused_;
+    size_t decoded_ = 0;            // rows before this are in the block
     size_t rows_ = 0;
     bool header_seen_ = false;
     bool ended_ = false;

@@ -45,9 +45,9 @@ class Reader {
     /// The value as JSON, lossless, for payloads and keys of rejects: numbers and booleans bare, all else as PostgreSQL's
     /// text in quotes, nested values as arrays and objects.
     virtual void render(FieldRef field, std::string& json) const = 0;
-    /// A block's worth of one column, NULLs included; refused values are appended to `refused`.
-    virtual void read_column(std::span<const FieldRef> fields, size_t column_index, data::Column& column, ReadContext& context,
-                             std::vector<RefusedRow>& refused) const = 0;
+    /// A run of rows of one column from `first_row` on, NULLs included; refused values are appended to `refused`.
+    virtual void read_column(std::span<const FieldRef> fields, size_t first_row, size_t column_index, data::Column& column,
+                             ReadContext& context, std::vector<RefusedRow>& refused) const = 0;
 };
 
 using ReaderPtr = std::shared_ptr<const Reader>;
@@ -56,12 +56,13 @@ using ReaderPtr = std::shared_ptr<const Reader>;
 template <class Derived>
 class ReaderOf : public Reader {
   public:
-    void read_column(std::span<const FieldRef> fields, size_t column_index, data::Column& column, ReadContext& context,
-                     std::vector<RefusedRow>& refused) const final {
+    void read_column(std::span<const FieldRef> fields, size_t first_row, size_t column_index, data::Column& column,
+                     ReadContext& context, std::vector<RefusedRow>& refused) const final {
         const auto& self = static_cast<const Derived&>(*this);
-        for (size_t row = 0; row < fields.size(); ++row) {
-            if (fields[row].is_null()) column.set_null(row);
-            else if (!self.Derived::read(fields[row], column, row, context)) [[unlikely]]
+        for (size_t i = 0; i < fields.size(); ++i) {
+            size_t row = first_row + i;
+            if (fields[i].is_null()) column.set_null(row);
+            else if (!self.Derived::read(fields[i], column, row, context)) [[unlikely]]
                 refused.push_back({row, column_index, std::move(context.refusal)});
         }
     }

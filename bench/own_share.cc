@@ -1,0 +1,77 @@
+// Penstock's own share of a copy: receive, decode and hand over into the memory a sink lends, with nobody taking the rows.
+//
+//     own_share postgres://… public.events [threads]
+//
+// Prints rows, bytes, wall and CPU seconds of this process. What a load costs beyond it is the server's and the target's.
+
+#include <fmt/format.h>
+#include <sys/resource.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <thread>
+#include <vector>
+
+#include "connect/postgres/table_source.h"
+
+namespace {
+
+using namespace penstock;
+
+double cpu_seconds() {
+    rusage usage{};
+    getrusage(RUSAGE_SELF, &usage);
+    auto seconds = [](timeval time) { return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6; };
+    return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+}
+
+/// Pulls one reader to its end, lending memory as a sink does.
+Status drain(flow::Scan& scan) {
+    PN_TRY(auto reader, scan.reader());
+    data::Block block(scan.schema());
+    while (true) {
+        block.clear();
+        PN_CHECK(reader->fill(block));
+        if (block.rows == 0) return {};
+    }
+}
+
+Status copy(const char* url, const char* table, unsigned threads) {
+    postgres::TableSourceOptions options;
+    options.connection.url = Secret(url);
+    options.connection.name = "bench";
+    options.source.table.value = table;
+    options.holds = {.infinite_dates = true, .end_of_day = true, .timetz = true, .interval = true};
+    options.parallel = threads;
+    options.purpose = "penstock/bench";
+    postgres::TableSource source(std::move(options));
+    PN_CHECK(source.discover({}));
+    flow::Progress progress;
+    flow::RejectLog rejects({});
+    auto start = std::chrono::steady_clock::now();
+    double cpu = cpu_seconds();
+    PN_CHECK(source.open({{.table = 0, .from = {}, .context = {progress, rejects, {}}}}));
+    PN_TRY(auto segment, source.next());
+    std::vector<Status> ended(threads);
+    {
+        std::vector<std::jthread> pulling;
+        for (auto& status : ended) pulling.emplace_back([&] { status = drain(*segment->parts[0].scan); });
+    }
+    for (auto& status : ended) PN_CHECK(std::move(status));
+    std::chrono::duration<double> wall = std::chrono::steady_clock::now() - start;
+    fmt::print("{} rows, {} bytes: {:.2f} s wall, {:.2f} s CPU of this process\n", progress.rows_read.load(), progress.bytes_read.load(),
+               wall.count(), cpu_seconds() - cpu);
+    return {};
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+    if (count < 3) {
+        fmt::print(stderr, "usage: own_share URL TABLE [THREADS]\n");
+        return 2;
+    }
+    auto status = copy(arguments[1], arguments[2], count > 3 ? static_cast<unsigned>(std::atoi(arguments[3])) : 2);
+    if (!status) fmt::print(stderr, "{}\n", status.error().text());
+    return status ? 0 : 1;
+}
