@@ -101,7 +101,7 @@ def test_merge_without_any_key(database, project):
 def test_cursor_column_not_in_the_table(database, project):
     make_orders(database, 1)
     project.pipeline(database, {"table": "public.orders", "cursor": "updated"}, MERGE)
-    failing(project, 2, "'updated'", "public.orders", "did you mean 'updated_at'", "penstock.yaml:\\d+:\\d+")
+    failing(project, 2, "updated\\b", "public.orders", "did you mean '?updated_at", "penstock.yaml:\\d+:\\d+")
 
 
 @pytest.mark.parametrize("column", ["note", "status"])
@@ -114,7 +114,7 @@ def test_cursor_of_the_wrong_type(column, database, project):
 def test_no_such_table(database, project):
     make_orders(database, 1)
     project.pipeline(database, {"table": "public.ordres"}, REPLACE)
-    failing(project, 1, "public.ordres", "does not exist|no table|no such table", "did you mean.*public.orders", "connection.*shop")
+    failing(project, 1, "public.ordres", "does not exist|no table|no such table", "did you mean.*public.orders", "'shop'")
 
 
 def test_no_table_matches_a_pattern(database, project):
@@ -125,9 +125,9 @@ def test_no_table_matches_a_pattern(database, project):
 def test_broken_where_and_query(database, project):
     make_orders(database, 1)
     project.pipeline(database, {**WHOLE, "where": "statuss = 'x'"}, REPLACE)
-    failing(project, 1, "statuss", "does not exist")
+    failing(project, 2, "statuss", "does not exist", "where")
     project.pipeline(database, {"query": "SELEC 1"}, REPLACE)
-    failing(project, 1, "SELEC", "syntax")
+    failing(project, 2, "SELEC", "syntax", "query")
 
 
 def test_no_privilege(database, project):
@@ -136,7 +136,7 @@ def test_no_privilege(database, project):
                      % (database.name, database.name, database.name, database.name))
     try:
         project.pipeline(database, WHOLE, REPLACE, postgres={"url": database.server.url(database.name, f"r{database.name}", "x")})
-        failing(project, 1, "public.orders", "permission denied|no privilege|may not", f"GRANT SELECT ON .*orders.* TO .*r{database.name}")
+        failing(project, 1, "orders", "permission denied|no privilege|may not", "GRANT SELECT ON")
     finally:
         database.execute(f"DROP OWNED BY r{database.name}; DROP ROLE r{database.name}")
 
@@ -198,8 +198,9 @@ def test_tls_missing_client_certificate(tls_server, make_database, project):
     failing(project, 1, "client certificate", "cert")
 
 
-def test_tls_files_that_are_not_there(database, project):
-    project.pipeline(database, WHOLE, REPLACE, postgres={"tls": {"mode": "verify-full", "ca": "no-such-ca.pem"}})
+def test_tls_files_that_are_not_there(tls_server, make_database, project):
+    database = make_database(tls_server)
+    project.pipeline(database, WHOLE, REPLACE, postgres={"url": tls_server.url(database.name, password=None), "tls": {"mode": "verify-full", "ca": "no-such-ca.pem"}})
     assert "no-such-ca.pem" in failing(project, 1, "no-such-ca\\.pem", "ca")
 
 
@@ -265,8 +266,16 @@ def test_a_view_of_the_same_name_in_the_target(database, project):
 def test_rows_with_duplicate_keys(database, project):
     make_orders(database, 3)
     database.execute("UPDATE orders SET customer = 'same'")
-    project.pipeline(database, INCREMENT, {**MERGE, "key": ["customer"]})
+    project.pipeline(database, WHOLE, {**MERGE, "key": ["customer"]})
     failing(project, 1, "key", "customer", "same|unique|more than once|twice|duplicate")
+
+
+def test_of_rows_with_one_key_the_newest_by_cursor_wins(database, project):
+    make_orders(database, 3)
+    database.execute("UPDATE orders SET customer = 'same', updated_at = '2024-01-01'::timestamptz + (id * 7 % 5) * interval '1 s'")
+    project.pipeline(database, INCREMENT, {**MERGE, "key": ["customer"]})
+    assert project.load().counts() == (3, 1, 0, 2)
+    assert project.duck("SELECT id FROM shop.orders") == database.rows("SELECT id FROM orders ORDER BY updated_at DESC LIMIT 1")
 
 
 def test_a_null_in_the_key(database, project):

@@ -41,7 +41,7 @@ class Watcher(threading.Thread):
 def test_a_reader_never_sees_half_a_replace(path, database, project):
     rows = 40000
     database.execute(f"CREATE TABLE t (id int PRIMARY KEY, v int, pad text); INSERT INTO t SELECT i, 0, md5(i::text) FROM generate_series(1, {rows}) i")
-    project.pipeline(database, {"table": "public.t"}, {"format": "parquet", "path": path, "mode": "replace", "file_size": "256KiB"})
+    project.pipeline(database, {"table": "public.t"}, {"format": "parquet", "path": path, "mode": "replace", "file_bytes": "256KiB"})
     project.load()
     folder = "t" if path == "t/" else "public/t"
     watcher = Watcher(f"{project.lake}/{folder}/**/*.parquet")
@@ -65,7 +65,7 @@ def test_a_reader_never_sees_half_an_append(database, project):
     insert = f"INSERT INTO t (v, pad) SELECT %s, md5(i::text) FROM generate_series(1, {batch}) i"
     database.execute(insert, [0])
     project.pipeline(database, {"table": "public.t", "cursor": "id"},
-                     {"format": "parquet", "path": "t/", "mode": "append", "file_size": "128KiB"})
+                     {"format": "parquet", "path": "t/", "mode": "append", "file_bytes": "128KiB"})
     project.load()
     watcher = Watcher(f"{project.lake}/t/**/*.parquet")
     watcher.start()
@@ -114,12 +114,12 @@ def test_readers_can_prune(database, project):
 
 
 def test_hive_paths_from_the_date_of_a_column(database, project):
-    database.execute("CREATE TABLE t (id int PRIMARY KEY, at timestamptz);"
+    database.execute("CREATE TABLE t (id int PRIMARY KEY, moment timestamptz);"
                      "INSERT INTO t SELECT i, '2024-02-28 12:00Z'::timestamptz + i * interval '1 hour' FROM generate_series(1, 100) i")
-    project.pipeline(database, {"table": "public.t"}, {"format": "parquet", "path": "t/", "mode": "replace", "partition_by": "date(at)"})
+    project.pipeline(database, {"table": "public.t"}, {"format": "parquet", "path": "t/", "mode": "replace", "partition_by": "date(moment)"})
     project.load()
-    folders = {path.parent.name for path in project.data_files("t")}
-    assert len(folders) == 6 and all("=2024-" in folder for folder in folders), folders
+    folders = {part for path in project.data_files("t") for part in path.parts if "=" in part}
+    assert len(folders) == 5 and all("=2024-" in folder for folder in folders), folders
     with duckdb.connect() as connection:
         found = connection.execute(f"SELECT count(*) FROM read_parquet('{project.lake}/t/**/*.parquet', hive_partitioning = true)").fetchone()
     assert found == (100,)
@@ -131,7 +131,7 @@ def test_paths_with_the_date_of_the_run(database, project):
     before = time.gmtime()
     project.load()
     after = time.gmtime()
-    folders = {str(path.parent.relative_to(project.lake)) for path in project.data_files()}
+    folders = {"/".join(path.relative_to(project.lake).parts[:2]) for path in project.data_files()}
     assert folders <= {time.strftime("orders/dt=%Y-%m-%d", day) for day in (before, after)} and folders
     assert_equal_rows(source_rows(database), lake_rows(project, "orders"))
 
@@ -140,7 +140,7 @@ def test_file_size_bounds(database, project):
     database.execute("CREATE TABLE t (id int PRIMARY KEY, pad text); INSERT INTO t SELECT i, md5(random()::text) || md5(random()::text)"
                      " FROM generate_series(1, 100000) i")
     project.pipeline(database, {"table": "public.t"}, {"format": "parquet", "path": "t/", "mode": "replace",
-                                                       "file_size": "1MiB", "row_group_rows": 10240})
+                                                       "file_bytes": "1MiB", "row_group_rows": 10240})
     project.load()
     sizes = [path.stat().st_size for path in project.data_files("t")]
     assert len(sizes) >= 3 and max(sizes) < 3 * 2**20, sizes
@@ -165,8 +165,8 @@ def test_replace_leaves_no_old_files(database, project):
     for _ in range(3):
         project.load()
     assert_equal_rows(source_rows(database), lake_rows(project))
-    everything = [path for path in project.lake.rglob("*.parquet")]
-    assert len(everything) == len(project.data_files()) <= 2, everything
+    assert len(project.data_files()) == 1
+    assert not project.staging_left()
 
 
 def test_every_kind_of_reader_agrees(database, project):
