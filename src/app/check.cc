@@ -9,7 +9,9 @@
 namespace penstock::app::command {
 namespace {
 
-std::string counted(size_t count, std::string_view what) { return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s"); }
+std::string counted(size_t count, std::string_view what) {
+    return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
+}
 
 }  // namespace
 
@@ -18,10 +20,14 @@ Result<int> check(const Session& session) {
     if (session.json()) {
         nlohmann::ordered_json names = nlohmann::ordered_json::array();
         for (const auto& pipeline : document.pipelines) names.push_back(pipeline.name);
-        PN_CHECK(print_json({{"file", document.file.string()}, {"valid", true}, {"connections", document.connections.size()}, {"pipelines", names}}));
+        PN_CHECK(print_json({{"file", document.file.string()},
+                             {"valid", true},
+                             {"connections", document.connections.size()},
+                             {"pipelines", names}}));
         return 0;
     }
-    PN_CHECK(print(fmt::format("{} is valid: {}, {}\n", document.file.string(), counted(document.connections.size(), "connection"),
+    PN_CHECK(print(fmt::format("{} is valid: {}, {}\n", document.file.string(),
+                               counted(document.connections.size(), "connection"),
                                counted(document.pipelines.size(), "pipeline"))));
     return 0;
 }

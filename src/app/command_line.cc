@@ -7,7 +7,7 @@
 #include <array>
 #include <memory>
 
-#include "base/humane.h"
+#include "app/usage_mistake.h"
 #include "base/version.h"
 
 namespace penstock::app {
@@ -20,9 +20,6 @@ constexpr auto about =
 constexpr auto exit_codes =
     "Exit codes: 0 done; 1 a run failed; 2 bad usage or configuration; 3 a check failed; 4 stopped by a budget; "
     "130 interrupted (state is consistent).";
-
-/// Commands of the documented interface that this version does not have.
-constexpr std::array not_in_this_version = {"serve", "verify", "why", "replay", "quality", "backup", "export"};
 
 struct NamedLevel {
     std::string_view name;
@@ -54,7 +51,8 @@ CLI::Validator level_validator(std::optional<log::Level>& into) {
 CLI::Validator count_validator() {
     return CLI::Validator(
         [](std::string& text) -> std::string {
-            bool whole = !text.empty() && text.size() < 19 && std::ranges::all_of(text, [](unsigned char c) { return std::isdigit(c); });
+            bool whole = !text.empty() && text.size() < 19 &&
+                         std::ranges::all_of(text, [](unsigned char c) { return std::isdigit(c); });
             return whole && text != "0" ? "" : fmt::format("'{}' is not a whole number above 0", text);
         },
         "", "count");
@@ -116,11 +114,15 @@ class CommandLine {
     }
 
     void declare_global() {
-        app_.add_option("-f,--file", options_.file, "The configuration")->type_name("FILE")->envname("PENSTOCK_FILE")->capture_default_str();
+        app_.add_option("-f,--file", options_.file, "The configuration")
+            ->type_name("FILE")
+            ->envname("PENSTOCK_FILE")
+            ->capture_default_str();
         app_.add_option("--output", output_, "How results are written to standard output")
             ->check(CLI::IsMember({"text", "json"}))
             ->type_name("FORMAT");
-        app_.add_option("--log-format", log_format_, "How the log is written to standard error; json when that is no terminal")
+        app_.add_option("--log-format", log_format_,
+                        "How the log is written to standard error; json when that is no terminal")
             ->check(CLI::IsMember({"text", "json"}))
             ->type_name("FORMAT");
         app_.add_option("--log-level", log_level_, "How much is logged")
@@ -128,13 +130,15 @@ class CommandLine {
             ->type_name("LEVEL")
             ->envname("LOG_LEVEL");
         app_.add_flag("--quiet", options_.quiet, "No progress, and only warnings and errors in the log");
-        app_.add_option("--state", options_.state, "Where run history and locks are kept, instead of `state:`")->type_name("URL");
+        app_.add_option("--state", options_.state, "Where run history and locks are kept, instead of `state:`")
+            ->type_name("URL");
         app_.add_flag("--man", manual_, "Print the manual page")->group("");
     }
 
     void declare_start() {
         auto* demo = command(app_, "demo", "Take a tour on a throwaway PostgreSQL server");
-        demo->add_option("--keep", options_.keep, "Leave configuration and warehouse in this new folder")->type_name("DIR");
+        demo->add_option("--keep", options_.keep, "Leave configuration and warehouse in this new folder")
+            ->type_name("DIR");
         auto* init = command(app_, "init", "Write a commented configuration");
         init->add_option("--from", options_.url, "Write a pipeline for each table of this database")->type_name("URL");
         init->add_flag("--force", options_.force, "Overwrite an existing file");
@@ -151,8 +155,11 @@ class CommandLine {
         names(run, "PIPELINE", "The pipelines to run, or --all");
         run->add_flag("--all", options_.all, "All pipelines");
         run->add_flag("--full-refresh", options_.full_refresh, "Forget checkpoints and load everything again");
-        run->add_option("--limit", options_.limit, "Read at most this many rows of each table")->type_name("N")->check(count_validator());
-        run->add_option("--from", options_.from, "Read from this cursor value on, instead of the checkpoint")->type_name("VALUE");
+        run->add_option("--limit", options_.limit, "Read at most this many rows of each table")
+            ->type_name("N")
+            ->check(count_validator());
+        run->add_option("--from", options_.from, "Read from this cursor value on, instead of the checkpoint")
+            ->type_name("VALUE");
         run->add_option("--to", options_.to, "Read up to this cursor value")->type_name("VALUE");
         run->add_option("--shard", options_.shard, "Read the I-th of N parts")->type_name("I/N");
         run->add_option("--param", options_.parameters, "Set a parameter of the configuration; may be repeated")
@@ -170,7 +177,10 @@ class CommandLine {
         auto* runs = command(app_, "runs", "Show past runs, or one in detail");
         name(runs, "ID", "The run; the beginning of its id will do", false);
         runs->add_option("--pipeline", options_.pipeline, "Only runs of this pipeline")->type_name("PIPELINE");
-        runs->add_option("--most", options_.most, "How many")->type_name("N")->check(count_validator())->capture_default_str();
+        runs->add_option("--most", options_.most, "How many")
+            ->type_name("N")
+            ->check(count_validator())
+            ->capture_default_str();
     }
 
     void declare_schema() {
@@ -186,11 +196,15 @@ class CommandLine {
     }
 
     void declare_rejects() {
-        auto* rejects = command(app_, "rejects", "Look at rows that could not be written, try them again, or let them go");
+        auto* rejects =
+            command(app_, "rejects", "Look at rows that could not be written, try them again, or let them go");
         rejects->require_subcommand(1);
         auto* list = command(*rejects, "list", "List rejected rows that nobody has dealt with");
         names(list, "PIPELINE", "Only these pipelines");
-        list->add_option("--most", options_.most, "How many of each pipeline")->type_name("N")->check(count_validator())->capture_default_str();
+        list->add_option("--most", options_.most, "How many of each pipeline")
+            ->type_name("N")
+            ->check(count_validator())
+            ->capture_default_str();
         list->add_flag("--closed", options_.closed, "Also those that were replayed or discarded");
         auto* show = command(*rejects, "show", "Show a rejected row in full");
         names(show, "ID", "The reject", true);
@@ -224,53 +238,6 @@ class CommandLine {
     bool manual_ = false;
     bool components_json_ = false;
 };
-
-Error usage_error(std::string message, std::string hint) {
-    return {.kind = ErrorKind::usage, .code = "usage", .message = std::move(message), .hint = std::move(hint)};
-}
-
-const CLI::App& innermost(const CLI::App& app) {
-    return app.get_subcommands().empty() ? app : innermost(*app.get_subcommands().front());
-}
-
-std::vector<std::string> known_words(const CLI::App& app, bool options) {
-    std::vector<std::string> words;
-    if (!options) {
-        for (const auto* command : app.get_subcommands([](const CLI::App*) { return true; })) words.push_back(command->get_name());
-        return words;
-    }
-    for (const CLI::App* at = &app; at != nullptr; at = at->get_parent())
-        for (const auto* option : at->get_options())
-            for (const auto& name : option->get_lnames()) words.push_back("--" + name);
-    return words;
-}
-
-/// What stands on the command line and belongs nowhere.
-Error unknown_word(const CLI::App& at, const std::string& word, const std::string& command) {
-    bool option = word.starts_with("-");
-    std::string help = fmt::format("`penstock {}{}--help` lists what is there", command, command.empty() ? "" : " ");
-    if (!option && std::ranges::find(not_in_this_version, word) != not_in_this_version.end() && command.empty())
-        return usage_error(fmt::format("`penstock {}` is not in this version", word), help);
-    std::string known = nearest_name(word, known_words(at, option));
-    std::string message = option || at.get_subcommands([](const CLI::App*) { return true; }).empty()
-                              ? fmt::format("`penstock{}{}` takes no {}'{}'", command.empty() ? "" : " ", command, option ? "option " : "", word)
-                              : fmt::format("there is no command '{}{}{}'", command, command.empty() ? "" : " ", word);
-    return usage_error(std::move(message), known.empty() ? help : fmt::format("did you mean {}?", known));
-}
-
-/// The parser's complaint in our words.
-Error explain(const CommandLine& line, CLI::App& app, const CLI::ParseError& error) {
-    const CLI::App& at = innermost(app);
-    std::string command = line.chosen();
-    auto extra = app.remaining(true);
-    if (!extra.empty()) return unknown_word(at, extra.front(), command);
-    std::string prefix = command.empty() ? "penstock" : "penstock " + command;
-    std::string hint = fmt::format("`{} --help` says how it is used", prefix);
-    bool wants_command = !at.get_subcommands([](const CLI::App*) { return true; }).empty() && at.get_subcommands().empty();
-    if (dynamic_cast<const CLI::RequiredError*>(&error) != nullptr && wants_command)
-        return usage_error(fmt::format("`{}` needs a command", prefix), hint);
-    return usage_error(fmt::format("{}: {}", prefix, error.what()), hint);
-}
 
 OptionInfo describe(const CLI::Option& option) {
     OptionInfo info;
@@ -328,7 +295,7 @@ Result<Request> read_command_line(int argc, const char* const* argv) {
             request.answer = app.help();
             return request;
         }
-        return fail(explain(line, app, error));
+        return fail(explain_mistake(app, error, line.chosen()));
     }
     line.finish();
     return request;

@@ -24,7 +24,7 @@ struct OptionInfo {
     std::string value;                 ///< what it takes, "" for a flag: FILE, N, PIPELINE
     std::vector<std::string> choices;  ///< when only these are taken
     std::string doc;
-    std::string variable;              ///< of the environment
+    std::string variable;  ///< of the environment
     bool required = false;
     bool repeats = false;
 };

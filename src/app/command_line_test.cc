@@ -28,7 +28,8 @@ void check_described(const CommandInfo& command) {
 }  // namespace
 
 TEST_CASE("options of every command may stand before or after it") {
-    for (auto words : {std::vector{"--output", "json", "-f", "x.yaml", "run", "a", "b"}, std::vector{"run", "a", "b", "--output", "json", "-f", "x.yaml"}}) {
+    for (auto words : {std::vector{"--output", "json", "-f", "x.yaml", "run", "a", "b"},
+                       std::vector{"run", "a", "b", "--output", "json", "-f", "x.yaml"}}) {
         auto request = read(words);
         REQUIRE(request.has_value());
         CHECK(request->options.command == "run");
@@ -57,12 +58,15 @@ TEST_CASE("mistakes are usage errors that name what was meant") {
         const char* message;
         const char* hint;
     };
-    for (const Mistake& mistake : {Mistake{{"rnu"}, "there is no command 'rnu'", "did you mean run?"},
-                                   Mistake{{"rejects", "lst"}, "there is no command 'rejects lst'", "did you mean list?"},
-                                   Mistake{{"run", "--al"}, "`penstock run` takes no option '--al'", "did you mean --all?"},
-                                   Mistake{{"rejects"}, "`penstock rejects` needs a command", "`penstock rejects --help` says how it is used"},
-                                   Mistake{{"serve"}, "`penstock serve` is not in this version", "`penstock --help` lists what is there"},
-                                   Mistake{{"run", "--limit", "0"}, "penstock run: --limit: '0' is not a whole number above 0", "`penstock run --help` says how it is used"}}) {
+    for (const Mistake& mistake :
+         {Mistake{{"rnu"}, "there is no command 'rnu'", "did you mean run?"},
+          Mistake{{"rejects", "lst"}, "there is no command 'rejects lst'", "did you mean list?"},
+          Mistake{{"run", "--al"}, "`penstock run` takes no option '--al'", "did you mean --all?"},
+          Mistake{{"rejects"}, "`penstock rejects` needs a command", "`penstock rejects --help` says how it is used"},
+          Mistake{{"serve"}, "`penstock serve` is not in this version", "`penstock --help` lists what is there"},
+          Mistake{{"run", "--limit", "0"},
+                  "penstock run: --limit: '0' is not a whole number above 0",
+                  "`penstock run --help` says how it is used"}}) {
         auto request = read(mistake.words);
         REQUIRE(!request.has_value());
         CHECK(request.error().kind == ErrorKind::usage);
@@ -80,7 +84,8 @@ TEST_CASE("without a command, or asked for help, the program says what it can do
 TEST_CASE("everything in the description is described, and hidden commands are not in it") {
     auto program = describe_command_line();
     check_described(program);
-    CHECK(std::ranges::none_of(program.commands, [](const auto& command) { return command.name == "failpoints" || command.name == "docs"; }));
+    CHECK(std::ranges::none_of(
+        program.commands, [](const auto& command) { return command.name == "failpoints" || command.name == "docs"; }));
     auto output = std::ranges::find(program.options, std::vector<std::string>{"--output"}, &OptionInfo::names);
     REQUIRE(output != program.options.end());
     CHECK(output->choices == std::vector<std::string>{"text", "json"});

@@ -35,7 +35,8 @@ std::vector<Path> all_paths(const CommandInfo& program) {
 std::vector<std::string> next_words(const CommandInfo& command) {
     std::vector<std::string> words;
     for (const auto& inner : command.commands) words.push_back(inner.name);
-    for (const auto& argument : command.arguments) words.insert(words.end(), argument.choices.begin(), argument.choices.end());
+    for (const auto& argument : command.arguments)
+        words.insert(words.end(), argument.choices.begin(), argument.choices.end());
     return words;
 }
 
@@ -50,7 +51,9 @@ std::string bash_option_values(const std::vector<Path>& paths) {
             if (option.value.empty()) continue;
             std::vector<std::string> patterns;
             for (const auto& name : option.names) patterns.push_back(fmt::format("'{}:{}'", path.words, name));
-            std::string reply = takes_files(option) ? "compgen -f -- \"$word\"" : fmt::format("compgen -W '{}' -- \"$word\"", fmt::join(option.choices, " "));
+            std::string reply = takes_files(option)
+                                    ? "compgen -f -- \"$word\""
+                                    : fmt::format("compgen -W '{}' -- \"$word\"", fmt::join(option.choices, " "));
             cases += fmt::format("        {}) COMPREPLY=($({})); return ;;\n", fmt::join(patterns, "|"), reply);
         }
     }
@@ -68,8 +71,8 @@ std::string bash(const CommandInfo& program) {
         }
         std::vector<std::string> options;
         for (const auto& option : path.options) options.insert(options.end(), option.names.begin(), option.names.end());
-        words += fmt::format("        '{}') if [[ $word == -* ]]; then words='{}'; else words='{}'; fi ;;\n", path.words,
-                             fmt::join(options, " "), fmt::join(next_words(*path.command), " "));
+        words += fmt::format("        '{}') if [[ $word == -* ]]; then words='{}'; else words='{}'; fi ;;\n",
+                             path.words, fmt::join(options, " "), fmt::join(next_words(*path.command), " "));
     }
     return fmt::format(
         "# bash completion for penstock, written by `penstock completion bash`\n"
@@ -95,13 +98,15 @@ std::string bash(const CommandInfo& program) {
 // ---- zsh -------------------------------------------------------------------------------------------------------------
 
 std::string replace_all(std::string text, std::string_view what, std::string_view by) {
-    for (size_t at = text.find(what); at != text.npos; at = text.find(what, at + by.size())) text.replace(at, what.size(), by);
+    for (size_t at = text.find(what); at != text.npos; at = text.find(what, at + by.size()))
+        text.replace(at, what.size(), by);
     return text;
 }
 
 /// Inside '…' of a _arguments specification.
 std::string zsh_text(std::string text) {
-    for (auto [what, by] : {std::pair{"\\", "\\\\"}, {"[", "\\["}, {"]", "\\]"}, {":", "\\:"}, {"'", "'\\''"}}) text = replace_all(text, what, by);
+    for (auto [what, by] : {std::pair{"\\", "\\\\"}, {"[", "\\["}, {"]", "\\]"}, {":", "\\:"}, {"'", "'\\''"}})
+        text = replace_all(text, what, by);
     return text;
 }
 
@@ -109,14 +114,18 @@ std::string zsh_option(const OptionInfo& option) {
     std::string action;
     if (!option.value.empty())
         action = fmt::format(":{}:{}", zsh_text(option.value),
-                             takes_files(option) ? "_files" : option.choices.empty() ? " " : fmt::format("({})", fmt::join(option.choices, " ")));
+                             takes_files(option)      ? "_files"
+                             : option.choices.empty() ? " "
+                                                      : fmt::format("({})", fmt::join(option.choices, " ")));
     std::string lines;
-    for (const auto& name : option.names) lines += fmt::format(" \\\n        '{}[{}]{}'", name, zsh_text(option.doc), action);
+    for (const auto& name : option.names)
+        lines += fmt::format(" \\\n        '{}[{}]{}'", name, zsh_text(option.doc), action);
     return lines;
 }
 
 std::string zsh_function(const Path& path) {
-    std::string name = "_penstock" + (path.words.empty() ? "" : "_" + replace_all(replace_all(path.words, " ", "_"), "-", "_"));
+    std::string name =
+        "_penstock" + (path.words.empty() ? "" : "_" + replace_all(replace_all(path.words, " ", "_"), "-", "_"));
     std::string options;
     for (const auto& option : path.options) options += zsh_option(option);
     if (path.command->commands.empty()) {
@@ -132,7 +141,8 @@ std::string zsh_function(const Path& path) {
     return fmt::format(
         "{}() {{\n    local state line\n    local -a commands=(\n{}    )\n"
         "    _arguments -s -C{} \\\n        '1: :->command' \\\n        '*:: :->rest'\n"
-        "    case $state in\n    command) _describe command commands ;;\n    rest)\n        case $line[1] in\n{}        esac ;;\n    esac\n}}\n\n",
+        "    case $state in\n    command) _describe command commands ;;\n    rest)\n        case $line[1] in\n{}       "
+        " esac ;;\n    esac\n}}\n\n",
         name, list, options, calls);
 }
 
@@ -144,33 +154,43 @@ std::string zsh(const CommandInfo& program) {
 
 // ---- fish ------------------------------------------------------------------------------------------------------------
 
-std::string fish_text(std::string text) { return "'" + replace_all(replace_all(std::move(text), "\\", "\\\\"), "'", "\\'") + "'"; }
+std::string fish_text(std::string text) {
+    return "'" + replace_all(replace_all(std::move(text), "\\", "\\\\"), "'", "\\'") + "'";
+}
 
 /// True when exactly the words of this command have been typed.
 std::string fish_condition(const Path& path) {
     if (path.words.empty()) return "__fish_use_subcommand";
-    std::string condition = "__fish_seen_subcommand_from " + replace_all(path.words, " ", "; and __fish_seen_subcommand_from ");
+    std::string condition =
+        "__fish_seen_subcommand_from " + replace_all(path.words, " ", "; and __fish_seen_subcommand_from ");
     if (path.command->commands.empty()) return condition;
-    return condition + fmt::format("; and not __fish_seen_subcommand_from {}", fmt::join(next_words(*path.command), " "));
+    return condition +
+           fmt::format("; and not __fish_seen_subcommand_from {}", fmt::join(next_words(*path.command), " "));
 }
 
 std::string fish_option(const OptionInfo& option, const std::string& condition) {
     std::string line = "complete -c penstock";
     if (!condition.empty()) line += " -n " + fish_text(condition);
-    for (const auto& name : option.names) line += name.starts_with("--") ? " -l " + name.substr(2) : " -s " + name.substr(1);
-    if (!option.value.empty()) line += takes_files(option) ? " -r -F" : fmt::format(" -x -a '{}'", fmt::join(option.choices, " "));
+    for (const auto& name : option.names)
+        line += name.starts_with("--") ? " -l " + name.substr(2) : " -s " + name.substr(1);
+    if (!option.value.empty())
+        line += takes_files(option) ? " -r -F" : fmt::format(" -x -a '{}'", fmt::join(option.choices, " "));
     return line + " -d " + fish_text(option.doc) + "\n";
 }
 
 std::string fish(const CommandInfo& program) {
-    std::string text = "# fish completion for penstock, written by `penstock completion fish`\ncomplete -c penstock -f\n";
+    std::string text =
+        "# fish completion for penstock, written by `penstock completion fish`\ncomplete -c penstock -f\n";
     for (const auto& option : program.options) text += fish_option(option, "");
     for (const auto& path : all_paths(program)) {
         std::string condition = fish_condition(path);
         for (const auto& inner : path.command->commands)
-            text += fmt::format("complete -c penstock -n {} -a {} -d {}\n", fish_text(condition), inner.name, fish_text(inner.doc));
+            text += fmt::format("complete -c penstock -n {} -a {} -d {}\n", fish_text(condition), inner.name,
+                                fish_text(inner.doc));
         for (const auto& argument : path.command->arguments)
-            if (!argument.choices.empty()) text += fmt::format("complete -c penstock -n {} -a '{}'\n", fish_text(condition), fmt::join(argument.choices, " "));
+            if (!argument.choices.empty())
+                text += fmt::format("complete -c penstock -n {} -a '{}'\n", fish_text(condition),
+                                    fmt::join(argument.choices, " "));
         if (path.words.empty()) continue;
         for (const auto& option : path.command->options) text += fish_option(option, condition);
     }

@@ -9,7 +9,8 @@
 namespace penstock::app {
 
 const std::vector<const flow::Component*>& components() {
-    static const std::vector<const flow::Component*> list = {&postgres::component(), &duckdb::component(), &parquet::component()};
+    static const std::vector<const flow::Component*> list = {&postgres::component(), &duckdb::component(),
+                                                             &parquet::component()};
     return list;
 }
 

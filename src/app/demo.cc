@@ -31,9 +31,12 @@ class Folder {
         } else {
             std::error_code failed;
             if (fs::create_directory(keep, failed)) return Folder(keep, false);
-            if (!failed) return fail(demo_error(ErrorKind::usage, "folder_exists", fmt::format("{} exists", keep), "name a new folder"));
+            if (!failed)
+                return fail(
+                    demo_error(ErrorKind::usage, "folder_exists", fmt::format("{} exists", keep), "name a new folder"));
         }
-        return fail(demo_error(ErrorKind::refused, "no_folder", "no folder can be made for the demonstration", "look at TMPDIR, or name another with --keep"));
+        return fail(demo_error(ErrorKind::refused, "no_folder", "no folder can be made for the demonstration",
+                               "look at TMPDIR, or name another with --keep"));
     }
     ~Folder() {
         std::error_code ignored;
@@ -60,7 +63,8 @@ struct Compared {
 
 class Demo {
   public:
-    Demo(const Session& session, ThrowawayPostgres& server, const Folder& folder) : session_(session), server_(server), folder_(folder) {
+    Demo(const Session& session, ThrowawayPostgres& server, const Folder& folder)
+        : session_(session), server_(server), folder_(folder) {
         options_.file = folder.path() / "penstock.yaml";
         options_.quiet = session.options.quiet;
     }
@@ -76,14 +80,17 @@ class Demo {
     Status first_load() {
         PN_CHECK(say("the first run loads everything into DuckDB"));
         PN_CHECK(run_all());
-        return compare({{"customers", sample_shop::fingerprint_customers, "public.customers"}, {"orders", sample_shop::fingerprint_orders, "public.orders"}});
+        return compare({{"customers", sample_shop::fingerprint_customers, "public.customers"},
+                        {"orders", sample_shop::fingerprint_orders, "public.orders"}});
     }
 
     Status increment() {
-        PN_CHECK(say("a day goes by: 50 customers and 300 orders are new, 200 orders are paid; the next run reads only those"));
+        PN_CHECK(say(
+            "a day goes by: 50 customers and 300 orders are new, 200 orders are paid; the next run reads only those"));
         PN_CHECK(server_.execute(std::string(sample_shop::next_day())));
         PN_CHECK(run_all());
-        return compare({{"customers", sample_shop::fingerprint_customers, "public.customers"}, {"orders", sample_shop::fingerprint_orders, "public.orders"}});
+        return compare({{"customers", sample_shop::fingerprint_customers, "public.customers"},
+                        {"orders", sample_shop::fingerprint_orders, "public.orders"}});
     }
 
     Status bad_row() {
@@ -94,7 +101,8 @@ class Demo {
         options_.names = {"orders"};
         PN_CHECK(must_end_well(command::rejects_list(session_for(options_)), "rejects list"));
         options_.names.clear();
-        return compare({{"orders", sample_shop::fingerprint_orders, "(SELECT * FROM public.orders WHERE amount <> 'NaN') AS good", 1}});
+        return compare({{"orders", sample_shop::fingerprint_orders,
+                         "(SELECT * FROM public.orders WHERE amount <> 'NaN') AS good", 1}});
     }
 
     Status farewell() {
@@ -106,16 +114,23 @@ class Demo {
     }
 
   private:
-    Session session_for(const Options& options) const { return {.options = options, .log_format = session_.log_format, .stop = session_.stop}; }
+    Session session_for(const Options& options) const {
+        return {.options = options, .log_format = session_.log_format, .stop = session_.stop};
+    }
 
-    Status say(std::string_view what) { return print(fmt::format("\n{}\n", paint_stdout(Colour::bold, fmt::format("{}. {}", ++step_, what)))); }
+    Status say(std::string_view what) {
+        return print(fmt::format("\n{}\n", paint_stdout(Colour::bold, fmt::format("{}. {}", ++step_, what))));
+    }
 
     static Status must_end_well(Result<int> code, std::string_view command) {
         if (!code) return fail(std::move(code.error()));
         if (*code == 0) return {};
         if (*code == exit_code(ErrorKind::interrupted))
-            return fail(demo_error(ErrorKind::interrupted, "interrupted", "the demonstration was stopped; its server and folders are gone", "start it again whenever you like"));
-        return fail(demo_error(ErrorKind::internal, "demo_failed", fmt::format("`penstock {}` of the demonstration failed", command),
+            return fail(demo_error(ErrorKind::interrupted, "interrupted",
+                                   "the demonstration was stopped; its server and folders are gone",
+                                   "start it again whenever you like"));
+        return fail(demo_error(ErrorKind::internal, "demo_failed",
+                               fmt::format("`penstock {}` of the demonstration failed", command),
                                "what it said stands above"));
     }
 
@@ -135,12 +150,16 @@ class Demo {
             PN_TRY(auto target, connection.query(table.fingerprint("shop." + table.name)));
             PN_TRY(auto total, server_.first_row("SELECT count(*) FROM public." + table.name));
             int64_t there = std::stoll(total.front()), here = std::stoll(target.text(0, 0));
-            bool agree = there == here + table.rejected && source[0] == target.text(0, 0) && source[1] == target.text(0, 1);
+            bool agree =
+                there == here + table.rejected && source[0] == target.text(0, 0) && source[1] == target.text(0, 1);
             std::string rejected = table.rejected == 0 ? "" : fmt::format(" + {} rejected", table.rejected);
-            PN_CHECK(print(fmt::format("  {} {}: {} in PostgreSQL, {} in DuckDB{}{}\n", agree ? paint_stdout(Colour::green, "=") : paint_stdout(Colour::red, "≠"), table.name,
-                                       humane_count(there), humane_count(here), rejected, agree ? ", values alike" : "")));
+            PN_CHECK(
+                print(fmt::format("  {} {}: {} in PostgreSQL, {} in DuckDB{}{}\n",
+                                  agree ? paint_stdout(Colour::green, "=") : paint_stdout(Colour::red, "≠"), table.name,
+                                  humane_count(there), humane_count(here), rejected, agree ? ", values alike" : "")));
             if (!agree)
-                return fail(demo_error(ErrorKind::check_failed, "demo_counts_differ", fmt::format("{} differ between PostgreSQL and DuckDB", table.name),
+                return fail(demo_error(ErrorKind::check_failed, "demo_counts_differ",
+                                       fmt::format("{} differ between PostgreSQL and DuckDB", table.name),
                                        "this is a fault of penstock: please report it"));
         }
         return {};
@@ -170,7 +189,8 @@ Result<int> command::demo(const Session& session) {
     log::setup(session.log_format, session.options.log_level.value_or(log::Level::warning));
     PN_TRY(auto folder, Folder::make(session.options.keep));
     PN_CHECK(tour(session, folder));
-    if (!session.options.keep.empty()) PN_CHECK(print(fmt::format("\nkept: {} (the server is gone)\n", session.options.keep)));
+    if (!session.options.keep.empty())
+        PN_CHECK(print(fmt::format("\nkept: {} (the server is gone)\n", session.options.keep)));
     return 0;
 }
 

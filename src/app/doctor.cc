@@ -33,7 +33,8 @@ Colour colour_of(Severity severity) {
     std::unreachable();
 }
 
-Result<std::vector<config::Connection>> chosen_connections(const config::Document& document, const std::vector<std::string>& names) {
+Result<std::vector<config::Connection>> chosen_connections(const config::Document& document,
+                                                           const std::vector<std::string>& names) {
     if (names.empty()) return document.connections;
     std::vector<config::Connection> chosen;
     for (const auto& name : names) {
@@ -45,13 +46,17 @@ Result<std::vector<config::Connection>> chosen_connections(const config::Documen
 }
 
 /// A connection that cannot be made is a finding like any other.
-std::vector<flow::Finding> examine(const config::Connection& connection, const config::Document& document, std::stop_token stop) {
+std::vector<flow::Finding> examine(const config::Connection& connection, const config::Document& document,
+                                   std::stop_token stop) {
     const auto* component = find_component(connection.type);
     if (component->doctor == nullptr) return {};
     auto findings = component->doctor(connection.options, document.directory, stop);
     if (findings) return std::move(*findings);
     Json error = error_json(findings.error());
-    return {{.severity = Severity::problem, .what = "connection", .detail = error["message"], .fix = findings.error().hint}};
+    return {{.severity = Severity::problem,
+             .what = "connection",
+             .detail = error["message"],
+             .fix = findings.error().hint}};
 }
 
 std::string finding_text(const flow::Finding& finding) {
@@ -82,7 +87,8 @@ Result<int> command::doctor(const Session& session) {
                             {"fix", finding.fix.empty() ? Json(nullptr) : Json(finding.fix)}});
         }
     }
-    text += problems == 0 ? "\nnothing stands in the way of a run\n" : fmt::format("\n{} to mend before a run\n", problems);
+    text +=
+        problems == 0 ? "\nnothing stands in the way of a run\n" : fmt::format("\n{} to mend before a run\n", problems);
     PN_CHECK(session.json() ? print_json({{"findings", list}}) : print(text));
     return problems == 0 ? 0 : exit_code(ErrorKind::check_failed);
 }

@@ -24,7 +24,8 @@ flow::RunResult failed(const flow::RunIdentity& identity, Error error) {
 class EitherStop {
   public:
     EitherStop(std::stop_token one, std::stop_token other)
-        : one_(std::move(one), [this] { both_.request_stop(); }), other_(std::move(other), [this] { both_.request_stop(); }) {}
+        : one_(std::move(one), [this] { both_.request_stop(); }),
+          other_(std::move(other), [this] { both_.request_stop(); }) {}
     std::stop_token token() const { return both_.get_token(); }
 
   private:
@@ -56,7 +57,8 @@ flow::RunResult execute(const Pipeline& pipeline, flow::RunRequest request, stat
     EitherStop either(std::move(stop), lock->lost());
     auto result = flow::run(request, either.token());
     // The rows are where they belong whatever becomes of the history, so that is no failure of the run.
-    if (auto ended = record_end(store, result); !ended) log::warning("the run's end is not in the history: {}", ended.error().message);
+    if (auto ended = record_end(store, result); !ended)
+        log::warning("the run's end is not in the history: {}", ended.error().message);
     log::info("run {} ends: {}", identity.run_id, flow::to_string(result.status));
     return result;
 }
@@ -64,7 +66,8 @@ flow::RunResult execute(const Pipeline& pipeline, flow::RunRequest request, stat
 std::vector<std::string> unmet(const config::PipelineConfig& pipeline, const std::vector<flow::RunResult>& earlier) {
     std::vector<std::string> names;
     for (const auto& result : earlier) {
-        bool waited_for = std::ranges::any_of(pipeline.after, [&](const config::Text& name) { return name.value == result.identity.pipeline; });
+        bool waited_for = std::ranges::any_of(
+            pipeline.after, [&](const config::Text& name) { return name.value == result.identity.pipeline; });
         if (waited_for && result.status != flow::RunStatus::success) names.push_back(result.identity.pipeline);
     }
     return names;
@@ -77,7 +80,8 @@ flow::RunResult skipped(const std::string& pipeline, const std::vector<std::stri
     result.started_at = now();
     result.error = Error{.kind = ErrorKind::conflict,
                          .code = "dependency_failed",
-                         .message = fmt::format("{} did not run: it comes after {}, which did not succeed", pipeline, fmt::join(waited_for, " and ")),
+                         .message = fmt::format("{} did not run: it comes after {}, which did not succeed", pipeline,
+                                                fmt::join(waited_for, " and ")),
                          .hint = fmt::format("mend {}, then run both again", fmt::join(waited_for, " and "))};
     return result;
 }

@@ -28,7 +28,9 @@ config::PipelineConfig waiting_for(std::vector<std::string> names) {
 }  // namespace
 
 TEST_CASE("a pipeline runs only after success of those it waits for that are part of the run") {
-    std::vector<flow::RunResult> earlier = {ended("good", flow::RunStatus::success), ended("bad", flow::RunStatus::failed), ended("left_out", flow::RunStatus::skipped)};
+    std::vector<flow::RunResult> earlier = {ended("good", flow::RunStatus::success),
+                                            ended("bad", flow::RunStatus::failed),
+                                            ended("left_out", flow::RunStatus::skipped)};
     CHECK(unmet(waiting_for({"good"}), earlier).empty());
     CHECK(unmet(waiting_for({"not_in_this_run"}), earlier).empty());
     CHECK(unmet(waiting_for({"good", "bad"}), earlier) == std::vector<std::string>{"bad"});
@@ -47,21 +49,37 @@ TEST_CASE("a skipped pipeline says whom it waited for") {
 
 TEST_CASE("counts of a run are the sums of its tables, and only one table has one cursor") {
     auto result = ended("shop", flow::RunStatus::success);
-    result.tables.push_back({.source = "public.a", .target = "shop.a", .counts = {.rows_read = 5, .rows_written = 4, .rows_rejected = 1}, .checkpoint = {.cursor_from = "1", .cursor_to = "9", .position = ""}, .decisions = {}, .notes = {}});
+    result.tables.push_back({.source = "public.a",
+                             .target = "shop.a",
+                             .counts = {.rows_read = 5, .rows_written = 4, .rows_rejected = 1},
+                             .checkpoint = {.cursor_from = "1", .cursor_to = "9", .position = ""},
+                             .decisions = {},
+                             .notes = {}});
     auto json = run_json(result);
     CHECK(json["cursor"]["to"] == "9");
     CHECK(json["tables"][0]["table"] == "public.a");
-    result.tables.push_back({.source = "public.b", .target = "shop.b", .counts = {.rows_read = 2, .rows_filtered = 2}, .checkpoint = {}, .decisions = {}, .notes = {}});
+    result.tables.push_back({.source = "public.b",
+                             .target = "shop.b",
+                             .counts = {.rows_read = 2, .rows_filtered = 2},
+                             .checkpoint = {},
+                             .decisions = {},
+                             .notes = {}});
     json = run_json(result);
     CHECK(json["rows_read"] == 7);
-    CHECK(json["rows_read"] == json["rows_written"].get<int64_t>() + json["rows_rejected"].get<int64_t>() + json["rows_filtered"].get<int64_t>());
+    CHECK(json["rows_read"] == json["rows_written"].get<int64_t>() + json["rows_rejected"].get<int64_t>() +
+                                   json["rows_filtered"].get<int64_t>());
     CHECK(json["cursor"]["to"].is_null());
     CHECK(json["error"].is_null());
 }
 
 TEST_CASE("the text of a run tells where rejected rows are to be found") {
     auto result = ended("shop", flow::RunStatus::success);
-    result.tables.push_back({.source = "public.a", .target = "shop.a", .counts = {.rows_read = 5000, .rows_written = 4999, .rows_rejected = 1}, .checkpoint = {}, .decisions = {}, .notes = {}});
+    result.tables.push_back({.source = "public.a",
+                             .target = "shop.a",
+                             .counts = {.rows_read = 5000, .rows_written = 4999, .rows_rejected = 1},
+                             .checkpoint = {},
+                             .decisions = {},
+                             .notes = {}});
     auto text = runs_text({result});
     CHECK(text.find("5,000") != std::string::npos);
     CHECK(text.find("1 row was rejected: `penstock rejects list shop` says why") != std::string::npos);

@@ -49,7 +49,8 @@ std::string database_name(const std::string& url) {
 
 std::string variable_for(const std::string& connection) {
     std::string variable;
-    for (char c : connection) variable += c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+    for (char c : connection)
+        variable += c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
     if (std::isdigit(static_cast<unsigned char>(variable.front()))) variable.insert(0, "DB_");
     return variable + "_URL";
 }
@@ -60,8 +61,12 @@ struct Names {
 };
 
 std::vector<config::ScaffoldConnection> connections(const Names& names) {
-    return {{.name = names.connection, .component = config::find(catalog(), source_type), .given = {{"url", Node::scalar(fmt::format("${{{}}}", names.variable), true)}}},
-            {.name = "warehouse", .component = config::find(catalog(), target_type), .given = {{"path", Node::scalar("warehouse.duckdb")}}}};
+    return {{.name = names.connection,
+             .component = config::find(catalog(), source_type),
+             .given = {{"url", Node::scalar(fmt::format("${{{}}}", names.variable), true)}}},
+            {.name = "warehouse",
+             .component = config::find(catalog(), target_type),
+             .given = {{"path", Node::scalar("warehouse.duckdb")}}}};
 }
 
 Node list(const std::vector<std::string>& texts) {
@@ -75,9 +80,14 @@ config::ScaffoldPipeline propose(const flow::TableInfo& table, const Names& name
     bool incremental = !table.cursor.empty() && !table.key.empty();
     auto dot = table.name.find('.');
     std::string schema = table.name.substr(0, dot), name = table.name.substr(dot + 1);
-    config::ScaffoldPipeline made{.name = pipeline, .source_connection = names.connection, .source = {{"table", Node::scalar(table.name)}}, .target_connection = "warehouse", .target = {}};
+    config::ScaffoldPipeline made{.name = pipeline,
+                                  .source_connection = names.connection,
+                                  .source = {{"table", Node::scalar(table.name)}},
+                                  .target_connection = "warehouse",
+                                  .target = {}};
     if (incremental) made.source.emplace_back("cursor", Node::scalar(table.cursor));
-    made.target.emplace_back("table", Node::scalar(fmt::format("{}.{}", schema == "public" ? names.connection : schema, name)));
+    made.target.emplace_back("table",
+                             Node::scalar(fmt::format("{}.{}", schema == "public" ? names.connection : schema, name)));
     made.target.emplace_back("mode", Node::scalar(incremental ? "merge" : "replace"));
     if (incremental) made.target.emplace_back("key", list(table.key));
     return made;
@@ -86,7 +96,9 @@ config::ScaffoldPipeline propose(const flow::TableInfo& table, const Names& name
 std::string remark(const flow::TableInfo& table) {
     if (table.key.empty()) return "No primary key: replaced as a whole at each run.";
     if (table.cursor.empty()) return "No column that tells when a row changed: replaced as a whole at each run.";
-    return fmt::format("Takes {} to be set at each change, and deletes not to matter; else drop cursor and key, and replace.", table.cursor);
+    return fmt::format(
+        "Takes {} to be set at each change, and deletes not to matter; else drop cursor and key, and replace.",
+        table.cursor);
 }
 
 /// A pipeline on few lines; the first one in the file shows every option.
@@ -96,7 +108,8 @@ std::string short_pipeline(const config::ScaffoldPipeline& pipeline, const std::
         for (const auto& [name, value] : given) entries.push_back({name, {}, value});
         return config::dump_inline(Node::map(std::move(entries)));
     };
-    return fmt::format("\n  # {}\n  {}:\n    source: {}\n    target: {}\n", why, pipeline.name, side(pipeline.source_connection, pipeline.source),
+    return fmt::format("\n  # {}\n  {}:\n    source: {}\n    target: {}\n", why, pipeline.name,
+                       side(pipeline.source_connection, pipeline.source),
                        side(pipeline.target_connection, pipeline.target));
 }
 
@@ -126,18 +139,24 @@ Result<std::vector<flow::TableInfo>> discover(const std::string& url, std::stop_
     config::assign_paths(connection);
     PN_TRY(auto tables, component->discover_all(connection, {}, stop));
     if (!tables.empty()) return tables;
-    return fail(init_error(ErrorKind::refused, "no_tables", "the database has no table that this user may read", "GRANT SELECT ON ALL TABLES IN SCHEMA … TO the user of the URL"));
+    return fail(init_error(ErrorKind::refused, "no_tables", "the database has no table that this user may read",
+                           "GRANT SELECT ON ALL TABLES IN SCHEMA … TO the user of the URL"));
 }
 
 /// Never over an existing file unless told so, not even one that appears at this moment.
 Status write_new(const std::string& file, const std::string& text, bool force) {
     int descriptor = ::open(file.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | (force ? O_TRUNC : O_EXCL), 0644);
-    if (descriptor < 0 && errno == EEXIST) return fail(init_error(ErrorKind::usage, "file_exists", fmt::format("{} exists", file), "name another with -f, or overwrite it with --force"));
-    bool written = descriptor >= 0 && ::write(descriptor, text.data(), text.size()) == static_cast<ssize_t>(text.size());
+    if (descriptor < 0 && errno == EEXIST)
+        return fail(init_error(ErrorKind::usage, "file_exists", fmt::format("{} exists", file),
+                               "name another with -f, or overwrite it with --force"));
+    bool written =
+        descriptor >= 0 && ::write(descriptor, text.data(), text.size()) == static_cast<ssize_t>(text.size());
     int number = errno;
     if (descriptor >= 0) ::close(descriptor);
     if (written) return {};
-    return fail(init_error(ErrorKind::refused, "file_not_written", fmt::format("{} cannot be written: {}", file, std::strerror(number)), "name another file with -f"));
+    return fail(init_error(ErrorKind::refused, "file_not_written",
+                           fmt::format("{} cannot be written: {}", file, std::strerror(number)),
+                           "name another file with -f"));
 }
 
 }  // namespace
@@ -145,10 +164,12 @@ Status write_new(const std::string& file, const std::string& text, bool force) {
 Result<int> command::init(const Session& session) {
     const Options& options = session.options;
     if (!options.force && ::access(options.file.c_str(), F_OK) == 0)
-        return fail(init_error(ErrorKind::usage, "file_exists", fmt::format("{} exists", options.file), "name another with -f, or overwrite it with --force"));
+        return fail(init_error(ErrorKind::usage, "file_exists", fmt::format("{} exists", options.file),
+                               "name another with -f, or overwrite it with --force"));
 
     Names names{.connection = "shop", .variable = "SHOP_URL"};
-    std::vector<flow::TableInfo> tables = {{.name = "public.orders", .schema = {}, .key = {"id"}, .cursor = "updated_at", .notes = {}}};
+    std::vector<flow::TableInfo> tables = {
+        {.name = "public.orders", .schema = {}, .key = {"id"}, .cursor = "updated_at", .notes = {}}};
     if (!options.url.empty()) {
         names.connection = database_name(options.url);
         names.variable = variable_for(names.connection);
@@ -157,8 +178,10 @@ Result<int> command::init(const Session& session) {
     PN_CHECK(write_new(options.file, document_for(tables, names), options.force));
 
     std::string url = options.url.empty() ? "postgres://user:password@host/database" : "<the URL you gave>";
-    PN_CHECK(print(fmt::format("wrote {} with {} pipeline{}\n\nnext:\n  export {}='{}'\n  penstock check\n  penstock plan\n  penstock run --all\n", options.file, tables.size(),
-                               tables.size() == 1 ? "" : "s", names.variable, url)));
+    PN_CHECK(
+        print(fmt::format("wrote {} with {} pipeline{}\n\nnext:\n  export {}='{}'\n  penstock check\n  penstock plan\n "
+                          " penstock run --all\n",
+                          options.file, tables.size(), tables.size() == 1 ? "" : "s", names.variable, url)));
     return 0;
 }
 

@@ -42,7 +42,8 @@ Interruption::~Interruption() {
 }
 
 void Interruption::watch() {
-    std::array<pollfd, 2> events = {{{.fd = signals_, .events = POLLIN, .revents = 0}, {.fd = ended_, .events = POLLIN, .revents = 0}}};
+    std::array<pollfd, 2> events = {
+        {{.fd = signals_, .events = POLLIN, .revents = 0}, {.fd = ended_, .events = POLLIN, .revents = 0}}};
     while (true) {
         if (poll(events.data(), events.size(), -1) < 0) continue;
         if (events[1].revents != 0) return;

@@ -32,8 +32,12 @@ Status print_json(const Json& value) { return print(value.dump(2, ' ', false, Js
 
 Json error_json(const Error& error) {
     std::string message = error.message;
-    for (const Error* inner = error.cause.get(); inner != nullptr; inner = inner->cause.get()) message += ": " + inner->message;
-    return {{"code", error.code}, {"message", redact(message)}, {"where", redact(error.where)}, {"hint", redact(error.hint)}};
+    for (const Error* inner = error.cause.get(); inner != nullptr; inner = inner->cause.get())
+        message += ": " + inner->message;
+    return {{"code", error.code},
+            {"message", redact(message)},
+            {"where", redact(error.where)},
+            {"hint", redact(error.hint)}};
 }
 
 void print_error(const Error& error, log::Format format) {

@@ -26,8 +26,8 @@ unsigned resolve_threads(const config::Parallel& parallel) {
     return std::clamp(std::thread::hardware_concurrency(), 1u, 16u);
 }
 
-flow::BuildContext context(const config::Document& document, const config::PipelineConfig& pipeline, const std::string& name,
-                           const data::Holds& holds) {
+flow::BuildContext context(const config::Document& document, const config::PipelineConfig& pipeline,
+                           const std::string& name, const data::Holds& holds) {
     return {.pipeline = pipeline,
             .connection = document.connection(name)->options,
             .connection_name = name,
@@ -76,18 +76,21 @@ std::vector<std::string> column_names(const flow::TableInfo& info) {
 }
 
 Error no_key(const flow::TableInfo& info, config::WriteMode mode, const std::string& place) {
-    return {.kind = ErrorKind::configuration,
-            .code = "no_key",
-            .message = fmt::format("mode {} needs a key, and {} has no primary key", config::to_string(mode), info.name),
-            .where = place,
-            .hint = fmt::format("add `key: [column, …]` to the target, naming columns that are unique together ({}), or use mode "
-                                "append or replace",
-                                fmt::join(column_names(info), ", "))};
+    return {
+        .kind = ErrorKind::configuration,
+        .code = "no_key",
+        .message = fmt::format("mode {} needs a key, and {} has no primary key", config::to_string(mode), info.name),
+        .where = place,
+        .hint = fmt::format(
+            "add `key: [column, …]` to the target, naming columns that are unique together ({}), or use mode "
+            "append or replace",
+            fmt::join(column_names(info), ", "))};
 }
 
 }  // namespace
 
-Pipeline::Pipeline(const config::Document& document, const config::PipelineConfig& config, config::TargetOptions options)
+Pipeline::Pipeline(const config::Document& document, const config::PipelineConfig& config,
+                   config::TargetOptions options)
     : config_(&config),
       options_(std::move(options)),
       source_component_(component_of(document, config.source_connection)),
@@ -113,19 +116,25 @@ Status Pipeline::limit(const flow::ReadBounds& bounds) {
     if (source_component_->takes_bounds) return {};
     return fail({.kind = ErrorKind::usage,
                  .code = "option_not_available",
-                 .message = fmt::format("{}: a {} source does not take --limit, --from or --to in this version", name(), source_component_->type),
+                 .message = fmt::format("{}: a {} source does not take --limit, --from or --to in this version", name(),
+                                        source_component_->type),
                  .hint = "bound the read with `where:` in the pipeline's source"});
 }
 
-Result<std::unique_ptr<flow::Source>> Pipeline::build_replay_source(const std::vector<flow::RejectRecord>& rejects) const {
-    if (source_component_->build_replay_source != nullptr) return source_component_->build_replay_source(source_, rejects);
+Result<std::unique_ptr<flow::Source>> Pipeline::build_replay_source(
+    const std::vector<flow::RejectRecord>& rejects) const {
+    if (source_component_->build_replay_source != nullptr)
+        return source_component_->build_replay_source(source_, rejects);
     return fail({.kind = ErrorKind::usage,
                  .code = "replay_not_available",
-                 .message = fmt::format("{}: rows of a {} source cannot be read again one by one", name(), source_component_->type),
+                 .message = fmt::format("{}: rows of a {} source cannot be read again one by one", name(),
+                                        source_component_->type),
                  .hint = fmt::format("`penstock run {} --full-refresh` reads everything again", name())});
 }
 
-Result<std::unique_ptr<flow::Source>> Pipeline::build_source() const { return source_component_->build_source(source_); }
+Result<std::unique_ptr<flow::Source>> Pipeline::build_source() const {
+    return source_component_->build_source(source_);
+}
 Result<std::unique_ptr<flow::Sink>> Pipeline::build_sink() const { return target_component_->build_sink(target_); }
 
 Result<std::unique_ptr<flow::Ledger>> Pipeline::open_ledger() const {
@@ -137,8 +146,8 @@ std::string Pipeline::target_type(const data::Type& type) const {
     return target_component_->target_type == nullptr ? data::to_string(type) : target_component_->target_type(type);
 }
 
-Result<std::vector<std::string>> Pipeline::known_columns(const std::vector<config::Text>& names, const flow::TableInfo& info,
-                                                         std::string_view option) const {
+Result<std::vector<std::string>> Pipeline::known_columns(const std::vector<config::Text>& names,
+                                                         const flow::TableInfo& info, std::string_view option) const {
     std::vector<std::string> known;
     for (const auto& name : names) {
         if (info.schema.find(name.value) >= 0) {
@@ -206,7 +215,8 @@ std::string_view to_string(flow::Mode mode) {
     std::unreachable();
 }
 
-Result<std::vector<Pipeline>> select_pipelines(const config::Document& document, const std::vector<std::string>& names) {
+Result<std::vector<Pipeline>> select_pipelines(const config::Document& document,
+                                               const std::vector<std::string>& names) {
     for (const auto& name : names)
         if (document.pipeline(name) == nullptr) return fail(config::no_such_pipeline(document, name));
     std::set<std::string> wanted(names.begin(), names.end());

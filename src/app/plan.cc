@@ -28,7 +28,8 @@ std::string mode_text(const flow::TableTarget& target) {
 
 std::string reads_text(const flow::PlannedTable& table) {
     const auto& info = table.target.info;
-    std::string text = info.estimated_rows < 0 ? "an unknown number of rows" : fmt::format("about {} rows", humane_count(info.estimated_rows));
+    std::string text = info.estimated_rows < 0 ? "an unknown number of rows"
+                                               : fmt::format("about {} rows", humane_count(info.estimated_rows));
     if (info.estimated_bytes >= 0) text += ", " + humane_bytes(static_cast<uint64_t>(info.estimated_bytes));
     if (!reads_from_checkpoint(table)) return text + ": everything";
     // Estimates are the planner's and know nothing of the cursor.
@@ -44,7 +45,9 @@ std::vector<std::string> lossy_spots(const flow::TableInfo& info) {
 }
 
 std::string decision_text(const flow::SchemaDecision& decision) {
-    std::string what = decision.detail.empty() ? fmt::format("{} {}: {}", decision.change, decision.column, decision.decision) : decision.detail;
+    std::string what = decision.detail.empty()
+                           ? fmt::format("{} {}: {}", decision.change, decision.column, decision.decision)
+                           : decision.detail;
     return decision.sql.empty() ? what : what + "\n             " + decision.sql;
 }
 
@@ -73,7 +76,9 @@ Json table_json(const flow::PlannedTable& table) {
                              {"detail", decision.detail}});
     }
     Json checkpoint = nullptr;
-    if (reads_from_checkpoint(table)) checkpoint = {{"cursor", table.plan.checkpoint->cursor_to}, {"read_at", iso_time(table.plan.checkpoint->read_at)}};
+    if (reads_from_checkpoint(table))
+        checkpoint = {{"cursor", table.plan.checkpoint->cursor_to},
+                      {"read_at", iso_time(table.plan.checkpoint->read_at)}};
     auto known = [](int64_t value) { return value < 0 ? Json(nullptr) : Json(value); };
     return {{"table", info.name},
             {"target", table.target.name},
@@ -100,7 +105,9 @@ Json pipeline_json(const PlannedPipeline& planned) {
     Json tables = Json::array();
     if (planned.tables)
         for (const auto& table : *planned.tables) tables.push_back(table_json(table));
-    return {{"pipeline", planned.name}, {"tables", tables}, {"error", planned.tables ? Json(nullptr) : error_json(planned.tables.error())}};
+    return {{"pipeline", planned.name},
+            {"tables", tables},
+            {"error", planned.tables ? Json(nullptr) : error_json(planned.tables.error())}};
 }
 
 std::string pipeline_text(const PlannedPipeline& planned) {
@@ -118,7 +125,8 @@ Result<int> command::plan(const Session& session) {
     PN_TRY(auto pipelines, select_pipelines(document, session.options.names));
     std::vector<PlannedPipeline> planned;
     for (const auto& pipeline : pipelines)
-        planned.push_back({pipeline.name(), flow::plan(pipeline.request("", session.options.full_refresh), session.stop)});
+        planned.push_back(
+            {pipeline.name(), flow::plan(pipeline.request("", session.options.full_refresh), session.stop)});
 
     int code = 0;
     Json list = Json::array();

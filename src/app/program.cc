@@ -89,9 +89,11 @@ int program(int argc, const char* const* argv) {
         auto printed = print(*request->answer);
         return printed ? 0 : show_error(printed.error(), log::Format::text);
     }
-    const Session session{.options = request->options, .log_format = log_format(request->options), .stop = interruption.token()};
+    const Session session{
+        .options = request->options, .log_format = log_format(request->options), .stop = interruption.token()};
     log::setup(session.log_format, log_level(session.options));
-    if (auto armed = arm_failpoints(std::getenv("PENSTOCK_FAILPOINT")); !armed) return show_error(armed.error(), session.log_format);
+    if (auto armed = arm_failpoints(std::getenv("PENSTOCK_FAILPOINT")); !armed)
+        return show_error(armed.error(), session.log_format);
     auto code = guarded_dispatch(session);
     return code ? *code : show_error(code.error(), session.log_format);
 }

@@ -61,7 +61,8 @@ ProgressDisplay::~ProgressDisplay() {
     clear();
 }
 
-void ProgressDisplay::tables_planned(const std::vector<flow::TableTarget>& tables, const std::vector<flow::TablePlan>&) {
+void ProgressDisplay::tables_planned(const std::vector<flow::TableTarget>& tables,
+                                     const std::vector<flow::TablePlan>&) {
     std::lock_guard lock(mutex_);
     tables_ = tables.size();
     ended_ = 0;
@@ -109,7 +110,8 @@ void ProgressDisplay::paint_until(std::stop_token stop) {
 std::vector<std::string> ProgressDisplay::lines() {
     std::vector<std::string> lines;
     size_t name_width = 0;
-    for (const auto& [name, active] : active_) name_width = std::max(name_width, std::min(most_name, display_width(name)));
+    for (const auto& [name, active] : active_)
+        name_width = std::max(name_width, std::min(most_name, display_width(name)));
     size_t width = terminal_width() - 1;  // a full last column would wrap
     for (auto& [name, active] : active_) {
         if (lines.size() == most_lines) break;

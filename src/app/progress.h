@@ -23,7 +23,8 @@ class ProgressDisplay : public flow::RunObserver {
     ProgressDisplay(const ProgressDisplay&) = delete;
     ProgressDisplay& operator=(const ProgressDisplay&) = delete;
 
-    void tables_planned(const std::vector<flow::TableTarget>& tables, const std::vector<flow::TablePlan>& plans) override;
+    void tables_planned(const std::vector<flow::TableTarget>& tables,
+                        const std::vector<flow::TablePlan>& plans) override;
     void table_started(const flow::TableTarget& table, const flow::Progress& progress) override;
     void table_ended(const flow::TableResult& result) override;
     void retrying(const Error& error, std::chrono::microseconds delay, int attempt, int max_attempts) override;

@@ -12,7 +12,7 @@ struct ProgressFigures {
     int64_t estimated_rows = -1;  ///< of the whole read; -1 unknown
     int64_t bytes = 0;
     int64_t rejected = 0;
-    double rows_per_second = 0;   ///< lately
+    double rows_per_second = 0;  ///< lately
 };
 
 /// A line of the progress display, at most `width` columns:

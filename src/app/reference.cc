@@ -18,17 +18,23 @@ namespace penstock::app {
 namespace {
 
 std::string options_text(const config::SpecBase& spec, std::string_view where) {
-    TextTable table({{.heading = "  OPTION"}, {.heading = "TAKES"}, {.heading = "DEFAULT", .most = 24}, {.heading = "MEANING", .most = 90}});
+    TextTable table({{.heading = "  OPTION"},
+                     {.heading = "TAKES"},
+                     {.heading = "DEFAULT", .most = 24},
+                     {.heading = "MEANING", .most = 90}});
     for (const auto& option : spec.options())
-        table.add({"  " + option.name, option.shape.noun, option.required ? "(required)" : option.default_text, option.doc});
+        table.add(
+            {"  " + option.name, option.shape.noun, option.required ? "(required)" : option.default_text, option.doc});
     return fmt::format("{}\n{}\n", paint_stdout(Colour::bold, where), table.text());
 }
 
 std::string component_text(const config::ComponentSpecs& component) {
     std::string text = fmt::format("{}: {}\n\n", paint_stdout(Colour::bold, component.type), component.doc);
     text += options_text(*component.connection, fmt::format("{} under `connections:`", component.type));
-    if (component.source != nullptr) text += options_text(*component.source, fmt::format("{} as `source:`", component.type));
-    if (component.target != nullptr) text += options_text(*component.target, fmt::format("{} as `target:`", component.type));
+    if (component.source != nullptr)
+        text += options_text(*component.source, fmt::format("{} as `source:`", component.type));
+    if (component.target != nullptr)
+        text += options_text(*component.target, fmt::format("{} as `target:`", component.type));
     return text;
 }
 
@@ -38,12 +44,14 @@ struct Page {
 };
 
 std::vector<Page> pages() {
-    std::vector<Page> pages = {{"commands", command_line_markdown()}, {"configuration", config::configuration_markdown(catalog())}};
+    std::vector<Page> pages = {{"commands", command_line_markdown()},
+                               {"configuration", config::configuration_markdown(catalog())}};
     for (const auto& component : catalog()) pages.push_back({component.type, config::component_markdown(component)});
     return pages;
 }
 
-constexpr auto generated = "<!-- Written by `penstock docs`; to change it, change what the program says of itself. -->\n\n";
+constexpr auto generated =
+    "<!-- Written by `penstock docs`; to change it, change what the program says of itself. -->\n\n";
 
 }  // namespace
 

@@ -66,14 +66,15 @@ std::string list_text(const std::vector<flow::RejectRecord>& records) {
                      {.heading = "SINCE (UTC)"},
                      {.heading = "REASON", .most = 100}});
     for (const auto& record : records)
-        table.add({record.id, record.pipeline, record.reject.table, record.reject.key, record.reject.column, record.reject.code, state_of(record),
-                   moment(record.reject.received_at), record.reject.reason});
+        table.add({record.id, record.pipeline, record.reject.table, record.reject.key, record.reject.column,
+                   record.reject.code, state_of(record), moment(record.reject.received_at), record.reject.reason});
     return table.text();
 }
 
 std::string detail_text(const flow::RejectRecord& record) {
     const auto& reject = record.reject;
-    std::string text = fmt::format("reject    {}\npipeline  {}\nrun       {}\ntable     {}\n", record.id, record.pipeline, record.run_id, reject.table);
+    std::string text = fmt::format("reject    {}\npipeline  {}\nrun       {}\ntable     {}\n", record.id,
+                                   record.pipeline, record.run_id, reject.table);
     auto line = [&](std::string_view name, const std::string& value) {
         if (!value.empty()) text += fmt::format("{:<8}  {}\n", name, one_line(value));
     };
@@ -85,12 +86,19 @@ std::string detail_text(const flow::RejectRecord& record) {
     line("received", moment(reject.received_at));
     line("state", state_of(record));
     Json payload = embedded(reject.payload);
-    if (!payload.is_null()) text += "row\n  " + one_line(payload.is_string() ? payload.get<std::string>() : payload.dump(-1, ' ', false, Json::error_handler_t::replace)) + "\n";
+    if (!payload.is_null())
+        text += "row\n  " +
+                one_line(payload.is_string() ? payload.get<std::string>()
+                                             : payload.dump(-1, ' ', false, Json::error_handler_t::replace)) +
+                "\n";
     return text;
 }
 
 Error no_such_reject(const std::string& id) {
-    return {.kind = ErrorKind::usage, .code = "unknown_reject", .message = fmt::format("there is no reject '{}'", id), .hint = "`penstock rejects list` shows those that are open"};
+    return {.kind = ErrorKind::usage,
+            .code = "unknown_reject",
+            .message = fmt::format("there is no reject '{}'", id),
+            .hint = "`penstock rejects list` shows those that are open"};
 }
 
 }  // namespace
@@ -104,7 +112,10 @@ Result<int> command::rejects_list(const Session& session) {
     for (const auto& pipeline : pipelines) {
         PN_TRY(auto ledger, pipeline.open_ledger());
         if (ledger == nullptr) continue;
-        PN_TRY(auto found, ledger->rejects({.pipeline = pipeline.name(), .table = options.table, .open_only = !options.closed, .limit = options.most}));
+        PN_TRY(auto found, ledger->rejects({.pipeline = pipeline.name(),
+                                            .table = options.table,
+                                            .open_only = !options.closed,
+                                            .limit = options.most}));
         more = more || static_cast<int64_t>(found.size()) == options.most;
         records.insert(records.end(), found.begin(), found.end());
     }
@@ -162,7 +173,8 @@ Result<int> command::rejects_discard(const Session& session) {
         if (!is_pipeline && found == 0) return fail(no_such_reject(name));
         discarded += found;
     }
-    PN_CHECK(session.json() ? print_json({{"discarded", discarded}}) : print(fmt::format("{} discarded\n", humane_count(discarded))));
+    PN_CHECK(session.json() ? print_json({{"discarded", discarded}})
+                            : print(fmt::format("{} discarded\n", humane_count(discarded))));
     return 0;
 }
 
@@ -190,8 +202,8 @@ flow::RunRequest replay_request(const Pipeline& pipeline, const std::vector<flow
 
 std::string outcome(const flow::RunResult& result) {
     auto counts = result.counts();
-    return fmt::format("{} read again, {} written, {} still rejected\n", humane_count(counts.rows_read), humane_count(counts.rows_written),
-                       humane_count(counts.rows_rejected));
+    return fmt::format("{} read again, {} written, {} still rejected\n", humane_count(counts.rows_read),
+                       humane_count(counts.rows_written), humane_count(counts.rows_rejected));
 }
 
 }  // namespace
@@ -218,7 +230,8 @@ Result<int> command::rejects_replay(const Session& session) {
     PN_TRY(ledger, pipeline.open_ledger());
     std::vector<std::string> ids;
     for (const auto& record : open) ids.push_back(record.id);
-    PN_CHECK(ledger->resolve({.pipeline = pipeline.name(), .ids = ids, .open_only = true}, flow::Resolution::replayed, now()));
+    PN_CHECK(ledger->resolve({.pipeline = pipeline.name(), .ids = ids, .open_only = true}, flow::Resolution::replayed,
+                             now()));
     PN_CHECK(session.json() ? print_json({{"runs", {run_json(result)}}}) : print(outcome(result)));
     return 0;
 }

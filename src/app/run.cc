@@ -23,27 +23,34 @@ Error usage(std::string code, std::string message, std::string hint) {
 Status refuse_unavailable(const Options& options) {
     auto refuse = [](bool given, std::string_view option, std::string_view why) -> Status {
         if (!given) return {};
-        return fail(usage("option_not_available", fmt::format("`{}` is not available in this version: {}", option, why), "run without it"));
+        return fail(usage("option_not_available", fmt::format("`{}` is not available in this version: {}", option, why),
+                          "run without it"));
     };
     PN_CHECK(refuse(options.follow, "--follow", "no source that goes on"));
-    PN_CHECK(refuse(options.drain, "--drain", "no source is a stream yet; a run reads what there is and ends by itself"));
-    PN_CHECK(refuse(!options.shard.empty(), "--shard", "a pipeline runs in one process and reads with several connections (`parallel:`)"));
-    return refuse(!options.parameters.empty(), "--param", "the configuration has no parameters; `${NAME}` takes environment variables");
+    PN_CHECK(
+        refuse(options.drain, "--drain", "no source is a stream yet; a run reads what there is and ends by itself"));
+    PN_CHECK(refuse(!options.shard.empty(), "--shard",
+                    "a pipeline runs in one process and reads with several connections (`parallel:`)"));
+    return refuse(!options.parameters.empty(), "--param",
+                  "the configuration has no parameters; `${NAME}` takes environment variables");
 }
 
 /// Which pipelines: those named, or all of them, or the only one there is.
 Result<std::vector<Pipeline>> chosen_pipelines(const config::Document& document, const Options& options) {
     if (options.all && !options.names.empty())
-        return fail(usage("all_and_names", "--all and names of pipelines exclude one another", "leave out one of them"));
+        return fail(
+            usage("all_and_names", "--all and names of pipelines exclude one another", "leave out one of them"));
     std::vector<std::string> known;
     for (const auto& pipeline : document.pipelines) known.push_back(pipeline.name);
     if (known.empty())
-        return fail({.kind = ErrorKind::configuration,
-                     .code = "no_pipelines",
-                     .message = fmt::format("{} has no pipelines", document.file.string()),
-                     .hint = "add one under `pipelines:`; `penstock init --from URL` writes them for an existing database"});
+        return fail(
+            {.kind = ErrorKind::configuration,
+             .code = "no_pipelines",
+             .message = fmt::format("{} has no pipelines", document.file.string()),
+             .hint = "add one under `pipelines:`; `penstock init --from URL` writes them for an existing database"});
     if (options.names.empty() && !options.all)
-        return fail(usage("no_pipeline_named", "which pipelines? None is named", fmt::format("name some of {}, or give --all", fmt::join(known, ", "))));
+        return fail(usage("no_pipeline_named", "which pipelines? None is named",
+                          fmt::format("name some of {}, or give --all", fmt::join(known, ", "))));
     return select_pipelines(document, options.names);
 }
 
@@ -60,7 +67,8 @@ ProgressDisplay::Style progress_style(const Session& session) {
     return lines ? ProgressDisplay::Style::lines : ProgressDisplay::Style::log;
 }
 
-std::vector<flow::RunResult> run_in_order(const Session& session, const std::vector<Pipeline>& pipelines, state::Store& store) {
+std::vector<flow::RunResult> run_in_order(const Session& session, const std::vector<Pipeline>& pipelines,
+                                          state::Store& store) {
     std::vector<flow::RunResult> results;
     ProgressDisplay display(progress_style(session));
     for (const auto& pipeline : pipelines) {

@@ -35,18 +35,20 @@ std::string list_text(const std::vector<state::RunRecord>& records) {
                      {.heading = "ERROR", .most = 60}});
     for (const auto& record : records) {
         auto counts = record.counts();
-        table.add({record.run_id, record.pipeline, record.status, moment(record.started_at), humane_duration(record.duration),
-                   humane_count(counts.rows_read), humane_count(counts.rows_written), count_or_blank(counts.rows_rejected),
-                   record.error ? record.error->message : ""});
+        table.add({record.run_id, record.pipeline, record.status, moment(record.started_at),
+                   humane_duration(record.duration), humane_count(counts.rows_read), humane_count(counts.rows_written),
+                   count_or_blank(counts.rows_rejected), record.error ? record.error->message : ""});
     }
     return table.text();
 }
 
 std::string detail_text(const state::RunRecord& record) {
-    std::string text = fmt::format("run       {}\npipeline  {}\nstatus    {}\nstarted   {} UTC\ntook      {}, {} {}\nmemory    {} at most\nby        process {} on {}\n\n",
-                                   record.run_id, record.pipeline, record.status, moment(record.started_at), humane_duration(record.duration),
-                                   record.attempts, record.attempts == 1 ? "try" : "tries", humane_bytes(record.peak_memory_bytes), record.pid,
-                                   record.host);
+    std::string text = fmt::format(
+        "run       {}\npipeline  {}\nstatus    {}\nstarted   {} UTC\ntook      {}, {} {}\nmemory    {} at most\nby     "
+        "   process {} on {}\n\n",
+        record.run_id, record.pipeline, record.status, moment(record.started_at), humane_duration(record.duration),
+        record.attempts, record.attempts == 1 ? "try" : "tries", humane_bytes(record.peak_memory_bytes), record.pid,
+        record.host);
     TextTable table({{.heading = "TABLE"},
                      {.heading = "TARGET"},
                      {.heading = "READ", .align = Align::right},
@@ -60,8 +62,8 @@ std::string detail_text(const state::RunRecord& record) {
     for (const auto& of : record.tables)
         table.add({of.source, of.target, humane_count(of.counts.rows_read), humane_count(of.counts.rows_written),
                    count_or_blank(of.counts.rows_rejected), count_or_blank(of.counts.rows_filtered),
-                   humane_bytes(static_cast<uint64_t>(of.counts.bytes_read)), humane_duration(of.duration), of.checkpoint.cursor_from,
-                   of.checkpoint.cursor_to});
+                   humane_bytes(static_cast<uint64_t>(of.counts.bytes_read)), humane_duration(of.duration),
+                   of.checkpoint.cursor_from, of.checkpoint.cursor_to});
     if (!table.empty()) text += table.text();
     for (const auto& of : record.tables)
         for (const auto& decision : of.decisions)
@@ -124,7 +126,8 @@ Result<int> command::runs(const Session& session) {
         PN_TRY(auto record, find_run(*store, options.names.front()));
         records.push_back(std::move(record));
     } else if (store) {
-        PN_TRY(records, store->runs(static_cast<int>(std::min<int64_t>(options.most, searched_runs)), options.pipeline));
+        PN_TRY(records,
+               store->runs(static_cast<int>(std::min<int64_t>(options.most, searched_runs)), options.pipeline));
     }
     if (session.json()) {
         Json list = Json::array();

@@ -27,12 +27,13 @@ TextTable table_of(const std::vector<flow::RunResult>& results) {
                      {.heading = "TIME", .align = Align::right}});
     for (const auto& result : results) {
         std::string status(flow::to_string(result.status));
-        if (result.tables.empty()) table.add({result.identity.pipeline, status, "", "", "", "", "", "", "", humane_duration(result.duration)});
+        if (result.tables.empty())
+            table.add({result.identity.pipeline, status, "", "", "", "", "", "", "", humane_duration(result.duration)});
         for (const auto& of : result.tables)
             table.add({result.identity.pipeline, status, of.source, of.target, humane_count(of.counts.rows_read),
                        humane_count(of.counts.rows_written), count_or_blank(of.counts.rows_rejected),
-                       count_or_blank(of.counts.rows_filtered), humane_bytes(static_cast<uint64_t>(of.counts.bytes_read)),
-                       humane_duration(of.duration)});
+                       count_or_blank(of.counts.rows_filtered),
+                       humane_bytes(static_cast<uint64_t>(of.counts.bytes_read)), humane_duration(of.duration)});
     }
     return table;
 }
@@ -43,8 +44,9 @@ std::string remarks(const flow::RunResult& result) {
         for (const auto& decision : table.decisions) {
             if (decision.change == "table_created") continue;
             text += fmt::format("  {}: {}\n", table.target,
-                                decision.detail.empty() ? fmt::format("{} {}: {}", decision.change, decision.column, decision.decision)
-                                                        : decision.detail);
+                                decision.detail.empty()
+                                    ? fmt::format("{} {}: {}", decision.change, decision.column, decision.decision)
+                                    : decision.detail);
         }
         for (const auto& note : table.notes) text += fmt::format("  {}: {}\n", table.source, note);
     }

@@ -53,12 +53,16 @@ VALUES (1, 'NaN', 'open', '[]', '{}', clock_timestamp());
 }
 
 std::string fingerprint_customers(std::string_view table) {
-    return fmt::format("SELECT CAST(count(*) AS varchar), md5(string_agg(CAST(id AS varchar) || '|' || name || '|' || coalesce(email, '-'), ',' ORDER BY id)) FROM {}", table);
+    return fmt::format(
+        "SELECT CAST(count(*) AS varchar), md5(string_agg(CAST(id AS varchar) || '|' || name || '|' || coalesce(email, "
+        "'-'), ',' ORDER BY id)) FROM {}",
+        table);
 }
 
 std::string fingerprint_orders(std::string_view table) {
     return fmt::format(
-        "SELECT CAST(count(*) AS varchar), md5(string_agg(CAST(id AS varchar) || '|' || CAST(amount AS varchar) || '|' || status || '|' || "
+        "SELECT CAST(count(*) AS varchar), md5(string_agg(CAST(id AS varchar) || '|' || CAST(amount AS varchar) || '|' "
+        "|| status || '|' || "
         "CAST(customer_id AS varchar), ',' ORDER BY id)) FROM {}",
         table);
 }

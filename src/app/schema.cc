@@ -32,7 +32,8 @@ Error unknown_table(const std::string& table, const std::set<std::string>& known
     return {.kind = ErrorKind::usage,
             .code = "unknown_table",
             .message = fmt::format("no run has written a table '{}'{}", table, config::did_you_mean(table, names)),
-            .hint = names.empty() ? "run a pipeline first; `penstock plan` shows what it would create" : fmt::format("known are {}", fmt::join(names, ", "))};
+            .hint = names.empty() ? "run a pipeline first; `penstock plan` shows what it would create"
+                                  : fmt::format("known are {}", fmt::join(names, ", "))};
 }
 
 Result<Registered> find_registered(const Session& session, const config::Document& document) {
@@ -51,13 +52,18 @@ Result<Registered> find_registered(const Session& session, const config::Documen
 }
 
 Json decision_json(const flow::SchemaDecision& decision) {
-    return {{"column", decision.column}, {"change", decision.change}, {"decision", decision.decision}, {"sql", decision.sql}, {"detail", decision.detail}};
+    return {{"column", decision.column},
+            {"change", decision.change},
+            {"decision", decision.decision},
+            {"sql", decision.sql},
+            {"detail", decision.detail}};
 }
 
 std::string decisions_text(const std::vector<flow::SchemaDecision>& decisions) {
     std::string text;
     for (const auto& decision : decisions) {
-        text += fmt::format("{}{}{}: {}", decision.change, decision.column.empty() ? "" : " ", decision.column, decision.decision);
+        text += fmt::format("{}{}{}: {}", decision.change, decision.column.empty() ? "" : " ", decision.column,
+                            decision.decision);
         if (!decision.detail.empty()) text += fmt::format(" ({})", decision.detail);
         text += decision.sql.empty() ? "\n" : fmt::format("\n  {}\n", decision.sql);
     }
@@ -93,11 +99,17 @@ Result<int> command::schema_show(const Session& session) {
     for (const auto& field : schema.fields) {
         std::string type = registered.pipeline.target_type(field.type);
         table.add({field.name, field.source_type, type, field.nullable ? "yes" : "no"});
-        list.push_back({{"column", field.name}, {"source_type", field.source_type}, {"target_type", type}, {"nullable", field.nullable}});
+        list.push_back({{"column", field.name},
+                        {"source_type", field.source_type},
+                        {"target_type", type},
+                        {"nullable", field.nullable}});
     }
     const auto& last = registered.records.back();
     if (session.json()) {
-        PN_CHECK(print_json({{"table", last.table}, {"version", last.version}, {"pipeline", registered.pipeline.name()}, {"columns", list}}));
+        PN_CHECK(print_json({{"table", last.table},
+                             {"version", last.version},
+                             {"pipeline", registered.pipeline.name()},
+                             {"columns", list}}));
     } else {
         PN_CHECK(print(table.text()));
     }
@@ -111,7 +123,8 @@ Result<int> command::schema_diff(const Session& session) {
     if (session.json()) {
         Json list = Json::array();
         for (const auto& decision : planned.plan.decisions) list.push_back(decision_json(decision));
-        PN_CHECK(print_json({{"table", planned.target.name}, {"source", planned.target.info.name}, {"decisions", list}}));
+        PN_CHECK(
+            print_json({{"table", planned.target.name}, {"source", planned.target.info.name}, {"decisions", list}}));
     } else if (planned.plan.decisions.empty()) {
         PN_CHECK(print(fmt::format("{} has the shape of {}\n", planned.target.name, planned.target.info.name)));
     } else {
@@ -131,7 +144,8 @@ Result<int> command::schema_history(const Session& session) {
                      {.heading = "DECISION"},
                      {.heading = "SQL", .most = 100}});
     for (const auto& record : registered.records) {
-        table.add({std::to_string(record.version), moment(record.first_seen_at), record.column, record.change, record.decision, record.sql});
+        table.add({std::to_string(record.version), moment(record.first_seen_at), record.column, record.change,
+                   record.decision, record.sql});
         list.push_back({{"table", record.table},
                         {"version", record.version},
                         {"column", record.column},

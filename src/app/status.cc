@@ -64,8 +64,9 @@ std::string status_text(const std::vector<PipelineStatus>& all) {
             continue;
         }
         auto counts = status.last->counts();
-        table.add({status.name, status.last->status, moment(status.last->started_at), humane_duration(status.last->duration),
-                   humane_count(counts.rows_read), humane_count(counts.rows_written), rejects, age,
+        table.add({status.name, status.last->status, moment(status.last->started_at),
+                   humane_duration(status.last->duration), humane_count(counts.rows_read),
+                   humane_count(counts.rows_written), rejects, age,
                    status.last->error ? status.last->error->message : status.unknown});
     }
     return table.text();
@@ -74,12 +75,13 @@ std::string status_text(const std::vector<PipelineStatus>& all) {
 Json status_json(const PipelineStatus& status) {
     Json tables = Json::array();
     for (const auto& batch : status.checkpoints)
-        tables.push_back({{"table", batch.source},
-                          {"target", batch.target},
-                          {"batch", batch.batch},
-                          {"cursor", batch.checkpoint.cursor_to.empty() ? Json(nullptr) : Json(batch.checkpoint.cursor_to)},
-                          {"read_at", iso_time(batch.checkpoint.read_at)},
-                          {"committed_at", iso_time(batch.committed_at)}});
+        tables.push_back(
+            {{"table", batch.source},
+             {"target", batch.target},
+             {"batch", batch.batch},
+             {"cursor", batch.checkpoint.cursor_to.empty() ? Json(nullptr) : Json(batch.checkpoint.cursor_to)},
+             {"read_at", iso_time(batch.checkpoint.read_at)},
+             {"committed_at", iso_time(batch.committed_at)}});
     return {{"pipeline", status.name},
             {"state", status.last ? status.last->status : "never run"},
             {"last_run", status.last ? record_json(*status.last) : Json(nullptr)},

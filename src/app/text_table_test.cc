@@ -5,7 +5,8 @@
 using namespace penstock::app;
 
 TEST_CASE("a table is aligned by what a screen shows, numbers to the right, without blanks at line ends") {
-    TextTable table({{.heading = "PIPELINE"}, {.heading = "ROWS", .align = TextTable::Align::right}, {.heading = "STATUS"}});
+    TextTable table(
+        {{.heading = "PIPELINE"}, {.heading = "ROWS", .align = TextTable::Align::right}, {.heading = "STATUS"}});
     table.add({"größe", "5,000,000", "success"});
     table.add({"b", "7", ""});
     CHECK(table.text() ==

@@ -28,25 +28,32 @@ namespace {
 namespace fs = std::filesystem;
 
 Error demo_error(std::string code, std::string message, std::string hint) {
-    return {.kind = ErrorKind::capacity, .code = std::move(code), .message = std::move(message), .hint = std::move(hint)};
+    return {
+        .kind = ErrorKind::capacity, .code = std::move(code), .message = std::move(message), .hint = std::move(hint)};
 }
 
-bool has_server(const fs::path& folder) { return access((folder / "initdb").c_str(), X_OK) == 0 && access((folder / "postgres").c_str(), X_OK) == 0; }
+bool has_server(const fs::path& folder) {
+    return access((folder / "initdb").c_str(), X_OK) == 0 && access((folder / "postgres").c_str(), X_OK) == 0;
+}
 
 /// Debian keeps server programs out of PATH, a folder for each version; the newest is taken.
 Result<fs::path> find_programs() {
     std::vector<std::pair<int, fs::path>> versions;
     std::error_code ignored;
     for (const auto& entry : fs::directory_iterator("/usr/lib/postgresql", ignored))
-        if (has_server(entry.path() / "bin")) versions.emplace_back(std::atoi(entry.path().filename().c_str()), entry.path() / "bin");
+        if (has_server(entry.path() / "bin"))
+            versions.emplace_back(std::atoi(entry.path().filename().c_str()), entry.path() / "bin");
     if (!versions.empty()) return std::ranges::max(versions).second;
     const char* path = std::getenv("PATH");
     std::istringstream folders(path == nullptr ? "" : path);
     for (std::string folder; std::getline(folders, folder, ':');)
         if (has_server(folder)) return fs::path(folder);
-    return fail(demo_error("no_postgres_server", "the demonstration needs the programs of a PostgreSQL server (initdb, postgres), and none was found in "
-                                                 "/usr/lib/postgresql or PATH",
-                           "install them (Debian: apt-get install postgresql), or go on with your own database: penstock init --from postgres://…"));
+    return fail(demo_error(
+        "no_postgres_server",
+        "the demonstration needs the programs of a PostgreSQL server (initdb, postgres), and none was found in "
+        "/usr/lib/postgresql or PATH",
+        "install them (Debian: apt-get install postgresql), or go on with your own database: penstock init --from "
+        "postgres://…"));
 }
 
 std::string tail(const fs::path& file) {
@@ -68,8 +75,11 @@ struct ThrowawayPostgres::Account {
     static Result<Account> choose() {
         if (geteuid() != 0) return Account{};
         for (const char* name : {"postgres", "nobody"})
-            if (const passwd* found = getpwnam(name); found != nullptr) return Account{.user = found->pw_uid, .group = found->pw_gid, .other = true};
-        return fail(demo_error("no_account", "PostgreSQL does not run as root, and there is no account 'postgres' or 'nobody'", "run the demonstration as another user"));
+            if (const passwd* found = getpwnam(name); found != nullptr)
+                return Account{.user = found->pw_uid, .group = found->pw_gid, .other = true};
+        return fail(demo_error("no_account",
+                               "PostgreSQL does not run as root, and there is no account 'postgres' or 'nobody'",
+                               "run the demonstration as another user"));
     }
 
     /// In a child process. Once given up, root cannot be had back.
@@ -94,13 +104,16 @@ Result<pid_t> spawn(const std::vector<std::string>& command, const Account& acco
         dup2(output, STDOUT_FILENO);
         dup2(output, STDERR_FILENO);
         // After the change of account, which would undo it. SIGQUIT is PostgreSQL's immediate shutdown.
-        bool ready = account.become() && chdir("/") == 0 && prctl(PR_SET_PDEATHSIG, SIGQUIT) == 0 && getppid() == parent;
+        bool ready =
+            account.become() && chdir("/") == 0 && prctl(PR_SET_PDEATHSIG, SIGQUIT) == 0 && getppid() == parent;
         if (ready) execv(arguments.front(), arguments.data());
         _exit(127);
     }
     if (output >= 0) close(output);
     if (child > 0) return child;
-    return fail(demo_error("no_process", fmt::format("{} could not be started: {}", command.front(), std::strerror(errno)), "look at the limits of this machine"));
+    return fail(demo_error("no_process",
+                           fmt::format("{} could not be started: {}", command.front(), std::strerror(errno)),
+                           "look at the limits of this machine"));
 }
 
 int wait_for(pid_t child) {
@@ -122,10 +135,13 @@ struct Answer {
 
 Result<std::unique_ptr<Answer>> ask(const std::string& where, const std::string& sql) {
     PGconn* connection = PQconnectdb(where.c_str());
-    auto answer = std::make_unique<Answer>(connection, PQstatus(connection) == CONNECTION_OK ? PQexec(connection, sql.c_str()) : nullptr);
+    auto answer = std::make_unique<Answer>(
+        connection, PQstatus(connection) == CONNECTION_OK ? PQexec(connection, sql.c_str()) : nullptr);
     auto status = PQresultStatus(answer->result);
     if (answer->result != nullptr && (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK)) return answer;
-    return fail(demo_error("demo_database", fmt::format("the demonstration's own PostgreSQL failed: {}", PQerrorMessage(connection)), "run it again; if it stays, please report it"));
+    return fail(demo_error("demo_database",
+                           fmt::format("the demonstration's own PostgreSQL failed: {}", PQerrorMessage(connection)),
+                           "run it again; if it stays, please report it"));
 }
 
 }  // namespace
@@ -146,22 +162,31 @@ Status ThrowawayPostgres::make_folder(const Account& account) {
     if (above.native().size() > 70) above = "/tmp";
     std::string pattern = above / "penstock-demo-XXXXXX";
     if (mkdtemp(pattern.data()) == nullptr)
-        return fail(demo_error("no_folder", fmt::format("no folder can be made in {}: {}", above.string(), std::strerror(errno)), "set TMPDIR to a folder that can be written to"));
+        return fail(demo_error("no_folder",
+                               fmt::format("no folder can be made in {}: {}", above.string(), std::strerror(errno)),
+                               "set TMPDIR to a folder that can be written to"));
     folder_ = pattern;
     if (account.other && chown(folder_.c_str(), account.user, account.group) != 0)
-        return fail(demo_error("no_folder", fmt::format("{} cannot be given to another account: {}", folder_.string(), std::strerror(errno)), "run the demonstration as another user"));
+        return fail(
+            demo_error("no_folder",
+                       fmt::format("{} cannot be given to another account: {}", folder_.string(), std::strerror(errno)),
+                       "run the demonstration as another user"));
     return {};
 }
 
 Status ThrowawayPostgres::make_cluster(const fs::path& programs, const Account& account) {
-    PN_TRY(pid_t child, spawn({programs / "initdb", "-D", folder_ / "data", "-U", "shop", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"}, account, folder_ / "log"));
+    PN_TRY(pid_t child, spawn({programs / "initdb", "-D", folder_ / "data", "-U", "shop", "-A", "trust", "-E", "UTF8",
+                               "--locale=C", "--no-sync"},
+                              account, folder_ / "log"));
     if (wait_for(child) == 0) return {};
-    return fail(demo_error("initdb_failed", fmt::format("initdb failed: {}", tail(folder_ / "log")), "look at free disk space and shared memory"));
+    return fail(demo_error("initdb_failed", fmt::format("initdb failed: {}", tail(folder_ / "log")),
+                           "look at free disk space and shared memory"));
 }
 
 Status ThrowawayPostgres::start_server(const fs::path& programs, const Account& account, std::stop_token stop) {
     std::vector<std::string> command = {programs / "postgres", "-D", folder_ / "data"};
-    for (const std::string& setting : {std::string("listen_addresses="), "unix_socket_directories=" + folder_.string(), std::string("fsync=off"), std::string("shared_buffers=32MB")}) {
+    for (const std::string& setting : {std::string("listen_addresses="), "unix_socket_directories=" + folder_.string(),
+                                       std::string("fsync=off"), std::string("shared_buffers=32MB")}) {
         command.push_back("-c");
         command.push_back(setting);
     }
@@ -174,7 +199,8 @@ Status ThrowawayPostgres::start_server(const fs::path& programs, const Account& 
         }
         std::this_thread::sleep_for(std::chrono::milliseconds(50));
     }
-    return fail(demo_error("no_server", fmt::format("PostgreSQL did not start: {}", tail(folder_ / "log")), "look at free disk space and shared memory"));
+    return fail(demo_error("no_server", fmt::format("PostgreSQL did not start: {}", tail(folder_ / "log")),
+                           "look at free disk space and shared memory"));
 }
 
 ThrowawayPostgres::~ThrowawayPostgres() {
@@ -193,7 +219,9 @@ ThrowawayPostgres::~ThrowawayPostgres() {
     if (!folder_.empty()) fs::remove_all(folder_, ignored);
 }
 
-std::string ThrowawayPostgres::connection_string() const { return fmt::format("host={} user=shop dbname=postgres", folder_.string()); }
+std::string ThrowawayPostgres::connection_string() const {
+    return fmt::format("host={} user=shop dbname=postgres", folder_.string());
+}
 
 Result<std::string> ThrowawayPostgres::version() {
     PN_TRY(auto row, first_row("SHOW server_version"));
@@ -208,7 +236,8 @@ Status ThrowawayPostgres::execute(const std::string& sql) {
 Result<std::vector<std::string>> ThrowawayPostgres::first_row(const std::string& sql) {
     PN_TRY(auto answer, ask(connection_string(), sql));
     std::vector<std::string> row;
-    for (int column = 0; PQntuples(answer->result) > 0 && column < PQnfields(answer->result); ++column) row.emplace_back(PQgetvalue(answer->result, 0, column));
+    for (int column = 0; PQntuples(answer->result) > 0 && column < PQnfields(answer->result); ++column)
+        row.emplace_back(PQgetvalue(answer->result, 0, column));
     return row;
 }
 

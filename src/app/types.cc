@@ -15,9 +15,14 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 std::string table_text(const Pipeline& pipeline, const flow::TableInfo& info, const std::string& target) {
-    TextTable table({{.heading = "  COLUMN"}, {.heading = "SOURCE"}, {.heading = "TARGET"}, {.heading = "NULL"}, {.heading = "NOT HELD"}});
+    TextTable table({{.heading = "  COLUMN"},
+                     {.heading = "SOURCE"},
+                     {.heading = "TARGET"},
+                     {.heading = "NULL"},
+                     {.heading = "NOT HELD"}});
     for (const auto& field : info.schema.fields)
-        table.add({"  " + field.name, field.source_type, pipeline.target_type(field.type), field.nullable ? "yes" : "no", field.note});
+        table.add({"  " + field.name, field.source_type, pipeline.target_type(field.type),
+                   field.nullable ? "yes" : "no", field.note});
     std::string text = fmt::format("{} -> {}\n{}", paint_stdout(Colour::bold, info.name), target, table.text());
     for (const auto& note : info.notes) text += "  " + note + "\n";
     return text + "\n";
