@@ -108,7 +108,8 @@ Result<std::vector<Relation>> matching(Session& session, const config::Text& pat
 Status load_columns(Session& session, std::vector<Relation>& relations, const std::string& oids) {
     PN_TRY(auto rows, session.query(
         "SELECT a.attrelid, a.attname, a.atttypid, a.atttypmod, pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnotnull, "
-        "a.attgenerated <> '', a.attnum, a.attndims, coalesce(s.n_distinct, 0), coalesce(s.avg_width, 0) "
+        "a.attgenerated <> '', a.attnum, a.attndims, coalesce(s.n_distinct, 0), coalesce(s.avg_width, 0), "
+        "CASE WHEN a.atthasmissing THEN (a.attmissingval::text::text[])[1] END "
         "FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
         "LEFT JOIN pg_catalog.pg_stats s ON s.schemaname = n.nspname AND s.tablename = c.relname AND s.attname = a.attname AND s.inherited = (c.relkind = 'p') "
         "WHERE a.attrelid = ANY ($1::oid[]) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attrelid, a.attnum", {oids}));
@@ -126,6 +127,7 @@ Status load_columns(Session& session, std::vector<Relation>& relations, const st
                                                                           .dimensions = int_at(8),
                                                                           .distinct = rows.number(row, 9),
                                                                           .average_bytes = int_at(10)});
+        if (!rows.is_null(row, 11)) by_oid[static_cast<Oid>(rows.integer(row, 0))]->columns.back().initial = rows.text(row, 11);
     }
     return {};
 }

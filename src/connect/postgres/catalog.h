@@ -21,6 +21,7 @@ struct CatalogColumn {
     int32_t dimensions = 0;
     double distinct = 0;        ///< pg_stats.n_distinct: negative is a share of the rows
     int32_t average_bytes = 0;
+    std::optional<std::string> initial = {};  ///< what rows older than the column hold: a constant DEFAULT it was added with
 };
 
 /// A piece of a relation that is read by itself: the relation, or a leaf of a partitioned one.

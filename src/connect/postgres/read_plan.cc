@@ -85,6 +85,7 @@ class Planner {
         data::Field field{.name = column.name, .type = std::move(mapping.type), .nullable = !column.not_null, .source_type = column.shown_type,
                           .note = std::move(mapping.note), .source_id = read.query.empty() ? column.number : 0};
         field.statistics = {.distinct = distinct_values(column, rows), .average_bytes = column.average_bytes};
+        field.initial = column.initial;
         return ReadColumn{std::move(field), std::move(mapping.expression), std::move(mapping.reader)};
     }
 
