@@ -132,13 +132,19 @@ std::string document_for(const std::vector<flow::TableInfo>& tables, const Names
     return text;
 }
 
-Result<std::vector<flow::TableInfo>> discover(const std::string& url, std::stop_token stop) {
+Result<std::vector<flow::TableInfo>> discover(const std::string& url, const std::string& name, std::stop_token stop) {
+    bool known = url.starts_with("postgres://") || url.starts_with("postgresql://") || url.find('=') != url.npos;
+    if (!known)
+        return fail(init_error(ErrorKind::usage, "unknown_url", "--from does not name a PostgreSQL database",
+                               "give an URL (postgresql://me@host/database) or libpq's key=value form (service=shop)"));
     const auto* component = find_component(source_type);
     remember_secret(url);
     Node connection = Node::map({{"type", {}, Node::scalar(source_type)}, {"url", {}, Node::scalar(url, true)}});
-    config::assign_paths(connection);
-    PN_TRY(auto tables, component->discover_all(connection, {}, stop));
-    if (!tables.empty()) return tables;
+    Node root = Node::map({{"connections", {}, Node::map({{name, {}, std::move(connection)}})}});
+    config::assign_paths(root);
+    auto tables = component->discover_all(*root.find("connections")->find(name), {}, stop);
+    if (!tables) tables.error().where = "--from";  // there is no file yet to point into
+    if (!tables || !tables->empty()) return tables;
     return fail(init_error(ErrorKind::refused, "no_tables", "the database has no table that this user may read",
                            "GRANT SELECT ON ALL TABLES IN SCHEMA … TO the user of the URL"));
 }
@@ -173,7 +179,7 @@ Result<int> command::init(const Session& session) {
     if (!options.url.empty()) {
         names.connection = database_name(options.url);
         names.variable = variable_for(names.connection);
-        PN_TRY(tables, discover(options.url, session.stop));
+        PN_TRY(tables, discover(options.url, names.connection, session.stop));
     }
     PN_CHECK(write_new(options.file, document_for(tables, names), options.force));
 
