@@ -70,8 +70,11 @@ def test_transcripts_run(document, server, database, tmp_path):
     text = (ROOT / document).read_text()
     folder = tmp_path / "tutorial"
     folder.mkdir()
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "penstock").symlink_to(BINARY)  # whatever the binary under test is called
     environment = {
-        "PATH": f"{BINARY.parent}:{server.bindir}:{os.environ['PATH']}", "HOME": str(folder), "LANG": "C.UTF-8", "COLUMNS": "100",
+        "PATH": f"{programs}:{server.bindir}:{os.environ['PATH']}", "HOME": str(folder), "LANG": "C.UTF-8", "COLUMNS": "100",
         "SHOP_URL": f"postgresql://postgres@localhost/{database.name}?host={server.base}&port={server.port}",
         "PGHOST": str(server.base), "PGPORT": str(server.port), "PGUSER": "postgres", "PGDATABASE": database.name,
     }
