@@ -122,7 +122,9 @@ class Spec : public SpecBase {
             Status status = checks_[i](into, node);
             if (status) continue;
             good = false;
-            Error located = problem(node, status.error().code, status.error().message, status.error().hint);
+            // A condition that looked closer has named the path itself.
+            bool named = !node.path.empty() && status.error().message.starts_with(node.path);
+            Error located = named ? status.error() : problem(node, status.error().code, status.error().message, status.error().hint);
             if (!status.error().where.empty()) located.where = status.error().where;
             diagnostics.add(std::move(located));
         }

@@ -11,7 +11,7 @@ namespace {
 Result<TableSourceOptions> source_options(const flow::BuildContext& context) {
     TableSourceOptions out;
     PN_TRY(out.connection, parse_connection(context.connection, context.connection_name));
-    PN_TRY(out.source, source_spec().parse(context.pipeline.source));
+    PN_TRY(out.source, parse_source(context.pipeline.source));
     if (context.pipeline.statement_timeout) out.connection.statement_timeout = context.pipeline.statement_timeout;
     if (context.pipeline.lock_timeout) out.connection.lock_timeout = context.pipeline.lock_timeout;
     out.policies = context.pipeline;

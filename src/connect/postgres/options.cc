@@ -1,5 +1,11 @@
 #include "connect/postgres/options.h"
 
+#include <fmt/format.h>
+#include <libpq-fe.h>
+
+#include <fstream>
+#include <memory>
+
 #include "config/spec.h"
 
 namespace penstock::postgres {
@@ -41,6 +47,20 @@ const config::Spec<TlsOptions>& tls_spec() {
 
 }  // namespace
 
+namespace {
+
+/// What libpq itself takes for a connection's address; its words are not shown, for they may quote the password.
+Status check_url(const ConnectionOptions& options, const config::Node& node) {
+    char* words = nullptr;
+    std::unique_ptr<PQconninfoOption, decltype(&PQconninfoFree)> parsed(PQconninfoParse(options.url.reveal().c_str(), &words), PQconninfoFree);
+    PQfreemem(words);
+    if (parsed) return {};
+    return fail(config::problem(*node.find("url"), "bad_url", "this is neither a PostgreSQL URL nor libpq's key=value pairs",
+                                "write postgresql://user@host:5432/database; special characters of the password are encoded, %40 for @"));
+}
+
+}  // namespace
+
 const config::Spec<ConnectionOptions>& connection_spec() {
     using C = ConnectionOptions;
     static const auto made =
@@ -53,7 +73,8 @@ const config::Spec<ConnectionOptions>& connection_spec() {
             .field("tls", &C::tls, tls_spec(), "Encryption and certificates; what is said here wins over the URL.")
             .field("statement_timeout", &C::statement_timeout, "Ends any statement that takes longer; none by default.", {.example = "30min"})
             .field("lock_timeout", &C::lock_timeout, "Ends the wait for a table somebody has locked.", {.default_note = "30s"})
-            .field("connect_timeout", &C::connect_timeout, "Ends an attempt to connect.");
+            .field("connect_timeout", &C::connect_timeout, "Ends an attempt to connect.")
+            .check(check_url);
     return made;
 }
 
@@ -68,7 +89,7 @@ const config::Spec<SourceOptions>& source_spec() {
             .field("tables", &S::tables, "Several, by name or pattern (`*` and `?`), each loaded and committed on its own from one common snapshot.",
                    {.example = "[public.*]"})
             .field("exclude", &S::exclude, "Patterns taken out of `tables`.", {.example = "[public.audit_*]"})
-            .field("query", &S::query, "A SELECT whose result is read as if it were a table.", {.example = "SELECT id, total FROM orders"})
+            .field("query", &S::query, "A SELECT whose result is read as if it were a table, or the path of a file (*.sql) that holds it.", {.example = "SELECT id, total FROM orders"})
             .field("where", &S::where, "A condition in the source's SQL; rows that fail it are not read.", {.example = "NOT is_test"})
             .field("cursor", &S::cursor,
                    "The column that grows with each insert and update: a timestamp, date, integer or numeric. Rows that were committed late, "
@@ -85,6 +106,21 @@ const config::Spec<SourceOptions>& source_spec() {
             .requires_other("exclude", "tables")
             .requires_other("cursor_lag", "cursor");
     return made;
+}
+
+Result<SourceOptions> parse_source(const config::Node& node) {
+    PN_TRY(auto options, source_spec().parse(node));
+    auto& query = options.query;
+    bool names_file = query.value.ends_with(".sql") && query.value.find_first_of(" \n\t") == std::string::npos;
+    if (!names_file) return options;
+    auto path = config::relative_to_file(query.place, query.value);
+    std::ifstream file(path);
+    std::string text((std::istreambuf_iterator<char>(file)), {});
+    if (!file || text.empty())
+        return fail({.kind = ErrorKind::configuration, .code = "query_file", .message = fmt::format("the query's file {} cannot be read, or is empty", query.value),
+                     .where = query.place.text(), .hint = "paths are relative to the configuration file"});
+    query.value = std::move(text);
+    return options;
 }
 
 Result<ConnectionOptions> parse_connection(const config::Node& node, const std::string& name) {

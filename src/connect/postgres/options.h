@@ -47,6 +47,9 @@ struct SourceOptions : config::SourceOptions {
 const config::Spec<ConnectionOptions>& connection_spec();
 const config::Spec<SourceOptions>& source_spec();
 
+/// The source's options; a `query:` that names a file (*.sql) is replaced by its content.
+Result<SourceOptions> parse_source(const config::Node& node);
+
 /// The connection's options; relative paths of certificates are resolved. The URL is remembered as a secret.
 Result<ConnectionOptions> parse_connection(const config::Node& node, const std::string& name);
 

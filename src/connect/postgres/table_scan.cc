@@ -71,7 +71,6 @@ class TableReader : public flow::ScanReader {
 
     /// Messages into rows until the block is full or the buffer is.
     Status split(data::Block& block) {
-        int64_t bytes_before = stream_.bytes();
         decoder_.begin_block();
         if (decoder_.carries()) PN_CHECK(decoder_.split({}, block));
         while (!decoder_.full()) {
@@ -88,7 +87,8 @@ class TableReader : public flow::ScanReader {
             }
             break;
         }
-        plan_.context.progress.bytes_read += stream_.bytes() - bytes_before;
+        plan_.context.progress.bytes_read += stream_.bytes() - bytes_told_;
+        bytes_told_ = stream_.bytes();
         return {};
     }
 
@@ -150,6 +150,7 @@ class TableReader : public flow::ScanReader {
     CopyStream stream_;
     CopyDecoder decoder_;
     const Range* range_ = nullptr;
+    int64_t bytes_told_ = 0;
     std::vector<RefusedRow> refused_;
 };
 
