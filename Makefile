@@ -13,7 +13,7 @@ SOURCES := $(shell git ls-files -co --exclude-standard 'src/*.cc' 'src/*.h' 'fuz
 .PHONY: build
 build: bootstrap  ## build/penstock, as it is shipped
 	@cmake --preset release -DPENSTOCK_DEPS=$(abspath $(DEPS)) --log-level=WARNING >/dev/null
-	@cmake --build build -j $(JOBS)
+	@cmake --build build -j $(JOBS) --target penstock
 
 .PHONY: demo
 demo: build  ## a tour on a throwaway PostgreSQL; leaves nothing running
@@ -24,6 +24,7 @@ test: test-unit test-integration  ## all tests: unit, tidy, integration against 
 
 .PHONY: test-unit
 test-unit: build  ## unit tests only
+	@cmake --build build -j $(JOBS)
 	@$(CTEST) --test-dir build
 
 .PHONY: test-integration
