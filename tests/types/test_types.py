@@ -199,7 +199,7 @@ def test_names_that_need_quotes(target, database, project):
                         "é" text, "dotted.name" int);
                         INSERT INTO "Odd ""Table" VALUES (1, 2, 'x', 'y', 'z', 3)""")
     where = ({"table": "types.odd", "mode": "append"} if target == DUCKDB else {"format": "parquet", "path": "types/"})
-    project.pipeline(database, {"table": 'public.Odd "Table'}, where)
+    project.pipeline(database, {"table": 'public."Odd ""Table"'}, where)
     assert project.load().counts() == (1, 1, 0, 0)
     selected = 'SELECT id, "select", "Mixed Case", "a""b", "é", "dotted.name" FROM '
     rows = project.duck(selected + "types.odd") if target == DUCKDB else project.parquet("types", selected + "data")
