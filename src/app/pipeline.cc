@@ -21,9 +21,13 @@ Result<config::TargetOptions> common_target_options(const config::Node& target) 
     return config::target_spec().parse(common);
 }
 
-unsigned resolve_threads(const config::Parallel& parallel) {
-    if (!parallel.automatic()) return static_cast<unsigned>(parallel.threads);
-    return std::clamp(std::thread::hardware_concurrency(), 1u, 16u);
+/// What a reading and writing thread takes at its peak: receive buffer, a row group in the making, its compressed pages.
+constexpr uint64_t memory_a_thread = uint64_t{128} << 20;
+
+unsigned resolve_threads(const config::PipelineSettings& settings) {
+    if (!settings.parallel.automatic()) return static_cast<unsigned>(settings.parallel.threads);
+    auto affordable = static_cast<unsigned>(std::min<uint64_t>(settings.memory.count / memory_a_thread, 16));
+    return std::clamp(std::thread::hardware_concurrency(), 1u, std::max(affordable, 1u));
 }
 
 flow::BuildContext context(const config::Document& document, const config::PipelineConfig& pipeline,
@@ -32,7 +36,7 @@ flow::BuildContext context(const config::Document& document, const config::Pipel
             .connection = document.connection(name)->options,
             .connection_name = name,
             .directory = document.directory,
-            .parallel = resolve_threads(pipeline.parallel),
+            .parallel = resolve_threads(pipeline),
             .memory_bytes = pipeline.memory.count,
             .holds = holds};
 }

@@ -143,6 +143,12 @@ Status load_keys(Session& session, std::vector<Relation>& relations, const std::
     return {};
 }
 
+/// A failure with the relation it is about.
+Status about(const Relation& relation, Status status) {
+    if (!status) status.error().where += ", table " + relation.full_name();
+    return status;
+}
+
 /// What to read a relation by: itself, or the leaves of a partitioned one as far as we may read them directly.
 Status load_leaves(Session& session, Relation& relation) {
     bool partitioned = relation.kind == 'p';
@@ -172,7 +178,34 @@ Status load_details(Session& session, std::vector<Relation>& relations) {
     std::string list = fmt::format("{{{}}}", fmt::join(oids, ","));
     PN_CHECK(load_columns(session, relations, list));
     PN_CHECK(load_keys(session, relations, list));
-    for (auto& relation : relations) PN_CHECK(load_leaves(session, relation));
+    for (auto& relation : relations) PN_CHECK(about(relation, load_leaves(session, relation)));
+    return {};
+}
+
+/// Widths and distinct values of text columns of a table that was never analyzed, from its first rows: the target chooses
+/// encodings by them, and without them it has to try each, which costs time and memory.
+Status sample_statistics(Session& session, Relation& relation) {
+    constexpr int64_t sampled_rows = 10'000;
+    std::string measures, columns;
+    std::vector<CatalogColumn*> unknown;
+    for (auto& column : relation.columns) {
+        bool text = column.shown_type == "text" || column.shown_type.starts_with("character varying") || column.shown_type.starts_with("json");
+        if (!text || column.average_bytes != 0) continue;
+        std::string name = quote_identifier(column.name);
+        columns += fmt::format("{0}{1}::text AS {1}", columns.empty() ? "" : ", ", name);
+        measures += fmt::format(", count(DISTINCT {0}), coalesce(avg(octet_length({0})), 0)::int", name);
+        unknown.push_back(&column);
+    }
+    if (unknown.empty() || (relation.kind != 'r' && relation.kind != 'p' && relation.kind != 'm')) return {};
+    PN_TRY(auto rows, session.query(fmt::format("SELECT count(*){} FROM (SELECT {} FROM {}.{} LIMIT {}) AS s", measures, columns,
+                                                quote_identifier(relation.schema), quote_identifier(relation.name), sampled_rows)));
+    int64_t count = rows.integer(0, 0);
+    for (size_t i = 0; i < unknown.size() && count > 0; ++i) {
+        auto distinct = static_cast<double>(rows.integer(0, static_cast<int>(1 + 2 * i)));
+        // More than a tenth distinct says that more rows will show more values.
+        unknown[i]->distinct = distinct * 10 <= static_cast<double>(count) ? distinct : 1e9;
+        unknown[i]->average_bytes = static_cast<int32_t>(std::max<int64_t>(1, rows.integer(0, static_cast<int>(2 + 2 * i))));
+    }
     return {};
 }
 
@@ -202,6 +235,7 @@ Result<std::vector<Relation>> find_relations(Session& session, const SourceOptio
         return fail({.kind = ErrorKind::configuration, .code = "no_tables", .message = "exclude: leaves none of the tables that tables: names",
                      .where = options.exclude.empty() ? "" : options.exclude[0].place.text()});
     PN_CHECK(load_details(session, found));
+    for (auto& relation : found) PN_CHECK(about(relation, sample_statistics(session, relation)));
     return found;
 }
 

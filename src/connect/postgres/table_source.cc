@@ -37,9 +37,13 @@ Result<std::vector<flow::TableInfo>> TableSource::discover(std::stop_token stop)
         });
     std::vector<flow::TableInfo> tables;
     for (auto& read : reads_) {
-        PN_TRY(auto expected, estimate(read, "", *catalog_));
-        read.info.estimated_rows = expected.rows;
-        read.info.estimated_bytes = expected.bytes;
+        auto expected = estimate(read, "", *catalog_);
+        if (!expected) {
+            expected.error().where += ", table " + read.info.name;
+            return fail(std::move(expected.error()));
+        }
+        read.info.estimated_rows = expected->rows;
+        read.info.estimated_bytes = expected->bytes;
         tables.push_back(read.info);
     }
     return tables;
