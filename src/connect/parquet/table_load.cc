@@ -195,7 +195,7 @@ Status TableLoad::stage(flow::Scan& scan) {
 Status TableLoad::write_raw(const std::string& select) {
     // An append's raw files may become the final ones as they are; others are read once and removed.
     WriteOptions quick{.compression = Compression::snappy};
-    const auto& options = keyed() ? quick : context_.options;
+    auto options = readable(keyed() ? quick : context_.options, schema_);
     PN_TRY([[maybe_unused]] auto rows, connection_.execute(copy_sql(select, raw_folder(), options, {}, {})));
     PN_TRY(raw_, written_files(connection_, raw_folder(), schema_, cursor_, {}));
     return {};
@@ -203,7 +203,7 @@ Status TableLoad::write_raw(const std::string& select) {
 
 Status TableLoad::write_final(const std::string& select) {
     PN_CHECK(make_folder(data_folder()));
-    std::string copy = copy_sql(select, data_folder(), context_.options, partitions_, target_.cluster_by);
+    std::string copy = copy_sql(select, data_folder(), readable(context_.options, schema_), partitions_, target_.cluster_by);
     PN_TRY([[maybe_unused]] auto rows, connection_.execute(copy));
     auto schema = target_.mode == flow::Mode::history ? with_validity(schema_) : schema_;
     PN_TRY(files_, written_files(connection_, data_folder(), schema, cursor_, partition_names(partitions_)));

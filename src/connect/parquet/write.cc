@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 
+#include "data/block.h"
 #include "engine/sql.h"
 #include "engine/types.h"
 
@@ -260,6 +261,22 @@ std::vector<std::string> partition_names(const std::vector<Partition>& partition
     std::vector<std::string> names;
     for (const auto& partition : partitions) names.push_back(partition.name);
     return names;
+}
+
+namespace {
+
+bool has_32_bits(const data::Type& type) {
+    using data::Kind;
+    if (type.kind == Kind::int32 || type.kind == Kind::uint32 || type.kind == Kind::date) return true;
+    bool narrow_decimal = type.kind == Kind::decimal && data::layout_of(type) == data::Layout::int32;
+    return narrow_decimal || std::ranges::any_of(type.children, [](const auto& child) { return has_32_bits(child.type); });
+}
+
+}  // namespace
+
+WriteOptions readable(WriteOptions options, const data::Schema& shape) {
+    if (std::ranges::any_of(shape.fields, [](const auto& field) { return has_32_bits(field.type); })) options.version = FileVersion::v1;
+    return options;
 }
 
 std::string copy_sql(const std::string& select, const Path& folder, const WriteOptions& options,

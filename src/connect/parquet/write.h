@@ -27,6 +27,10 @@ struct WriteOptions {
     FileVersion version = FileVersion::v2;
 };
 
+/// The same options with what readers of this shape can read. DuckDB's delta encoding of 32-bit columns uses up to 33 bits a
+/// difference, which Arrow (and the format's reference) refuse: such tables are written in version 1.
+WriteOptions readable(WriteOptions options, const data::Schema& shape);
+
 /// One level of Hive folders, `name=value/`.
 struct Partition {
     std::string name;

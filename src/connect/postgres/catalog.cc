@@ -60,8 +60,11 @@ struct Name {
 Name split_name(std::string_view text) {
     std::vector<std::string> parts(1);
     bool quoted = false;
-    for (char c : text) {
-        if (c == '"') quoted = !quoted;
+    for (size_t i = 0; i < text.size(); ++i) {
+        char c = text[i];
+        bool doubled = quoted && c == '"' && i + 1 < text.size() && text[i + 1] == '"';
+        if (doubled) parts.back() += text[i++];
+        else if (c == '"') quoted = !quoted;
         else if (c == '.' && !quoted && parts.size() == 1) parts.emplace_back();
         else parts.back() += c;
     }

@@ -28,11 +28,11 @@ int trailing_zeros(int group) { return group % 10 != 0 ? 0 : group % 100 != 0 ? 
 std::optional<Numeric> Numeric::parse(std::string_view bytes) {
     WireCursor wire(bytes);
     Numeric out;
-    out.count_ = wire.integer<int16_t>();
+    out.count_ = wire.integer<uint16_t>();
     out.weight_ = wire.integer<int16_t>();
     auto sign = wire.integer<uint16_t>();
     out.display_scale_ = wire.integer<int16_t>();
-    if (!wire.ok() || out.count_ < 0 || out.display_scale_ < 0) return std::nullopt;
+    if (!wire.ok() || out.display_scale_ < 0) return std::nullopt;
     switch (sign) {
         case 0x0000: break;
         case 0x4000: out.negative_ = true; break;

@@ -169,6 +169,8 @@ Status Session::prepare_session(const ConnectionOptions& options) {
         "SET extra_float_digits = 1; SET bytea_output = 'hex'; SET row_security = off; SET idle_in_transaction_session_timeout = 0; ";
     if (server_version() >= 140000) settings += "SET idle_session_timeout = 0; ";
     if (server_version() >= 170000) settings += "SET transaction_timeout = 0; ";
+    // Asked for UTF-8, such a database fails a whole COPY over one byte; as it is, we judge each value.
+    if (parameter("server_encoding") == "SQL_ASCII") settings += "SET client_encoding = 'SQL_ASCII'; ";
     settings += fmt::format("SET statement_timeout = {}; ", millis(options.statement_timeout.value_or(std::chrono::microseconds(0))));
     settings += fmt::format("SET lock_timeout = {}", millis(options.lock_timeout.value_or(std::chrono::seconds(30))));
     return execute(settings);

@@ -43,7 +43,14 @@ class Mapper {
 
     /// PostgreSQL's own text form, rendered by the server.
     Mapping as_text(const std::string& expression, std::string note = {}) const {
-        return {data::scalar(Kind::text), fmt::format("({})::text", expression), text_reader(context_.validate_utf8), std::move(note)};
+        return {data::scalar(Kind::text), fmt::format("({})::text", expression), text_reader(context_.validate_utf8), std::move(note), true};
+    }
+
+    /// inet has a cast to text of its own, which adds a mask to hosts; its output function does not.
+    Mapping inet(const std::string& expression) const {
+        Mapping out = as_text(expression);
+        out.expression = fmt::format("pg_catalog.inet_out({})::text", expression);
+        return out;
     }
 
     Mapping plain(Kind kind, const std::string& expression, ReaderPtr reader) const { return {data::scalar(kind), expression, std::move(reader)}; }
@@ -75,9 +82,10 @@ class Mapper {
         if (name == "time") return plain(Kind::time, expression, time_reader(limits()));
         if (name == "timetz") return context_.holds.timetz ? plain(Kind::timetz, expression, timetz_reader()) : as_text(expression, "stored as PostgreSQL's text");
         if (name == "interval") return context_.holds.interval ? plain(Kind::interval, expression, interval_reader()) : as_text(expression, "stored as PostgreSQL's text");
+        if (name == "inet") return inet(expression);
         if (name == "money") return as_text(expression, "depends on the server's lc_monetary");
         static constexpr std::string_view by_text[] = {
-            "inet",     "cidr",    "macaddr", "macaddr8", "bit",    "varbit",  "tsvector", "tsquery",      "pg_lsn",        "point",        "line",
+            "cidr",    "macaddr", "macaddr8", "bit",    "varbit",  "tsvector", "tsquery",      "pg_lsn",        "point",        "line",
             "lseg",     "box",     "path",    "polygon",  "circle", "char",    "cid",      "tid",          "jsonpath",      "pg_snapshot",  "txid_snapshot",
             "regclass", "regtype", "regproc", "regprocedure", "regoper", "regoperator", "regconfig", "regdictionary", "regnamespace", "regrole", "regcollation",
             "aclitem",  "gtsvector", "refcursor", "int2vector", "oidvector", "pg_node_tree", "pg_ndistinct", "pg_dependencies", "pg_mcv_list"};
@@ -150,8 +158,9 @@ class Mapper {
         out.note = element.note.empty() ? "lower bounds other than 1 are not kept" : element.note;
         if (element.expression == item) {
             out.expression = expression;
-        } else if (element.expression == fmt::format("({})::text", item)) {
-            out.expression = fmt::format("({})::text[]", expression);
+        } else if (element.by_text) {
+            // By the array's own text, so that dimensions stay and elements come from their output function.
+            out.expression = fmt::format("({})::text::text[]", expression);
         } else {
             // Elements that need rewriting: possible element by element, in one dimension.
             if (levels > 1) return fail(unmapped(fmt::format("is an array of {} dimensions whose elements ({}) cannot be read in binary", levels, type.shown)));

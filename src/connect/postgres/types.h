@@ -19,6 +19,8 @@ struct Mapping {
     ReaderPtr reader;
     /// What is not kept, or "".
     std::string note = {};
+    /// The server renders the value as text, by its type's output function.
+    bool by_text = false;
 };
 
 /// What the mapping depends on beside the type itself.
