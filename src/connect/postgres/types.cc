@@ -158,6 +158,8 @@ class Mapper {
         out.note = element.note.empty() ? "lower bounds other than 1 are not kept" : element.note;
         if (element.expression == item) {
             out.expression = expression;
+        } else if (element.expression == fmt::format("({})::text", item)) {
+            out.expression = fmt::format("({})::text[]", expression);
         } else if (element.by_text) {
             // By the array's own text, so that dimensions stay and elements come from their output function.
             out.expression = fmt::format("({})::text::text[]", expression);
