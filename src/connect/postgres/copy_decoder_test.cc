@@ -138,5 +138,20 @@ TEST_CASE("broken framing is an error, never a crash") {
     CHECK(message(header() + trailer() + "x") == "the server's COPY data cannot be understood: bytes follow the trailer");
 }
 
+TEST_CASE("an array whose header lies is refused at once, and rendered as its bytes") {
+    std::string array;
+    for (int32_t word : {2, 0, 25, 2'000'000'000, 1, 0, 1}) put<int32_t>(array, word);
+    data::Schema layout{{{.name = "a", .type = data::list_of(data::list_of(data::scalar(data::Kind::text)))}}};
+    data::Block block(layout);
+    auto reader = array_reader(text_reader(false), 2);
+    ReadContext context{.block = block};
+    FieldRef field{array.data(), static_cast<int32_t>(array.size())};
+    CHECK(!reader->read(field, block.columns[0], 0, context));
+    CHECK(context.refusal.code == "malformed");
+    std::string json;
+    reader->render(field, json);
+    CHECK(json.starts_with("\"\\\\x00000002"));
+}
+
 }  // namespace
 }  // namespace penstock::postgres

@@ -34,40 +34,46 @@ class ArrayReader final : public ReaderOf<ArrayReader> {
 
     bool read(FieldRef field, data::Column& column, size_t row, ReadContext& context) const override {
         WireCursor wire(field.view());
-        auto dimensions = wire.integer<int32_t>();
-        wire.bytes(8);
-        if (!wire.ok() || dimensions < 0 || dimensions > 6) return broken(context, "array");
+        int32_t sizes[most_dimensions];
+        int dimensions = read_header(wire, sizes);
+        if (dimensions < 0) return broken(context, "array");
         if (dimensions == 0) return column.values<data::ListEntry>()[row] = {column.children()[0].size(), 0}, true;
         if (dimensions != dimensions_)
             return context.refuse("array_dimensions", fmt::format("an array of {} dimensions in a column declared with {}", dimensions, dimensions_));
-        int32_t sizes[6];
-        int64_t total = 1;
-        for (int i = 0; i < dimensions; ++i) {
-            sizes[i] = wire.integer<int32_t>();
-            wire.integer<int32_t>();  // lower bound: said in the column's note, not kept
-            if (!wire.ok() || sizes[i] < 0) return broken(context, "array");
-            total *= sizes[i];
-            // Every element takes at least its length word, so a lying header cannot make us allocate.
-            if (total > static_cast<int64_t>(field.length)) return broken(context, "array");
-        }
         return read_level(wire, sizes, dimensions, column, row, context);
     }
 
     void render(FieldRef field, std::string& json) const override {
         WireCursor wire(field.view());
-        auto dimensions = wire.integer<int32_t>();
-        wire.bytes(8);
-        int32_t sizes[6] = {};
-        if (dimensions < 0 || dimensions > 6) return append_json_bytes(field.view(), json);
-        for (int i = 0; i < dimensions; ++i) {
-            sizes[i] = wire.integer<int32_t>();
-            wire.integer<int32_t>();
-        }
+        int32_t sizes[most_dimensions];
+        int dimensions = read_header(wire, sizes);
+        if (dimensions < 0) return append_json_bytes(field.view(), json);
         if (dimensions == 0) json += "[]";
         else render_level(wire, sizes, dimensions, json);
     }
 
   private:
+    static constexpr int most_dimensions = 6;  // MAXDIM of the server
+
+    /// Sizes of the dimensions; their number, or -1 for what is no array.
+    static int read_header(WireCursor& wire, int32_t (&sizes)[most_dimensions]) {
+        auto dimensions = wire.integer<int32_t>();
+        wire.bytes(8);
+        if (!wire.ok() || dimensions < 0 || dimensions > most_dimensions) return -1;
+        auto longest = static_cast<int64_t>(wire.left());
+        int64_t total = 1;
+        for (int i = 0; i < dimensions; ++i) {
+            sizes[i] = wire.integer<int32_t>();
+            wire.integer<int32_t>();  // lower bound: said in the column's note, not kept
+            // An array without elements has no dimensions, and every element takes at least its length word: so a lying
+            // header can neither make us allocate nor loop.
+            if (!wire.ok() || sizes[i] < 1) return -1;
+            total *= sizes[i];
+            if (total > longest) return -1;
+        }
+        return dimensions;
+    }
+
     void render_level(WireCursor& wire, const int32_t* sizes, int levels, std::string& json) const {
         json += '[';
         for (int32_t i = 0; i < sizes[0] && wire.ok(); ++i) {
