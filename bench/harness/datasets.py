@@ -10,6 +10,7 @@ import sys, duckdb
 extension, scale = sys.argv[1:]
 con = duckdb.connect(config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"})
 con.load_extension(extension)
+con.execute("SET enable_progress_bar = false")  # it would be printed into the data
 con.execute(f"CALL dbgen(sf={scale})")
 con.execute("COPY (FROM lineitem) TO '/dev/stdout' (FORMAT csv, HEADER false)")
 """
