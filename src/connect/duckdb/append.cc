@@ -30,12 +30,12 @@ Result<int64_t> insert_new(Load& load, const Staging& staging, const std::string
         return fmt::format("(SELECT *, row_number() OVER (PARTITION BY {}) AS penstock_occurrence FROM {}{})", compared,
                            from, where);
     };
-    std::string again = fmt::format(" WHERE {0} >= (SELECT min({0}) FROM {1})", cursor, staging.table());
-    std::string maybe_there = fmt::format("{0} <= (SELECT max({0}) FROM {1}{2})", cursor, table, again);
+    std::string again = fmt::format(" WHERE ({0} >= (SELECT min({0}) FROM {1}) OR {0} IS NULL)", cursor, staging.table());
+    std::string maybe_there = fmt::format("({0} IS NULL OR coalesce({0} <= (SELECT max({0}) FROM {1}{2}), false))", cursor, table, again);
     auto same = compared_columns(load);
     same.push_back("penstock_occurrence");
     return load.run(fmt::format(
-        "INSERT INTO {0} ({1}) SELECT {1} FROM (SELECT {1} FROM {2} WHERE NOT coalesce({3}, false) UNION ALL "
+        "INSERT INTO {0} ({1}) SELECT {1} FROM (SELECT {1} FROM {2} WHERE NOT {3} UNION ALL "
         "SELECT {1} FROM {4} S ANTI JOIN {5} T ON {6}){7}",
         table, columns, staging.table(), maybe_there, numbered(staging.table(), " WHERE " + maybe_there),
         numbered(table, again), same_on(same, "S", "T"), load.order()));

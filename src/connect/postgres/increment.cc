@@ -13,26 +13,30 @@ namespace {
 
 /// Half the xid space, with a margin: beyond it age() of a 32-bit xid means something else.
 constexpr uint64_t comparable_xids = 2'000'000'000;
+constexpr int64_t micros_per_day = 86'400'000'000;
 
 bool is_time(CursorKind kind) { return kind == CursorKind::date || kind == CursorKind::timestamp || kind == CursorKind::timestamptz; }
 
 std::string micros_interval(int64_t micros) { return fmt::format("interval '{} microseconds'", micros); }
 
-/// `value` minus what may still come late and minus the user's lag, as SQL; "" when late rows may have any cursor.
-std::string lower_bound(const IncrementRequest& request, const Increment& last) {
+/// A cursor below which no late row is expected, as SQL; "" when late rows may have any. Where xmin tells what is new (`exact`)
+/// a low bound costs a longer look and no rows, so it leaves a day for clocks and zones that are not the server's; numbers may
+/// come from blocks that were handed out long before, so they get none. Without xmin the bound decides what is read.
+std::string lower_bound(const IncrementRequest& request, const Increment& last, bool exact) {
     std::string literal = fmt::format("{}::{}", quote_literal(last.cursor), request.type);
     if (!is_time(request.kind)) {
         if (!request.lag.empty()) return fmt::format("({} - {})", literal, request.lag);
-        return last.quiet ? literal : "";
+        return "";
     }
-    int64_t lag = request.lag.empty() ? 0 : parse_duration(request.lag).value_or(std::chrono::microseconds(0)).count();
     if (!last.around.all_visible && request.lag.empty()) return "";
     int64_t late = last.around.all_visible ? last.around.oldest_micros : 0;
-    // now() of a late row is not before its transaction's start. For timestamptz that is an instant; without zone the
-    // writer's zone is unknown, so the same distance is taken off the largest value.
+    int64_t lag = exact ? micros_per_day : 0;
+    if (!request.lag.empty()) lag = parse_duration(request.lag).value_or(std::chrono::microseconds(0)).count();
+    // now() of a late row is not before its transaction's start; a value ahead of the server's clock bounds nothing.
+    std::string clock = quote_literal(last.around.clock) + "::timestamptz";
     if (request.kind == CursorKind::timestamptz)
-        return fmt::format("(least({}, {}::timestamptz - {}) - {})", literal, quote_literal(last.around.clock), micros_interval(late), micros_interval(lag));
-    std::string moved = fmt::format("({}::timestamp - {} - {})", literal, micros_interval(late), micros_interval(lag));
+        return fmt::format("(least({}, {} - {}) - {})", literal, clock, micros_interval(late), micros_interval(lag));
+    std::string moved = fmt::format("(least({}::timestamp, {}::timestamp) - {} - {})", literal, clock, micros_interval(late), micros_interval(lag));
     return request.kind == CursorKind::date ? moved + "::date" : moved;
 }
 
@@ -77,11 +81,12 @@ Result<Surroundings> read_surroundings(Session& session) {
     // documentation, pg_stat_activity): such rows are hidden, not idle.
     PN_TRY(auto rows, session.query(
         "WITH at AS MATERIALIZED (SELECT pg_catalog.clock_timestamp() AS t), open AS (SELECT min(xact_start) AS oldest, "
-        "count(*) FILTER (WHERE state IS NULL AND datid IS NOT NULL AND coalesce(backend_type, 'client backend') = 'client backend') AS hidden "
+        "count(*) FILTER (WHERE (state IS NULL OR state = 'disabled') AND datid IS NOT NULL AND coalesce(backend_type, 'client backend') = 'client backend') AS hidden "
         "FROM pg_catalog.pg_stat_activity "
         "WHERE pid <> pg_catalog.pg_backend_pid()), prepared AS (SELECT count(*) AS n FROM pg_catalog.pg_prepared_xacts) "
         "SELECT at.t::text, greatest(0, (extract(epoch FROM at.t - open.oldest) * 1000000)::bigint), "
-        "open.hidden = 0 AND prepared.n = 0 AND NOT pg_catalog.pg_is_in_recovery(), (extract(epoch FROM at.t) * 1000000)::bigint, "
+        // A subscriber replays transactions of another server, whose start nobody here sees.
+        "open.hidden = 0 AND prepared.n = 0 AND NOT pg_catalog.pg_is_in_recovery() AND NOT EXISTS (SELECT s.oid FROM pg_catalog.pg_subscription s), (extract(epoch FROM at.t) * 1000000)::bigint, "
         "pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())::text, pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::text "
         "FROM at, open, prepared"));
     Surroundings out;
@@ -102,7 +107,7 @@ Result<Surroundings> read_surroundings(Session& session) {
 std::string Increment::to_json() const {
     nlohmann::ordered_json json = {{"cursor", cursor},           {"raw", raw},                       {"system", around.system},          {"timeline", around.timeline},
                                    {"clock", around.clock},      {"oldest_us", around.oldest_micros}, {"all_visible", around.all_visible},
-                                   {"xmin", around.snapshot_xmin}, {"xmax", around.snapshot_xmax},    {"quiet", quiet}};
+                                   {"xmin", around.snapshot_xmin}, {"xmax", around.snapshot_xmax},    {"of", of}};
     return json.dump();
 }
 
@@ -112,7 +117,7 @@ Result<Increment> Increment::from_json(const std::string& text) {
         Increment out;
         out.cursor = json.at("cursor");
         out.raw = json.at("raw");
-        out.quiet = json.at("quiet");
+        out.of = json.at("of");
         out.around.system = json.at("system");
         out.around.timeline = json.at("timeline");
         out.around.clock = json.at("clock");
@@ -131,10 +136,11 @@ std::string increment_condition(const IncrementRequest& request, const Increment
     if (last.cursor.empty()) return "";
     const std::string& column = request.column;
     std::string above = fmt::format("{} > {}::{}", column, quote_literal(last.cursor), request.type);
-    std::string lower = lower_bound(request, last);
+    bool exact = request.heap && !last.around.system.empty() && comparable(last, now);
+    std::string lower = lower_bound(request, last, exact);
     std::string from = lower.empty() ? "" : fmt::format("{} >= {}", column, lower);
     if (!from.empty() && request.nullable) from = fmt::format("({} OR {} IS NULL)", from, column);
-    if (!request.heap || last.around.system.empty() || !comparable(last, now)) {
+    if (!exact) {
         if (!from.empty()) return from;
         // Nothing bounds what may come late: all that can be said is "from the largest value on".
         std::string tie = fmt::format("{} >= {}::{}", column, quote_literal(last.cursor), request.type);

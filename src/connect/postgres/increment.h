@@ -37,7 +37,7 @@ struct Increment {
     std::string cursor;      ///< largest value read, as text; "" when none yet
     int64_t raw = 0;         ///< the same as it is on the wire, for kinds with a fixed width
     Surroundings around;
-    bool quiet = false;      ///< nobody was writing to the table around the snapshot
+    std::string of;          ///< what was read: cursor column, its type, condition and query; another has positions of its own
 
     std::string to_json() const;
     static Result<Increment> from_json(const std::string& json);
@@ -49,7 +49,8 @@ struct Increment {
 ///
 /// Why this is right: a row invisible to the last snapshot was written by a transaction that had no end then, so its xid is
 /// not below the snapshot's xmin (PostgreSQL documentation, pg_current_snapshot). Rows with larger cursors are new anyway.
-/// So `cursor > last OR xmin >= snapshot_xmin` misses nothing; a lower bound on the cursor only lets an index help.
+/// So `cursor > last OR xmin >= snapshot_xmin` misses nothing. For times a lower bound is added so that an index can help: the
+/// oldest transaction's start then open, less a day. A clock that is wrong by more needs cursor_lag.
 struct IncrementRequest {
     std::string column;         ///< quoted
     std::string type;           ///< SQL type of the cursor, for literals

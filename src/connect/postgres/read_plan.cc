@@ -27,6 +27,7 @@ class Planner {
         read.schema = relation.schema;
         read.relation = relation.name;
         read.leaves = relation.leaves;
+        read.lockable = relation.kind == 'r' || relation.kind == 'p';
         read.inherits = relation.kind == 'r' && relation.has_children;
         read.where = options_.where.value;
         read.info.key = relation.primary_key;

@@ -25,6 +25,7 @@ struct TableRead {
     std::string schema;
     std::string relation;       ///< also the alias, so that `where:` may qualify columns
     std::vector<Leaf> leaves;   ///< empty for a query
+    bool lockable = false;      ///< a table, so that LOCK TABLE takes it
     bool inherits = false;      ///< has children by inheritance, read through the parent
     std::string query;          ///< of the user; "" for tables
     std::string where;          ///< of the user

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <set>
 
 namespace penstock::postgres {
 namespace {
@@ -15,6 +16,13 @@ bool has_primary_key(const TableRead& read, const flow::RejectRecord& record) {
     auto key = nlohmann::json::parse(record.reject.key, nullptr, false);
     return read.query.empty() && !read.info.key.empty() && key.is_object() &&
            std::ranges::all_of(read.info.key, [&](const auto& column) { return key.contains(column); });
+}
+
+std::string primary_key(const TableRead& read, const flow::RejectRecord& record) {
+    auto key = nlohmann::json::parse(record.reject.key);
+    std::string out;
+    for (const auto& column : read.info.key) out += key[column].dump() + ",";
+    return out;
 }
 
 std::string shown_type(const TableRead& read, const std::string& column) {
@@ -47,6 +55,7 @@ std::vector<Range> replay_ranges(const TableRead& read, const std::vector<flow::
     for (bool keyed : {true, false}) {
         std::string list;
         size_t count = 0;
+        std::set<std::string> seen;  // a bad row is rejected anew by every run that reads it
         auto close = [&] {
             if (count == 0) return;
             std::string rows = "[" + list + "]";
@@ -56,7 +65,9 @@ std::vector<Range> replay_ranges(const TableRead& read, const std::vector<flow::
         };
         for (const auto& record : rejects) {
             if (record.reject.table != read.info.name || has_primary_key(read, record) != keyed) continue;
-            list += (count == 0 ? "" : ",") + (keyed ? record.reject.key : record.reject.payload);
+            const std::string& row = keyed ? record.reject.key : record.reject.payload;
+            if (!seen.insert(keyed ? primary_key(read, record) : row).second) continue;
+            list += (count == 0 ? "" : ",") + row;
             if (++count == rejects_a_statement) close();
         }
         close();

@@ -11,10 +11,18 @@ constexpr const char* begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
 }  // namespace
 
-Result<std::unique_ptr<Snapshot>> Snapshot::take(const ConnectionOptions& options, const std::string& purpose, std::stop_token stop) {
+Result<std::unique_ptr<Snapshot>> Snapshot::take(const ConnectionOptions& options, const std::string& purpose,
+                                                 const std::vector<std::string>& tables, std::stop_token stop) {
     std::unique_ptr<Snapshot> snapshot(new Snapshot(options, purpose, stop));
     PN_TRY(snapshot->holder_, Session::connect(options, purpose, stop));
     PN_CHECK(snapshot->holder_->execute(begin));
+    // LOCK takes no snapshot: the next statement does, with the locks held.
+    for (const auto& table : tables) {
+        auto locked = snapshot->holder_->execute(fmt::format("LOCK TABLE {} IN ACCESS SHARE MODE", table));
+        if (locked) continue;
+        locked.error().where += ", table " + table;
+        return fail(std::move(locked.error()));
+    }
     PN_TRY(auto exported, snapshot->holder_->query("SELECT pg_catalog.pg_export_snapshot()"));
     snapshot->name_ = exported.text(0, 0);
     PN_FAILPOINT(source_snapshot_after);

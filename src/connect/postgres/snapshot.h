@@ -19,7 +19,9 @@ namespace penstock::postgres {
 /// idle in its transaction until the run ends; its session has no idle timeout.
 class Snapshot {
   public:
-    static Result<std::unique_ptr<Snapshot>> take(const ConnectionOptions& options, const std::string& purpose, std::stop_token stop);
+    /// `tables` (quoted) are locked against ALTER and TRUNCATE first: neither respects snapshots.
+    static Result<std::unique_ptr<Snapshot>> take(const ConnectionOptions& options, const std::string& purpose,
+                                                  const std::vector<std::string>& tables, std::stop_token stop);
 
     /// A session inside the snapshot; idle ones are used again. Any thread.
     Result<std::unique_ptr<Session>> borrow();

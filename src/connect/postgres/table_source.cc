@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/failpoint.h"
+#include "base/log.h"
 #include "connect/postgres/replay.h"
 #include "connect/postgres/table_scan.h"
 #include "connect/postgres/text_form.h"
@@ -56,34 +57,30 @@ Status TableSource::check_bounds() const {
                  .where = options_.source.connection.place.text(), .hint = "add cursor: to the source, or leave them out"});
 }
 
-Result<bool> TableSource::writers_present(const TableRead& read) {
-    std::vector<Oid> oids;
-    for (const auto& leaf : read.leaves) oids.push_back(leaf.oid);
-    PN_TRY(auto rows, catalog_->query(
-        "SELECT EXISTS (SELECT FROM pg_catalog.pg_locks WHERE locktype = 'relation' AND relation::oid = ANY ($1::oid[]) AND pid <> pg_catalog.pg_backend_pid() "
-        "AND mode IN ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock'))", {fmt::format("{{{}}}", fmt::join(oids, ","))}));
-    return rows.truth(0, 0);
-}
-
 Status TableSource::open(std::vector<flow::TableRead> tables) {
     wanted_ = std::move(tables);
     next_ = 0;
     PN_TRY(around_, read_surroundings(*catalog_));
-    quiet_.assign(reads_.size(), around_.snapshot_xmin == around_.snapshot_xmax);
-    auto look = [&](size_t i) -> Status {
-        PN_TRY(bool busy, writers_present(reads_[i]));
-        if (busy) quiet_[i] = false;
-        return {};
-    };
-    for (size_t i = 0; i < reads_.size(); ++i)
-        if (reads_[i].cursor >= 0) PN_CHECK(look(i));
-    PN_TRY(snapshot_, Snapshot::take(options_.connection, options_.purpose, stop_));
-    // A writer may have come and gone meanwhile: then the server has given out transaction ids.
-    for (size_t i = 0; i < reads_.size(); ++i)
-        if (reads_[i].cursor >= 0) PN_CHECK(look(i));
-    PN_TRY(auto after, read_surroundings(*catalog_));
-    if (after.snapshot_xmax != around_.snapshot_xmax) quiet_.assign(reads_.size(), false);
+    std::vector<std::string> lockable;
+    for (const auto& read : reads_)
+        if (read.lockable) lockable.push_back(fmt::format("{}.{}", quote_identifier(read.schema), quote_identifier(read.relation)));
+    PN_TRY(snapshot_, Snapshot::take(options_.connection, options_.purpose, lockable, stop_));
+    // The tables can no longer change their shape; they must still have the one that the readers were chosen for.
+    PN_TRY(auto reads, plan_reads(*catalog_, options_.source, options_.policies, options_.holds));
+    for (const auto& read : reads_) {
+        auto same = [&](const TableRead& other) {
+            return other.info.name == read.info.name && other.info.schema.fields == read.info.schema.fields && other.leaves.size() == read.leaves.size();
+        };
+        if (std::ranges::any_of(reads, same)) continue;
+        return fail({.kind = ErrorKind::unavailable, .code = "table_changed", .message = fmt::format("table {} was altered while the run began", read.info.name),
+                     .where = "table " + read.info.name, .hint = "nothing was read; a retry sees the new shape"});
+    }
     return {};
+}
+
+/// Another cursor, condition or query makes another sequence of rows: positions of the one say nothing about the other.
+std::string TableSource::sequence(const TableRead& read) {
+    return fmt::format("{} {} | {} | {}", read.info.cursor, read.cursor_type, read.where, read.query);
 }
 
 Result<std::string> TableSource::condition(const TableRead& read, const std::optional<Increment>& last) const {
@@ -114,7 +111,8 @@ Result<std::optional<flow::Segment>> TableSource::next() {
     std::optional<Increment> last;
     if (wanted.from && read.cursor >= 0 && !wanted.from->position.empty()) {
         PN_TRY(auto parsed, Increment::from_json(wanted.from->position));
-        last = std::move(parsed);
+        if (parsed.of == sequence(read)) last = std::move(parsed);
+        else log::warning("{}: cursor, where or query has changed since the last run; everything is read again", read.info.name);
     }
     PN_TRY(std::string extra, condition(read, last));
     PN_TRY(auto ranges, ranges_of(read, extra));
@@ -139,11 +137,12 @@ Result<std::optional<flow::Segment>> TableSource::next() {
 
 Result<std::string> TableSource::cursor_text(const TableRead& read, const std::string& condition, const std::optional<Increment>& last, int64_t maximum) {
     if (read.cursor_kind != CursorKind::decimal) return maximum == CursorMaximum::none ? std::string() : raw_text(read.cursor_kind, maximum);
-    // NaN sorts above every number; counted as the maximum it would hide all that comes later.
+    // Infinity and NaN sort above every number; counted as the maximum they would hide all that comes later.
+    std::string infinite = snapshot_->holder().server_version() >= 140000 ? "Infinity" : "NaN";
     std::string column = quote_identifier(read.info.cursor);
     PN_TRY(auto rows, snapshot_->holder().query(fmt::format("SELECT greatest(max({0}), {1})::text FROM {2}{3}", column,
         last && !last->cursor.empty() ? quote_literal(last->cursor) + "::numeric" : "NULL", read.from(nullptr),
-        read.where_clause({condition, fmt::format("{0} < 'NaN'::numeric", column)}))));
+        read.where_clause({condition, fmt::format("{} < '{}'::numeric", column, infinite)}))));
     return rows.is_null(0, 0) ? std::string() : rows.text(0, 0);
 }
 
@@ -152,7 +151,7 @@ Result<flow::Checkpoint> TableSource::checkpoint(size_t table, const std::string
     flow::Checkpoint out;
     out.read_at = TimePoint(std::chrono::microseconds(around_.clock_micros));
     if (read.cursor < 0) return out;
-    Increment reached{.around = around_, .quiet = quiet_[table]};
+    Increment reached{.around = around_, .of = sequence(read)};
     PN_TRY(reached.cursor, cursor_text(read, condition, last, maximum));
     reached.raw = maximum == CursorMaximum::none ? 0 : maximum;
     out.cursor_from = last ? last->cursor : "";

@@ -30,7 +30,7 @@ struct TableSourceOptions {
 /// Tables, views and queries, whole or by cursor. One segment a table, all from one snapshot:
 ///
 ///     discover   catalog session: columns, types, keys
-///     open       surroundings -> snapshot -> locks again (increment.h says why)
+///     open       surroundings -> locks and snapshot (increment.h says why in this order)
 ///     next       one table: condition from its checkpoint -> ranges -> scan
 class TableSource : public flow::Source {
   public:
@@ -42,8 +42,8 @@ class TableSource : public flow::Source {
     Status confirm(size_t table, const flow::Checkpoint& durable) override;
 
   private:
-    Result<bool> writers_present(const TableRead& read);
     Status check_bounds() const;
+    static std::string sequence(const TableRead& read);
     Result<std::vector<Range>> ranges_of(const TableRead& read, const std::string& condition);
     Result<std::string> condition(const TableRead& read, const std::optional<Increment>& last) const;
     Result<flow::Checkpoint> checkpoint(size_t table, const std::string& condition, const std::optional<Increment>& last, int64_t maximum);
@@ -55,7 +55,6 @@ class TableSource : public flow::Source {
     std::vector<TableRead> reads_;
     std::unique_ptr<Snapshot> snapshot_;
     Surroundings around_;
-    std::vector<bool> quiet_;  ///< by table
     std::vector<flow::TableRead> wanted_;
     size_t next_ = 0;
 };
