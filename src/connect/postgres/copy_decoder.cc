@@ -43,10 +43,10 @@ void CopyDecoder::begin_block() {
 Status CopyDecoder::split(std::string_view payload, data::Block& block) {
     if (!carried_.empty()) {
         // Only peers that do not send a message a row come here; the joined bytes live as long as the block.
-        char* joined = block.allocate(carried_.size() + payload.size());
+        carried_ += payload;
+        char* joined = block.allocate(carried_.size());
         std::memcpy(joined, carried_.data(), carried_.size());
-        std::memcpy(joined + carried_.size(), payload.data(), payload.size());
-        payload = {joined, carried_.size() + payload.size()};
+        payload = {joined, carried_.size()};
         carried_.clear();
     }
     while (!payload.empty()) {
