@@ -96,8 +96,9 @@ const config::Spec<SourceOptions>& source_spec() {
                    "below a value already seen, are still found.",
                    {.example = "updated_at"})
             .field("cursor_lag", &S::cursor_lag,
-                   "Reads this much below the last value again: a duration for times, a number for numbers. For views and queries, whose "
-                   "late commits cannot be recognised.",
+                   "Reads this much below the last value again: a duration for times, a number for numbers. Needed for views and queries, whose "
+                   "late commits cannot be recognised; on tables it lets an index serve cursors that are numbers, which otherwise "
+                   "look through the whole table for rows that are new.",
                    {.example = "5m"})
             .field("array_dimensions", &S::array_dimensions, "Dimensions of array columns where the declaration does not say (`int[]` holding matrices).",
                    {.example = "{grid: 2}"})
