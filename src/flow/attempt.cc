@@ -6,6 +6,7 @@
 #include <map>
 
 #include "base/failpoint.h"
+#include "flow/guarded.h"
 
 namespace penstock::flow {
 
@@ -141,9 +142,11 @@ void Attempt::end_tables() {
 Status Attempt::run_segment(Segment& segment) {
     auto started = std::chrono::steady_clock::now();
     std::vector<Loaded> loaded;
-    Status status = load_segment(segment, loaded);
-    if (status) status = check_accounts(loaded);
-    if (status) status = commit(loaded);
+    Status status = guarded([&]() -> Status {
+        PN_CHECK(load_segment(segment, loaded));
+        PN_CHECK(check_accounts(loaded));
+        return commit(loaded);
+    });
     if (!status) {
         sink_->abort();
         take_back(loaded);
@@ -162,7 +165,7 @@ Status Attempt::load_segment(Segment& segment, std::vector<Loaded>& loaded) {
     for (auto& part : segment.parts) {
         auto known = std::ranges::find(loaded, part.table, &Loaded::target);
         if (known == loaded.end()) known = loaded.insert(loaded.end(), {.target = part.table});
-        PN_CHECK(name_table(load_part(part, *known), targets_[part.table].info.name));
+        PN_CHECK(name_table(guarded([&] { return load_part(part, *known); }), targets_[part.table].info.name));
     }
     return {};
 }
@@ -203,16 +206,16 @@ Status Attempt::commit(const std::vector<Loaded>& loaded) {
         unanswered_.clear();
         return fail(interrupted());
     }
-    Status committed = sink_->commit(commits);
+    Status committed = guarded([&] { return sink_->commit(commits); });
     if (!committed)
         return name_table(std::move(committed), loaded.size() == 1 ? targets_[loaded[0].target].info.name : "");
-    unanswered_.clear();
     progressed_ = true;
     for (const auto& entry : loaded) {
         state(entry.target).settle(entry.counts, entry.checkpoint, entry.last);
         targets_[entry.target].full_refresh = false;
         plans_[entry.target].checkpoint = entry.checkpoint;
     }
+    unanswered_.clear();
     return {};
 }
 

@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <random>
 #include <string>
 #include <variant>
@@ -22,6 +23,7 @@ using MemoryValue = std::variant<std::monostate, int64_t, std::string>;
 struct MemoryRow {
     std::vector<MemoryValue> values;
     bool unholdable = false;  ///< the reader rejects it
+    bool malformed = false;   ///< the reader cannot even decode it
 
     bool operator==(const MemoryRow&) const = default;
     auto operator<=>(const MemoryRow&) const = default;
@@ -35,6 +37,7 @@ class MemoryFaults {
         double refused = 0;      ///< a failure that is not
         double crash = 0;        ///< from here on everything fails until restart()
         double delay = 0;        ///< other threads go first
+        double thrown = 0;       ///< an exception, as libraries throw them and as memory runs out
     };
 
     MemoryFaults() = default;
@@ -43,6 +46,8 @@ class MemoryFaults {
     Status at(std::string_view call);
     /// Besides the seeded ones: the `nth` time (1 is the first) that `call` is asked for, fail with the kind.
     void fail_at(std::string call, int64_t nth, ErrorKind kind);
+    /// The same, by an exception.
+    void throw_at(std::string call, int64_t nth);
     bool crashed() const;
     /// The process starts again.
     void restart();
@@ -53,7 +58,7 @@ class MemoryFaults {
     struct Planned {
         std::string call;
         int64_t left;
-        ErrorKind kind;
+        std::optional<ErrorKind> kind;  ///< nothing: an exception
     };
 
     mutable std::mutex mutex_;
@@ -139,12 +144,15 @@ class MemoryWarehouse {
 
     Table table(const std::string& name) const;
     std::vector<MemoryCommit> commits() const;
+    /// Units of work that were begun and neither committed nor aborted.
+    int units_open() const;
 
   private:
     friend class MemorySink;
     mutable std::mutex mutex_;
     std::map<std::string, Table> tables_;
     std::vector<MemoryCommit> commits_;
+    int units_open_ = 0;
 };
 
 /// Append, replace and merge; of two rows with one key the one with the larger value in the cursor column stays, the
@@ -162,7 +170,10 @@ class MemorySink : public Sink {
   private:
     MemoryWarehouse& warehouse_;
     MemoryFaults& faults_;
+    void close_unit();
+
     std::string run_id_;
+    bool in_unit_ = false;
     std::map<std::string, MemoryWarehouse::Table> staged_;
 };
 

@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <new>
+#include <stdexcept>
 #include <thread>
 
 #include "flow/memory.h"
@@ -17,8 +19,11 @@ Status MemoryFaults::at(std::string_view call) {
     std::unique_lock lock(mutex_);
     if (crashed_) return fail(fault(ErrorKind::internal, call, "the process is dead"));
     Status due;
-    for (auto& planned : planned_)
-        if (planned.call == call && --planned.left == 0) due = fail(fault(planned.kind, call, "planned fault"));
+    for (auto& planned : planned_) {
+        if (planned.call != call || --planned.left != 0) continue;
+        if (!planned.kind) throw std::runtime_error(fmt::format("planned exception at {}", call));
+        due = fail(fault(*planned.kind, call, "planned fault"));
+    }
     PN_CHECK(std::move(due));
     double dice = std::uniform_real_distribution<double>(0, 1)(random_);
     if ((dice -= rates_.unavailable) < 0) return fail(fault(ErrorKind::unavailable, call, "seeded fault"));
@@ -27,6 +32,8 @@ Status MemoryFaults::at(std::string_view call) {
         crashed_ = true;
         return fail(fault(ErrorKind::internal, call, "crash"));
     }
+    if ((dice -= rates_.thrown / 2) < 0) throw std::bad_alloc();
+    if ((dice -= rates_.thrown / 2) < 0) throw std::runtime_error(fmt::format("seeded exception at {}", call));
     bool delayed = (dice -= rates_.delay) < 0;
     lock.unlock();
     if (delayed) std::this_thread::yield();
@@ -36,6 +43,11 @@ Status MemoryFaults::at(std::string_view call) {
 void MemoryFaults::fail_at(std::string call, int64_t nth, ErrorKind kind) {
     std::scoped_lock lock(mutex_);
     planned_.push_back({std::move(call), nth, kind});
+}
+
+void MemoryFaults::throw_at(std::string call, int64_t nth) {
+    std::scoped_lock lock(mutex_);
+    planned_.push_back({std::move(call), nth, std::nullopt});
 }
 
 bool MemoryFaults::crashed() const {

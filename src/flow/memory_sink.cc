@@ -1,6 +1,8 @@
 #include <algorithm>
+#include <exception>
 #include <map>
 #include <thread>
+#include <utility>
 
 #include "base/assert.h"
 #include "flow/memory.h"
@@ -34,19 +36,27 @@ Status pull(Scan& scan, std::vector<MemoryRow>& rows, MemoryFaults& faults) {
     }
 }
 
-/// With as many threads as the scan has readers for.
+/// With as many threads as the scan has readers for. As an engine does, it carries an exception to the caller's thread.
 Result<std::vector<MemoryRow>> pull_all(Scan& scan, MemoryFaults& faults) {
     unsigned threads = std::max(scan.max_readers(), 1U);
     std::vector<std::vector<MemoryRow>> pulled(threads);
     std::vector<Status> ends(threads);
+    std::vector<std::exception_ptr> thrown(threads);
+    auto pull_one = [&](unsigned i) {
+        try {
+            ends[i] = pull(scan, pulled[i], faults);
+        } catch (...) {
+            thrown[i] = std::current_exception();
+        }
+    };
     {
         std::vector<std::jthread> running;
-        for (unsigned i = 1; i < threads; ++i)
-            running.emplace_back([&, i] { ends[i] = pull(scan, pulled[i], faults); });
-        ends[0] = pull(scan, pulled[0], faults);
+        for (unsigned i = 1; i < threads; ++i) running.emplace_back(pull_one, i);
+        pull_one(0);
     }
     std::vector<MemoryRow> rows;
     for (unsigned i = 0; i < threads; ++i) {
+        if (thrown[i]) std::rethrow_exception(thrown[i]);
         PN_CHECK(std::move(ends[i]));
         std::ranges::move(pulled[i], std::back_inserter(rows));
     }
@@ -98,6 +108,11 @@ std::vector<MemoryCommit> MemoryWarehouse::commits() const {
     return commits_;
 }
 
+int MemoryWarehouse::units_open() const {
+    std::scoped_lock lock(mutex_);
+    return units_open_;
+}
+
 Result<std::vector<TablePlan>> MemorySink::plan(const std::vector<TableTarget>& tables, std::stop_token) {
     PN_CHECK(faults_.at("plan"));
     std::scoped_lock lock(warehouse_.mutex_);
@@ -114,6 +129,9 @@ Status MemorySink::begin(const RunIdentity& run) {
     PN_CHECK(faults_.at("begin"));
     PN_ASSERT(staged_.empty());  // the runner committed or aborted what was before
     run_id_ = run.run_id;
+    std::scoped_lock lock(warehouse_.mutex_);
+    in_unit_ = true;
+    ++warehouse_.units_open_;
     return {};
 }
 
@@ -150,10 +168,19 @@ Status MemorySink::commit(std::span<const TableCommit> tables) {
     for (auto& [name, staged] : staged_) warehouse_.tables_[name] = std::move(staged);
     for (const auto& commit : tables)
         warehouse_.commits_.push_back({run_id_, commit.target.name, commit.counts, commit.checkpoint});
-    staged_.clear();
+    close_unit();
     return faults_.at("commit_after");  // durable, but nobody is told
 }
 
-void MemorySink::abort() noexcept { staged_.clear(); }
+void MemorySink::abort() noexcept {
+    std::scoped_lock lock(warehouse_.mutex_);
+    close_unit();
+}
+
+/// The caller holds the warehouse.
+void MemorySink::close_unit() {
+    staged_.clear();
+    if (std::exchange(in_unit_, false)) --warehouse_.units_open_;
+}
 
 }  // namespace penstock::flow

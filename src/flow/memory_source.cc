@@ -83,7 +83,7 @@ Status MemoryScan::fill(Block& block) {
             const auto& row = table_.rows[position];
             context_.progress.rows_read += 1;
             context_.progress.bytes_read += 8;
-            if (row.unholdable) {
+            if (row.unholdable || row.malformed) {
                 PN_CHECK(reject(row, position));
                 continue;
             }
@@ -100,7 +100,7 @@ Status MemoryScan::reject(const MemoryRow& row, size_t position) {
                                  .source_position = fmt::format("{}", position),
                                  .key = "",
                                  .column = table_.info.schema.fields[0].name,
-                                 .code = "unholdable",
+                                 .code = row.malformed ? std::string(malformed_code) : "unholdable",
                                  .reason = "the row is marked so",
                                  .payload = fmt::format("{}", row.values.size())});
 }

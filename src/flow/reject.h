@@ -6,12 +6,17 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/clock.h"
 #include "base/error.h"
 
 namespace penstock::flow {
+
+/// The code of a reject whose bytes the reader could not make sense of: the stream or its decoder is at fault, not a value,
+/// so that nothing else of it can be trusted. It ends the run under every policy.
+inline constexpr std::string_view malformed_code = "malformed";
 
 /// A row the target cannot hold, with all that is needed to understand it and to try it again. One row is one reject, even
 /// when several of its values are at fault.
@@ -52,8 +57,9 @@ class RejectLog {
     /// The same, in order of arrival; not while others add.
     Status for_each(const std::function<Status(const Reject&)>& visit) const;
 
-    /// The runner's, between segments: the commit has recorded them, so they are let go but still count for the limits.
-    void settle();
+    /// The runner's, between segments: a commit has recorded so many, so they are let go but still count for the limits.
+    /// They need not be held any more: a commit whose answer was lost is known as one only after it was taken back.
+    void settle(int64_t recorded);
     /// The runner's, after an abort: the rows will be read again, so the segment's rejects are forgotten.
     void rewind();
 

@@ -92,6 +92,17 @@ std::string quote(const Reject& reject) {
     return fmt::format("{}{}{}: {}", reject.column, key.empty() ? "" : " of ", key, reject.reason);
 }
 
+Error malformed_error(const Reject& reject) {
+    return {.kind = ErrorKind::internal,
+            .code = reject.code,
+            .message = fmt::format("what the source sent cannot be decoded, so nothing else it sent can be trusted: {}",
+                                   quote(reject)),
+            .where = "table " + reject.table,
+            .hint =
+                "nothing was committed; run again, and if it comes back report it with the column's type and the "
+                "source's version"};
+}
+
 }  // namespace
 
 RejectLog::~RejectLog() {
@@ -100,6 +111,7 @@ RejectLog::~RejectLog() {
 
 Status RejectLog::add(Reject reject) {
     std::scoped_lock lock(mutex_);
+    if (reject.code == malformed_code) return fail(malformed_error(reject));
     size_t bytes = bytes_of(reject);
     bool keep = static_cast<size_t>(size_) == first_.size() && first_.size() < kept_rejects &&
                 (first_.empty() || first_bytes_ + bytes <= kept_bytes);
@@ -153,9 +165,9 @@ Status RejectLog::for_each_spilled(const std::function<Status(const Reject&)>& v
     return {};
 }
 
-void RejectLog::settle() {
+void RejectLog::settle(int64_t recorded) {
     std::scoped_lock lock(mutex_);
-    settled_ += size_;
+    settled_ += recorded;
     clear();
 }
 

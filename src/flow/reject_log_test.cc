@@ -88,7 +88,7 @@ TEST_CASE("max_rejects counts over commits, but not what was taken back") {
     RejectLog log({.stop = false, .max_count = 3});
     REQUIRE(log.add(sample(1)));
     REQUIRE(log.add(sample(2)));
-    log.settle();
+    log.settle(log.size());
     CHECK(log.size() == 0);
     CHECK(all_of(log).empty());
     REQUIRE(log.add(sample(3)));

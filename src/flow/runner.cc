@@ -1,13 +1,11 @@
 #include "flow/runner.h"
 
-#include <fmt/format.h>
-
 #include <condition_variable>
 #include <fstream>
-#include <new>
 #include <random>
 
 #include "flow/attempt.h"
+#include "flow/guarded.h"
 #include "flow/table_state.h"
 
 namespace penstock::flow {
@@ -32,24 +30,6 @@ bool wait(std::chrono::microseconds delay, std::stop_token stop) {
 double random_share() {
     std::random_device device;
     return std::uniform_real_distribution<double>(0, 1)(device);
-}
-
-/// Libraries throw where memory runs out; no exception leaves the runner.
-template <class Step>
-auto guarded(Step step) -> decltype(step()) {
-    try {
-        return step();
-    } catch (const std::bad_alloc&) {
-        return fail({.kind = ErrorKind::capacity,
-                     .code = "out_of_memory",
-                     .message = "there is no memory left",
-                     .hint = "lower `parallel` or `memory`, or give the process more"});
-    } catch (const std::exception& error) {
-        return fail({.kind = ErrorKind::internal,
-                     .code = "unexpected_exception",
-                     .message = fmt::format("unexpected exception: {}", error.what()),
-                     .hint = "this is a fault of penstock: please report it with the run's log"});
-    }
 }
 
 class Run {

@@ -223,6 +223,72 @@ TEST_CASE("no exception leaves a run") {
     CHECK(result.error->message.find("surprise") != std::string::npos);
 }
 
+TEST_CASE("an exception inside a segment is taken back as an error is") {
+    struct Shown : RunObserver {
+        const Progress* progress = nullptr;
+        int64_t rows = -1;
+        void table_started(const TableTarget&, const Progress& shown) override { progress = &shown; }
+        void run_ended() override { rows = progress->rows_read; }
+    };
+    for (std::string call : {"load", "fill", "stage", "load_after", "finish", "commit_before", "commit_after"}) {
+        INFO("exception at " << call);
+        Fixture f;
+        Shown shown;
+        f.request.observer = &shown;
+        f.faults.throw_at(call, 1);
+        auto result = f.run();
+        REQUIRE(result.error);
+        CHECK(result.error->code == "unexpected_exception");
+        CHECK(result.error->message.find(call) != std::string::npos);
+        CHECK(result.error->where == "table s.a");
+        CHECK(f.warehouse.units_open() == 0);
+        CHECK(shown.rows == 0);
+        f.request.observer = nullptr;
+        CHECK(f.run().status == RunStatus::success);
+        CHECK(f.warehouse.table("t.s.a").rows.size() == 3);
+        CHECK(f.warehouse.table("t.s.b").rejects.size() == 1);
+    }
+}
+
+TEST_CASE("rejects of a commit whose answer was lost count for the limit") {
+    Fixture f;
+    for (int64_t id = 4; id <= 6; ++id) f.database.append(1, {.values = {id}, .unholdable = id == 6});
+    f.request.make_source = [&]() -> Result<std::unique_ptr<Source>> {
+        return std::make_unique<MemorySource>(f.database, MemorySourceOptions{.stream = true, .segment_rows = 3},
+                                              f.faults);
+    };
+    f.faults.fail_at("commit_after", 1, ErrorKind::unavailable);
+    SUBCASE("which is not reached") {
+        f.request.rejects.max_count = 2;
+        auto result = f.run();
+        REQUIRE(result.status == RunStatus::success);
+        CHECK(result.counts().rows_rejected == 2);
+        CHECK(f.warehouse.table("t.s.b").rejects.size() == 2);
+    }
+    SUBCASE("which ends the run") {
+        f.request.rejects.max_count = 1;
+        auto result = f.run();
+        REQUIRE(result.error);
+        CHECK(result.error->kind == ErrorKind::data);
+        CHECK(result.error->message.find("2 are more than max_rejects: 1") != std::string::npos);
+        CHECK(f.warehouse.table("t.s.b").rejects.size() == 1);
+    }
+}
+
+TEST_CASE("bytes that could not be decoded end the run whatever on_reject says") {
+    Fixture f;
+    f.database.append(0, {.values = {int64_t{4}}, .malformed = true});
+    f.request.rejects = {.stop = false, .max_count = 100};
+    auto result = f.run();
+    REQUIRE(result.error);
+    CHECK(result.status == RunStatus::failed);
+    CHECK(result.error->code == "malformed");
+    CHECK(result.error->where == "table s.a");
+    CHECK(result.error->hint.find("on_reject") == std::string::npos);
+    CHECK(f.warehouse.commits().empty());
+    CHECK(f.warehouse.units_open() == 0);
+}
+
 TEST_CASE("a plan says what would be read and writes nothing") {
     Fixture f;
     auto planned = plan(f.request, {});

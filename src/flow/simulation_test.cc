@@ -27,10 +27,26 @@ class Meddler : public RunObserver {
   public:
     std::function<void()> meddle;
     void tables_planned(const std::vector<TableTarget>&, const std::vector<TablePlan>&) override { meddle(); }
-    void table_started(const TableTarget&, const Progress&) override { meddle(); }
+    void table_started(const TableTarget& target, const Progress& progress) override {
+        shown_[target.name] = &progress;
+        meddle();
+    }
     void table_ended(const TableResult&) override { meddle(); }
     void retrying(const Error&, std::chrono::microseconds, int, int) override { meddle(); }
+    void run_ended() override {
+        rows_shown = 0;
+        for (const auto& [name, progress] : shown_) rows_shown += progress->rows_read;
+        shown_.clear();
+    }
+
+    int64_t rows_shown = 0;  ///< by the progress of all tables, when the run had ended
+
+  private:
+    std::map<std::string, const Progress*> shown_;
 };
+
+/// Only what was done to a run may fail it, never a fault of its own such as rows unaccounted for.
+const std::set<std::string> misfortunes = {"fault", "interrupted", "out_of_memory", "unexpected_exception"};
 
 class World {
   public:
@@ -77,7 +93,11 @@ class World {
 
     MemoryFaults::Rates rates() {
         double strength = chance(0.2) ? 0 : std::uniform_real_distribution<double>(0, 0.08)(random_);
-        return {.unavailable = strength, .refused = strength / 10, .crash = strength / 4, .delay = 0.2};
+        return {.unavailable = strength,
+                .refused = strength / 10,
+                .crash = strength / 4,
+                .delay = 0.2,
+                .thrown = strength / 4};
     }
 
     void append_rows(int most) {
@@ -118,6 +138,8 @@ class World {
         stop_ = std::stop_source();
         auto result = run(request(full_refresh), stop_.get_token());
         faults_.restart();
+        CHECK(warehouse_.units_open() == 0);
+        CHECK(meddler_.rows_shown == result.counts().rows_read);
         return result;
     }
 
@@ -140,9 +162,7 @@ class World {
         }
         bool done = result.status == RunStatus::success;
         CHECK(done != result.error.has_value());
-        // Only what was done to it may fail it, never a fault of its own such as rows unaccounted for.
-        if (!done)
-            CHECK_MESSAGE((result.error->code == "fault" || result.error->code == "interrupted"), result.error->text());
+        if (!done) CHECK_MESSAGE(misfortunes.contains(result.error->code), result.error->text());
         if (done) CHECK(result.tables.size() == modes_.size());
         for (const auto& table : result.tables) {
             CHECK(table.counts.balanced());

@@ -26,7 +26,7 @@ void TableState::settle(const Counts& counts, const Checkpoint& checkpoint, bool
     progress.rows_read = settled_rows_;
     progress.bytes_read = settled_bytes_;
     progress.rows_rejected = result.counts.rows_rejected;
-    rejects.settle();
+    rejects.settle(counts.rows_rejected);
 }
 
 void TableState::rewind() {
