@@ -37,7 +37,7 @@ struct StringRef {
     StringRef(const char* bytes, size_t size) {
         if (size <= sizeof inlined.bytes) {
             inlined = {.length = static_cast<uint32_t>(size), .bytes = {}};
-            if (size != 0) std::memcpy(inlined.bytes, bytes, size);
+            copy_short(bytes, size);
         } else {
             pointer.length = static_cast<uint32_t>(size);
             std::memcpy(pointer.prefix, bytes, sizeof pointer.prefix);
@@ -47,6 +47,20 @@ struct StringRef {
     explicit StringRef(std::string_view text) : StringRef(text.data(), text.size()) {}
 
     size_t size() const { return inlined.length; }
+    /// Fixed-size moves that overlap: a call to memcpy costs more than the bytes.
+    void copy_short(const char* from, size_t size) {
+        if (size >= 8) {
+            std::memcpy(inlined.bytes, from, 8);
+            std::memcpy(inlined.bytes + size - 4, from + size - 4, 4);
+        } else if (size >= 4) {
+            std::memcpy(inlined.bytes, from, 4);
+            std::memcpy(inlined.bytes + size - 4, from + size - 4, 4);
+        } else if (size != 0) {
+            inlined.bytes[0] = from[0];
+            inlined.bytes[size / 2] = from[size / 2];
+            inlined.bytes[size - 1] = from[size - 1];
+        }
+    }
     std::string_view view() const { return {size() <= sizeof inlined.bytes ? inlined.bytes : pointer.data, size()}; }
 };
 static_assert(sizeof(StringRef) == 16);

@@ -59,6 +59,7 @@ class CopyStream {
     size_t end_ = 0;   ///< bytes received end here
     bool held_ = false;
     bool unsettled_ = false;
+    bool flowing_ = false;  ///< data came at the last try
     int64_t bytes_ = 0;
 };
 

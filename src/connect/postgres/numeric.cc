@@ -55,6 +55,45 @@ std::optional<Numeric> Numeric::parse(std::string_view bytes) {
     return out;
 }
 
+std::optional<int64_t> Numeric::scaled_small(std::string_view bytes, int scale, int64_t limit) {
+    if (bytes.size() < 8 || bytes.size() > 16) return std::nullopt;
+    auto head = load_big_endian<uint64_t>(bytes.data());  // count, weight, sign, display scale
+    auto count = static_cast<int>(head >> 48);
+    if (bytes.size() != 8 + static_cast<size_t>(count) * 2 || (head & 0xbfff'8000) != 0) return std::nullopt;
+    if (count == 0) return 0;
+    int64_t value = 0;
+    bool valid = true;
+    for (int i = 0; i < count; ++i) {
+        auto group = load_big_endian<uint16_t>(bytes.data() + 8 + i * 2);
+        valid &= group <= 9999;
+        value = value * 10000 + group;
+    }
+    if (!valid) return std::nullopt;
+    int exponent = (static_cast<int16_t>(head >> 32) - count + 1) * 4 + scale;
+    switch (exponent) {
+        case 0: break;
+        case -1:
+            if (value % 10 != 0) return std::nullopt;
+            value /= 10;
+            break;
+        case -2:
+            if (value % 100 != 0) return std::nullopt;
+            value /= 100;
+            break;
+        case -3:
+            if (value % 1000 != 0) return std::nullopt;
+            value /= 1000;
+            break;
+        default:
+            if (exponent < 0 || exponent > 18) return std::nullopt;
+            if (__builtin_mul_overflow(value, static_cast<int64_t>(powers_of_ten[static_cast<size_t>(exponent)]),
+                                       &value))
+                return std::nullopt;
+    }
+    if (value >= limit) return std::nullopt;
+    return (head & 0x4000'0000) != 0 ? -value : value;
+}
+
 int Numeric::digit(int index) const { return load_big_endian<int16_t>(digits_.data() + index * 2); }
 
 std::optional<data::Int128> Numeric::scaled(int precision, int scale) const {

@@ -30,6 +30,10 @@ class Numeric {
     int precision() const;
     int scale() const;
 
+    /// scaled() of wire bytes without 128-bit arithmetic, for values below `limit` (at most 10^18). Nothing does not mean that
+    /// the value cannot be held, only that parse() and scaled() have to find out.
+    static std::optional<int64_t> scaled_small(std::string_view bytes, int scale, int64_t limit);
+
   private:
     int digit(int index) const;
 

@@ -33,13 +33,21 @@ data::StringRef keep(std::string_view text, ReadContext& context) {
 template <class Stored>
 class DecimalReader final : public ReaderOf<DecimalReader<Stored>> {
   public:
-    DecimalReader(int precision, int scale, config::SpecialNumbers specials) : precision_(precision), scale_(scale), specials_(specials) {}
+    DecimalReader(int precision, int scale, config::SpecialNumbers specials)
+        : precision_(precision), scale_(scale), specials_(specials) {
+        for (int i = 0; i < std::min(precision, 18); ++i) small_limit_ *= 10;
+    }
 
     bool read(FieldRef field, data::Column& column, size_t row, ReadContext& context) const override {
+        if (auto small = Numeric::scaled_small(field.view(), scale_, small_limit_)) [[likely]] {
+            column.values<Stored>()[row] = static_cast<Stored>(*small);
+            return true;
+        }
         auto value = parse(field, context);
         if (!value) return false;
         auto scaled = value->scaled(precision_, scale_);
-        if (!scaled) [[unlikely]] return unheld(*value, column, row, context);
+        if (!scaled) [[unlikely]]
+            return unheld(*value, column, row, context);
         column.values<Stored>()[row] = static_cast<Stored>(*scaled);
         return true;
     }
@@ -49,15 +57,18 @@ class DecimalReader final : public ReaderOf<DecimalReader<Stored>> {
     bool unheld(const Numeric& value, data::Column& column, size_t row, ReadContext& context) const {
         if (value.special() != Numeric::Special::none) {
             if (specials_ == config::SpecialNumbers::null) return column.set_null(row), true;
-            return context.refuse("special_number", fmt::format("{} has no place in decimal({},{})", value.text(), precision_, scale_));
+            return context.refuse("special_number",
+                                  fmt::format("{} has no place in decimal({},{})", value.text(), precision_, scale_));
         }
-        return context.refuse("numeric_overflow", fmt::format("a number with precision {} and scale {} does not fit decimal({},{})",
-                                                              value.precision(), value.scale(), precision_, scale_));
+        return context.refuse("numeric_overflow",
+                              fmt::format("a number with precision {} and scale {} does not fit decimal({},{})",
+                                          value.precision(), value.scale(), precision_, scale_));
     }
 
     int precision_;
     int scale_;
     config::SpecialNumbers specials_;
+    int64_t small_limit_ = 1;
 };
 
 class NumericTextReader final : public ReaderOf<NumericTextReader> {
@@ -79,8 +90,9 @@ class NumericFloatReader final : public ReaderOf<NumericFloatReader> {
         if (!value) return false;
         double number = std::strtod(value->text().c_str(), nullptr);
         if (std::isinf(number) && value->special() == Numeric::Special::none)
-            return context.refuse("numeric_overflow", fmt::format("a number with precision {} and scale {} does not fit a double",
-                                                                  value->precision(), value->scale()));
+            return context.refuse("numeric_overflow",
+                                  fmt::format("a number with precision {} and scale {} does not fit a double",
+                                              value->precision(), value->scale()));
         column.values<double>()[row] = number;
         return true;
     }

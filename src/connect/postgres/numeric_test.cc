@@ -25,7 +25,8 @@ std::string wire_of(std::string text) {
     while (whole.size() % 4 != 0) whole.insert(0, "0");
     while (fraction.size() % 4 != 0) fraction += '0';
     std::vector<uint16_t> groups;
-    for (size_t i = 0; i < (whole + fraction).size(); i += 4) groups.push_back(static_cast<uint16_t>(std::stoi((whole + fraction).substr(i, 4))));
+    for (size_t i = 0; i < (whole + fraction).size(); i += 4)
+        groups.push_back(static_cast<uint16_t>(std::stoi((whole + fraction).substr(i, 4))));
     int weight = static_cast<int>(whole.size() / 4) - 1;
     while (!groups.empty() && groups.front() == 0) groups.erase(groups.begin()), --weight;
     while (!groups.empty() && groups.back() == 0) groups.pop_back();
@@ -50,8 +51,10 @@ std::string digits_of(data::Int128 value) {
 }
 
 TEST_CASE("text is PostgreSQL's own") {
-    for (std::string text : {"0", "0.00", "1", "-1", "12.340", "10000", "99990000", "0.0001", "-0.00012", "100000000000000000000.5", "1234567890.123456789",
-                             "0.000000000000000000000000000000000001", "123456789012345678901234567890123456789012345678901234567890.12"}) {
+    for (std::string text :
+         {"0", "0.00", "1", "-1", "12.340", "10000", "99990000", "0.0001", "-0.00012", "100000000000000000000.5",
+          "1234567890.123456789", "0.000000000000000000000000000000000001",
+          "123456789012345678901234567890123456789012345678901234567890.12"}) {
         auto bytes = wire_of(text);
         auto value = Numeric::parse(bytes);
         REQUIRE(value);
@@ -99,7 +102,8 @@ TEST_CASE("random decimals come back exactly") {
     INFO("seed ", seed);
     std::mt19937 random(seed);
     for (int round = 0; round < 20000; ++round) {
-        int precision = 1 + static_cast<int>(random() % 38), scale = static_cast<int>(random() % static_cast<unsigned>(precision + 1));
+        int precision = 1 + static_cast<int>(random() % 38),
+            scale = static_cast<int>(random() % static_cast<unsigned>(precision + 1));
         std::string digits;
         for (int i = 0; i < precision; ++i) digits += static_cast<char>('0' + random() % 10);
         std::string text = digits.substr(0, static_cast<size_t>(precision - scale));
@@ -116,6 +120,38 @@ TEST_CASE("random decimals come back exactly") {
         CHECK(digits_of(*scaled) == wanted);
         CHECK(value->text() == text);
     }
+}
+
+TEST_CASE("the short way agrees with the long one") {
+    unsigned seed = std::random_device{}();
+    INFO("seed ", seed);
+    std::mt19937 random(seed);
+    int taken = 0;
+    for (int round = 0; round < 200000; ++round) {
+        std::string bytes;
+        put(bytes, static_cast<uint16_t>(random() % 5));
+        put(bytes, static_cast<uint16_t>(static_cast<int>(random() % 9) - 4));
+        put(bytes, random() % 8 == 0 ? static_cast<uint16_t>(random()) : random() % 2 == 0 ? 0x4000 : 0);
+        put(bytes, static_cast<uint16_t>(random() % 8));
+        for (int i = random() % 8 == 0 ? static_cast<int>(random() % 5) : static_cast<uint8_t>(bytes[1]); i > 0; --i)
+            put(bytes, static_cast<uint16_t>(random() % 3 == 0 ? random() % 10 * 1000 : random() % 10100));
+        int precision = 1 + static_cast<int>(random() % 18),
+            scale = static_cast<int>(random() % static_cast<unsigned>(precision + 1));
+        int64_t limit = 1;
+        for (int i = 0; i < precision; ++i) limit *= 10;
+        auto small = Numeric::scaled_small(bytes, scale, limit);
+        if (!small) continue;
+        ++taken;
+        auto value = Numeric::parse(bytes);
+        REQUIRE(value);
+        auto scaled = value->scaled(precision, scale);
+        REQUIRE(scaled);
+        CHECK(*scaled == *small);
+    }
+    CHECK(taken > 10000);
+    CHECK(Numeric::scaled_small(wire_of("-1234567.89"), 2, 1'000'000'000) == -123456789);
+    CHECK(!Numeric::scaled_small(wire_of("12345678.90"), 2, 1'000'000'000));
+    CHECK(!Numeric::scaled_small(wire_of("0.001"), 2, 1'000'000'000));
 }
 
 TEST_CASE("bytes that are no numeric are refused") {
