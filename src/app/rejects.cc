@@ -189,15 +189,24 @@ flow::Mode replay_mode(const flow::TableTarget& target) {
 flow::RunRequest replay_request(const Pipeline& pipeline, const std::vector<flow::RejectRecord>& open) {
     auto request = pipeline.request(new_run_id());
     request.make_source = [&pipeline, &open] { return pipeline.build_replay_source(open); };
-    request.target_for = [&pipeline](size_t, const flow::TableInfo& info) -> Result<flow::TableTarget> {
+    request.target_for = [&pipeline, &open](size_t, const flow::TableInfo& info) -> Result<flow::TableTarget> {
         PN_TRY(auto target, pipeline.target_for(info));
         if (target.key.empty() && info.key_is_unique) target.key = info.key;
         target.mode = replay_mode(target);
+        for (const auto& record : open)
+            if (record.reject.table == info.name) target.replays.push_back(record.id);
         return target;
     };
     // What still cannot be held is rejected anew, with its reason of today.
     request.rejects = {.stop = false};
     return request;
+}
+
+/// What a killed run committed but had not yet shown must be seen before the rejects are read; the target's plan sees to it.
+Status settle_killed_runs(const Pipeline& pipeline, std::stop_token stop) {
+    PN_TRY(auto sink, pipeline.build_sink());
+    PN_CHECK(sink->plan({}, std::move(stop)));
+    return {};
 }
 
 std::string outcome(const flow::RunResult& result) {
@@ -212,6 +221,7 @@ Result<int> command::rejects_replay(const Session& session) {
     const Options& options = session.options;
     PN_TRY(auto document, load_project(session));
     PN_TRY(auto pipeline, Pipeline::find(document, options.names.front()));
+    PN_CHECK(settle_killed_runs(pipeline, session.stop));
     PN_TRY(auto ledger, pipeline.open_ledger());
     std::vector<flow::RejectRecord> open;
     if (ledger != nullptr) {
@@ -223,15 +233,9 @@ Result<int> command::rejects_replay(const Session& session) {
         return 0;
     }
     PN_TRY(auto store, open_state(session, document));
+    // The commit that writes the rows marks their rejects, so that nothing can come between the two.
     auto result = execute(pipeline, replay_request(pipeline, open), store, session.stop);
     if (result.error) return fail(std::move(*result.error));
-
-    // Their rows are written or rejected anew: these have been dealt with. Dying before this replays them once more.
-    PN_TRY(ledger, pipeline.open_ledger());
-    std::vector<std::string> ids;
-    for (const auto& record : open) ids.push_back(record.id);
-    PN_CHECK(ledger->resolve({.pipeline = pipeline.name(), .ids = ids, .open_only = true}, flow::Resolution::replayed,
-                             now()));
     PN_CHECK(session.json() ? print_json({{"runs", {run_json(result)}}}) : print(outcome(result)));
     return 0;
 }

@@ -38,6 +38,9 @@ struct TableTarget {
     std::vector<std::string> cluster_by;
     SchemaChange schema_change = SchemaChange::evolve;
     bool full_refresh = false;  ///< ignore the checkpoint and rebuild
+    /// Ids of rejects of which this load brings the rows again. The commit that makes the rows durable marks them as
+    /// replayed, and fails (`rejects_closed`) where one of them is not open any more: its row may be there already.
+    std::vector<std::string> replays = {};
 };
 
 /// One difference between source and target and what will be done about it.
@@ -70,6 +73,9 @@ struct TableCommit {
     const Counts& counts;
     const RejectLog& rejects;
 };
+
+/// The refusal of a commit whose replays are not all open.
+Error rejects_closed(const TableTarget& target, int64_t open);
 
 /// Where rows go. Calls come from the runner's thread, in the order plan, then per segment: begin, load*, commit or abort.
 /// Between begin and commit nothing is visible to readers of the target. A sink may pull with threads of its engine.

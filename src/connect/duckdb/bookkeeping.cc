@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/clock.h"
 #include "engine/sql.h"
 
@@ -223,6 +225,22 @@ Status Bookkeeping::add_rejects(Connection& connection, const flow::RunIdentity&
         return appender.append(row);
     }));
     return appender.close();
+}
+
+Status Bookkeeping::mark_replayed(Connection& connection, const flow::RunIdentity& run,
+                                  const flow::TableTarget& target) const {
+    constexpr size_t ids_a_statement = 1000;
+    int64_t open = 0;
+    auto at = now();
+    for (size_t first = 0; first < target.replays.size(); first += ids_a_statement) {
+        auto ids = std::span(target.replays).subspan(first);
+        ids = ids.first(std::min(ids.size(), ids_a_statement));
+        PN_TRY(int64_t marked, resolve(connection, {.pipeline = run.pipeline, .ids = {ids.begin(), ids.end()}},
+                                       flow::Resolution::replayed, at));
+        open += marked;
+    }
+    if (open == static_cast<int64_t>(target.replays.size())) return {};
+    return fail(flow::rejects_closed(target, open));
 }
 
 Status Bookkeeping::add_decisions(Connection& connection, const std::string& target, int64_t version,

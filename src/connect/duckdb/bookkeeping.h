@@ -36,6 +36,9 @@ class Bookkeeping {
                      const flow::TableCommit& commit) const;
     Status add_rejects(engine::Connection& connection, const flow::RunIdentity& run,
                        const flow::RejectLog& rejects) const;
+    /// Marks what the target's load replays; fails where not all of it is open.
+    Status mark_replayed(engine::Connection& connection, const flow::RunIdentity& run,
+                         const flow::TableTarget& target) const;
     /// One row a decision, all of one version.
     Status add_decisions(engine::Connection& connection, const std::string& target, int64_t version,
                          const data::Schema& schema, std::span<const flow::SchemaDecision> decisions) const;

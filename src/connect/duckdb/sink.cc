@@ -212,6 +212,7 @@ Status Sink::swap(const TargetTable& found, const engine::TableName& aside) {
 Status Sink::commit(std::span<const flow::TableCommit> tables) {
     PN_FAILPOINT(target_merge_after);
     for (const auto& table : tables) {
+        PN_CHECK(bookkeeping_.mark_replayed(*connection_, run_, table.target));
         PN_CHECK(bookkeeping_.add_rejects(*connection_, run_, table.rejects));
         PN_CHECK(bookkeeping_.add_batch(*connection_, run_, table));
     }

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "connect/parquet/path_template.h"
+#include "connect/parquet/reject_files.h"
 #include "engine/sql.h"
 
 namespace penstock::parquet {
@@ -121,6 +122,25 @@ Result<Move> stage_decisions(Journal journal, const Manifest& manifest) {
 }
 
 }  // namespace
+
+Result<std::vector<Move>> stage_replayed(engine::Connection& connection, const Unit& unit, size_t number,
+                                         const std::string& pipeline, const flow::TableTarget& target) {
+    std::vector<Move> moves;
+    if (target.replays.empty()) return moves;
+    Path folder = unit.folder() / std::to_string(number) / "replayed";
+    PN_CHECK(make_folder(unit.root() / folder));
+    auto staged = [&](const Path& file) { return unit.root() / folder / file.filename(); };
+    PN_TRY(auto files, mark_rejects(connection, unit.root(), {.pipeline = pipeline, .ids = target.replays},
+                                    flow::Resolution::replayed, now(), staged));
+    int64_t open = 0;
+    for (const auto& file : files) {
+        auto name = file.file.filename();
+        moves.push_back({.from = (folder / name).string(), .to = (Path("_penstock/rejects") / name).string(), .marker = ""});
+        open += file.marked;
+    }
+    if (open != static_cast<int64_t>(target.replays.size())) return fail(flow::rejects_closed(target, open));
+    return moves;
+}
 
 std::string reject_id(const Manifest& manifest, int64_t ordinal) {
     auto hash =

@@ -9,6 +9,7 @@
 #include "engine/database.h"
 #include "flow/ledger.h"
 #include "flow/reject.h"
+#include "flow/sink.h"
 
 namespace penstock::parquet {
 
@@ -22,6 +23,11 @@ namespace penstock::parquet {
 /// Writes the files of a batch into the unit and returns the moves that publish them.
 Result<std::vector<Move>> stage_bookkeeping(engine::Connection& connection, const Unit& unit, size_t number,
                                             const Manifest& manifest, const flow::RejectLog& rejects);
+
+/// Writes copies of the reject files into the unit in which what the target's load replays is marked, and returns the moves
+/// that put them in place. Fails where not all of it is open.
+Result<std::vector<Move>> stage_replayed(engine::Connection& connection, const Unit& unit, size_t number,
+                                         const std::string& pipeline, const flow::TableTarget& target);
 
 /// The id of the reject number `ordinal` (from 1) of a batch: 8 hexadecimal digits, a dash, the number.
 std::string reject_id(const Manifest& manifest, int64_t ordinal);

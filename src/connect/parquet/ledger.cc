@@ -1,11 +1,9 @@
 #include "connect/parquet/ledger.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
-
-#include <algorithm>
 
 #include "connect/parquet/manifest.h"
+#include "connect/parquet/reject_files.h"
 #include "engine/sql.h"
 
 namespace penstock::parquet {
@@ -17,17 +15,6 @@ using engine::Value;
 
 TimePoint time_of(const Rows& rows, size_t row, size_t column) {
     return TimePoint(std::chrono::microseconds(rows.number(row, column)));
-}
-
-std::string condition(const flow::RejectFilter& filter) {
-    std::string where = "true";
-    if (!filter.pipeline.empty()) where += fmt::format(" AND pipeline = {}", quote_literal(filter.pipeline));
-    if (!filter.table.empty()) where += fmt::format(" AND \"table\" = {}", quote_literal(filter.table));
-    std::string ids;
-    for (const auto& id : filter.ids) ids += (ids.empty() ? "" : ", ") + quote_literal(id);
-    if (!ids.empty()) where += fmt::format(" AND id IN ({})", ids);
-    if (filter.open_only) where += " AND replayed_at IS NULL AND discarded_at IS NULL";
-    return where;
 }
 
 flow::RejectRecord reject_of(const Rows& rows, size_t i) {
@@ -56,20 +43,9 @@ Result<engine::Connection> Ledger::open() {
     return database_->connect();
 }
 
-std::string Ledger::files(const std::string& kind) const {
-    std::vector<std::string> found;
-    std::error_code none;
-    for (const auto& entry : std::filesystem::directory_iterator(root_ / "_penstock" / kind, none))
-        if (entry.path().extension() == ".parquet") found.push_back(quote_literal(entry.path().string()));
-    std::sort(found.begin(), found.end());
-    return found.empty() ? ""
-                         : fmt::format("read_parquet([{}], union_by_name = true, filename = '_penstock_file')",
-                                       fmt::join(found, ", "));
-}
-
 Result<std::vector<flow::RejectRecord>> Ledger::rejects(const flow::RejectFilter& filter) {
     std::vector<flow::RejectRecord> records;
-    std::string from = files("rejects");
+    std::string from = bookkeeping_files(root_, "rejects");
     if (from.empty()) return records;
     PN_TRY(auto connection, open());
     // The newest ones where there is a limit, and newest last.
@@ -87,36 +63,22 @@ Result<std::vector<flow::RejectRecord>> Ledger::rejects(const flow::RejectFilter
 }
 
 Result<int64_t> Ledger::resolve(const flow::RejectFilter& filter, flow::Resolution resolution, TimePoint at) {
-    std::string from = files("rejects");
-    if (from.empty()) return 0;
     PN_TRY(auto connection, open());
-    flow::RejectFilter open_ones = filter;
-    open_ones.open_only = true;
-    std::string where = condition(open_ones);
-    PN_TRY(auto touched, connection.query(fmt::format(
-                             "SELECT _penstock_file, count(*) FROM {} WHERE {} GROUP BY 1 ORDER BY 1", from, where)));
-    const char* column = resolution == flow::Resolution::replayed ? "replayed_at" : "discarded_at";
+    auto aside = [](const Path& file) { return Path(file.string() + ".tmp"); };
+    PN_TRY(auto files, mark_rejects(connection, root_, filter, resolution, at, aside));
     int64_t marked = 0;
-    for (size_t i = 0; i < touched.rows.size(); ++i) {
-        Path file = touched.text(i, 0);
-        Path aside = file;
-        aside += ".tmp";
-        PN_CHECK(connection.execute(fmt::format(
-            "COPY (SELECT * EXCLUDE (_penstock_file) REPLACE (CASE WHEN {0} THEN TIMESTAMPTZ {1} ELSE {2} END AS {2}) "
-            "FROM "
-            "read_parquet({3}, filename = '_penstock_file')) TO {4} (FORMAT parquet, COMPRESSION zstd)",
-            where, quote_literal(iso_time(at)), column, quote_literal(file.string()), quote_literal(aside.string()))));
-        PN_CHECK(sync(aside));
-        PN_CHECK(move_path(aside, file));
-        PN_CHECK(sync(file.parent_path()));
-        marked += touched.number(i, 1);
+    for (const auto& file : files) {
+        PN_CHECK(sync(file.copy));
+        PN_CHECK(move_path(file.copy, file.file));
+        PN_CHECK(sync(file.file.parent_path()));
+        marked += file.marked;
     }
     return marked;
 }
 
 Result<std::vector<flow::SchemaRecord>> Ledger::schema_history(std::string_view table) {
     std::vector<flow::SchemaRecord> records;
-    std::string from = files("schema_registry");
+    std::string from = bookkeeping_files(root_, "schema_registry");
     if (from.empty()) return records;
     PN_TRY(auto connection, open());
     std::string where = table.empty() ? "true" : fmt::format("\"table\" = {}", quote_literal(table));

@@ -22,8 +22,6 @@ class Ledger final : public flow::Ledger {
     Result<std::vector<flow::BatchRecord>> checkpoints(std::string_view pipeline) override;
 
   private:
-    /// The bookkeeping files of a kind, as a list for SQL; "" when there are none.
-    std::string files(const std::string& kind) const;
     Result<engine::Connection> open();
     std::optional<engine::Database> database_;
     Path root_;

@@ -106,6 +106,8 @@ Result<std::vector<Move>> Sink::stage_commit(const flow::TableCommit& table, siz
     manifest.committed_at = now();
     PN_TRY(auto connection, database_->connect());
     PN_TRY(auto moves, stage_bookkeeping(connection, *unit_, number, manifest, table.rejects));
+    PN_TRY(auto replayed, stage_replayed(connection, *unit_, number, options_.pipeline, table.target));
+    moves.insert(moves.end(), replayed.begin(), replayed.end());
     Path file = unit_->folder() / std::to_string(number) / "manifest.json";
     PN_CHECK(write_file(unit_->root() / file, to_json(manifest)));
     Path place = manifest_folder(manifest.pipeline, manifest.target) / manifest_name(manifest.batch);
