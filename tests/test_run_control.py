@@ -1,8 +1,10 @@
 """What happens around a load: signals, two runs at once, retries, time and memory limits, ways to connect."""
 
+import contextlib
 import json
 import os
 import signal
+import sqlite3
 import time
 
 import pytest
@@ -68,6 +70,39 @@ def test_a_second_run_of_a_pipeline_is_refused_and_told_who_holds_it(database, p
         running.wait()
     project.load("p")  # the lock of a killed run is not in the way
     assert_same(project, database)
+
+
+def state(project):
+    return contextlib.closing(sqlite3.connect(project.folder / ".penstock/state.db", isolation_level=None, timeout=20))
+
+
+def test_a_run_whose_lock_is_taken_over_commits_nothing(database, project):
+    """As after a long pause of the whole machine: another machine holds the lock by then."""
+    make_orders(database, 30000)
+    project.pipeline(database, WHOLE, REPLACE)
+    running = start_slow_run(project, database)
+    with state(project) as sql:
+        assert sql.execute("UPDATE locks SET run_id = 'theirs', host = 'elsewhere', machine = 'elsewhere'").rowcount == 1
+    output = running.wait(60)
+    assert output.code == 1, output
+    run = output.json["runs"][0]
+    assert (run["status"], run["error"]["code"]) == ("failed", "lock_lost"), run
+    assert "another run" in run["error"]["message"]
+    assert not project.staging_left()
+    assert not project.warehouse.exists() or not project.duck("SELECT 1 FROM duckdb_tables() WHERE table_name = 'orders'")
+    with state(project) as sql:
+        assert sql.execute("SELECT run_id FROM locks").fetchall() == [("theirs",)], "the lock is theirs"
+        sql.execute("DELETE FROM locks")
+    project.load()
+    assert_same(project, database)
+
+
+def test_the_history_keeps_as_many_runs_as_configured(database, project):
+    make_orders(database, 3)
+    project.pipeline(database, WHOLE, REPLACE, keep_runs=2)
+    runs = [project.load().run()["run_id"] for _ in range(4)]
+    kept = [run["run_id"] for run in project.run("runs", "--output", "json").json["runs"]]
+    assert kept == runs[:1:-1]
 
 
 def test_other_pipelines_are_not_refused(database, project):

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 
-#include "base/failpoint.h"
 #include "base/log.h"
 
 namespace penstock::app {
@@ -34,15 +33,10 @@ class EitherStop {
     std::stop_callback<std::function<void()>> other_;
 };
 
-Status record_start(state::Store& store, const flow::RunIdentity& identity) {
-    PN_CHECK(store.begin_run(identity, now()));
-    PN_FAILPOINT(state_run_started_after);
-    return {};
-}
-
-Status record_end(state::Store& store, const flow::RunResult& result) {
-    PN_FAILPOINT(state_run_ended_before);
-    return store.end_run(result);
+Error lock_lost_in_run(const state::Lock& lock, std::optional<Error> met) {
+    Error lost = lock.loss();
+    if (met && met->code != lost.code) lost.cause = std::make_shared<const Error>(std::move(*met));
+    return lost;
 }
 
 }  // namespace
@@ -52,12 +46,17 @@ flow::RunResult execute(const Pipeline& pipeline, flow::RunRequest request, stat
     log::Scope scope(identity.pipeline, identity.run_id);
     auto lock = store.acquire(pipeline.name(), identity.run_id);
     if (!lock) return failed(identity, std::move(lock.error()));
-    if (auto started = record_start(store, identity); !started) return failed(identity, std::move(started.error()));
+    if (auto started = store.begin_run(identity, now()); !started) return failed(identity, std::move(started.error()));
     log::info("run {} begins", identity.run_id);
     EitherStop either(std::move(stop), lock->lost());
+    request.may_commit = [&lock] { return lock->hold(); };
     auto result = flow::run(request, either.token());
+    if (lock->lost().stop_requested()) {
+        result.status = flow::RunStatus::failed;
+        result.error = lock_lost_in_run(*lock, std::move(result.error));
+    }
     // The rows are where they belong whatever becomes of the history, so that is no failure of the run.
-    if (auto ended = record_end(store, result); !ended)
+    if (auto ended = store.end_run(result, pipeline.config().keep_runs); !ended)
         log::warning("the run's end is not in the history: {}", ended.error().message);
     log::info("run {} ends: {}", identity.run_id, flow::to_string(result.status));
     return result;

@@ -174,6 +174,9 @@ const Spec<PipelineSettings>& settings_spec() {
                      {"text", WideJsonNumbers::text, "Make the column text."},
                      {"round", WideJsonNumbers::round, "Let the target round."}},
                     "Numbers within JSON that the target would round.")
+            .field("keep_runs", &S::keep_runs,
+                   "How many runs of the pipeline the history keeps; older ones are forgotten.",
+                   {.least = 1, .most = 1'000'000})
             .field("statement_timeout", &S::statement_timeout, "Longest time one statement at the source may take.",
                    {.example = "30m", .default_note = "none"})
             .field("lock_timeout", &S::lock_timeout, "Longest wait for a lock at the source.",

@@ -70,6 +70,7 @@ struct PipelineSettings : TypePolicies {
     Retries retries;
     std::optional<OnReject> on_reject;  ///< unset: stop for tables, go_on for event streams
     RejectLimit max_rejects;
+    int64_t keep_runs = 1000;  ///< of the pipeline's history
     std::optional<std::chrono::microseconds> statement_timeout;
     std::optional<std::chrono::microseconds> lock_timeout;
 };

@@ -193,6 +193,11 @@ Status Attempt::check_accounts(std::vector<Loaded>& loaded) {
     return {};
 }
 
+Status Attempt::may_commit() const {
+    if (stop_.stop_requested()) return fail(interrupted());
+    return request_.may_commit ? request_.may_commit() : Status();
+}
+
 Status Attempt::commit(const std::vector<Loaded>& loaded) {
     std::vector<TableCommit> commits;
     for (const auto& entry : loaded) {
@@ -202,9 +207,10 @@ Status Attempt::commit(const std::vector<Loaded>& loaded) {
         unanswered_.push_back(
             {table.result.source, plans_[entry.target].checkpoint, entry.checkpoint, entry.counts, entry.last});
     }
-    if (stop_.stop_requested()) {
+    Status may = may_commit();
+    if (!may) {
         unanswered_.clear();
-        return fail(interrupted());
+        return may;
     }
     Status committed = guarded([&] { return sink_->commit(commits); });
     if (!committed)

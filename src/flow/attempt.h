@@ -58,6 +58,7 @@ class Attempt {
     Status load_segment(Segment& segment, std::vector<Loaded>& loaded);
     Status load_part(Part& part, Loaded& loaded);
     Status check_accounts(std::vector<Loaded>& loaded);
+    Status may_commit() const;
     Status commit(const std::vector<Loaded>& loaded);
     Status confirm(const std::vector<Loaded>& loaded);
     void take_back(const std::vector<Loaded>& loaded);

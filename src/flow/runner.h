@@ -68,6 +68,8 @@ struct RunRequest {
     RejectPolicy rejects;
     RetryPolicy retries;
     RunObserver* observer = nullptr;
+    /// Asked right before every commit; an error keeps it from happening and ends the attempt.
+    std::function<Status()> may_commit = {};
 };
 
 /// Runs a pipeline once, to its end: discover, plan, then segment by segment begin, load, commit, confirm. Retries failures

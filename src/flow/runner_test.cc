@@ -250,6 +250,21 @@ TEST_CASE("an exception inside a segment is taken back as an error is") {
     }
 }
 
+TEST_CASE("a commit that may not be made is taken back") {
+    Fixture f;
+    int asked = 0;
+    f.request.may_commit = [&]() -> Status {
+        if (++asked == 1) return {};
+        return fail({.kind = ErrorKind::refused, .code = "no", .message = "no"});
+    };
+    auto result = f.run();
+    REQUIRE(result.error);
+    CHECK(result.error->code == "no");
+    CHECK(f.warehouse.commits().size() == 1);
+    CHECK(f.warehouse.units_open() == 0);
+    CHECK(result.tables.size() == 1);
+}
+
 TEST_CASE("rejects of a commit whose answer was lost count for the limit") {
     Fixture f;
     for (int64_t id = 4; id <= 6; ++id) f.database.append(1, {.values = {id}, .unholdable = id == 6});

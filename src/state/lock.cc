@@ -25,11 +25,11 @@ Status release(const std::filesystem::path& file, const LockHolder& holder) {
 }
 
 /// False when the lock is somebody else's by now.
-Result<bool> renew(const std::filesystem::path& file, const LockHolder& holder) {
+Result<bool> renew(const std::filesystem::path& file, const LockHolder& holder, TimePoint lease_until) {
     PN_TRY(auto connection, Connection::open(file, Connection::Create::no));
     bool ours = false;
     PN_CHECK(connection->write([&](soci::session& sql) -> Status {
-        long long until = (lease_clock() + lease_time).time_since_epoch().count();
+        long long until = lease_until.time_since_epoch().count();
         soci::statement update = (sql.prepare << "UPDATE locks SET lease_until = :until "
                                                  "WHERE pipeline = :pipeline AND run_id = :run_id",
                                   soci::use(until), soci::use(holder.pipeline), soci::use(holder.run_id));
@@ -38,6 +38,16 @@ Result<bool> renew(const std::filesystem::path& file, const LockHolder& holder) 
         return {};
     }));
     return ours;
+}
+
+Error lock_lost(const LockHolder& holder) {
+    return {.kind = ErrorKind::conflict,
+            .code = "lock_lost",
+            .message = fmt::format("the lock of pipeline {} was lost while run {} went on: another run may have it",
+                                   holder.pipeline, holder.run_id),
+            .hint =
+                "what was not committed is taken back; `penstock status` shows who runs the pipeline, run again when "
+                "it has ended"};
 }
 
 }  // namespace
@@ -70,21 +80,35 @@ struct Lock::Lease {
     std::stop_source lost;
     std::mutex mutex;
     std::condition_variable_any ended;
+    TimePoint held_until{};
     std::jthread renewing;
+
+    /// The caller has the mutex.
+    Status hold() {
+        if (lost.stop_requested()) return fail(lock_lost(holder));
+        auto until = lease_clock() + lease_time;
+        auto ours = renew(file, holder, until);
+        if (ours && *ours) {
+            held_until = until;
+            return {};
+        }
+        if (!ours && lease_clock() < held_until) {
+            log::warning("the lock of pipeline {} was not renewed: {}", holder.pipeline, ours.error().message);
+            return {};
+        }
+        log::error("the lock of pipeline {} is lost", holder.pipeline);
+        lost.request_stop();
+        Error error = lock_lost(holder);
+        if (!ours) error.cause = std::make_shared<const Error>(std::move(ours.error()));
+        return fail(std::move(error));
+    }
 
     void keep(std::stop_token stop) {
         std::unique_lock lock(mutex);
         while (true) {
             ended.wait_for(lock, stop, renew_every, [] { return false; });
             if (stop.stop_requested()) return;
-            auto ours = renew(file, holder);
-            if (!ours)
-                log::warning("the lock of pipeline {} was not renewed: {}", holder.pipeline, ours.error().message);
-            if (ours && !*ours) {
-                log::error("the lock of pipeline {} was taken over", holder.pipeline);
-                lost.request_stop();
-                return;
-            }
+            if (auto held = hold(); !held) return;
         }
     }
 };
@@ -92,6 +116,7 @@ struct Lock::Lease {
 Lock::Lock(std::filesystem::path file, LockHolder holder) : lease_(std::make_unique<Lease>()) {
     lease_->file = std::move(file);
     lease_->holder = std::move(holder);
+    lease_->held_until = lease_->holder.lease_until;
     lease_->renewing = std::jthread([lease = lease_.get()](std::stop_token stop) { lease->keep(std::move(stop)); });
 }
 
@@ -108,5 +133,12 @@ Lock::Lock(Lock&&) noexcept = default;
 Lock& Lock::operator=(Lock&&) noexcept = default;
 
 std::stop_token Lock::lost() const { return lease_->lost.get_token(); }
+
+Status Lock::hold() {
+    std::scoped_lock lock(lease_->mutex);
+    return lease_->hold();
+}
+
+Error Lock::loss() const { return lock_lost(lease_->holder); }
 
 }  // namespace penstock::state

@@ -31,8 +31,14 @@ class Lock {
     Lock(Lock&&) noexcept;
     Lock& operator=(Lock&&) noexcept;
 
-    /// Requested when the lease could not be renewed in time and another machine took over: the run must not go on.
+    /// Requested when another run took the lock over, or may have: the lease could not be renewed before it ended. The run
+    /// must not go on.
     std::stop_token lost() const;
+    /// Right before a commit: renews the lease. Fails with loss(), and requests lost(), when the lock is not ours any more.
+    /// A state that does not answer is no loss while the lease lasts.
+    Status hold();
+    /// Why a run ends whose lock is lost.
+    Error loss() const;
 
   private:
     struct Lease;

@@ -45,6 +45,14 @@ void record_crashed(soci::session& sql, const std::string& pipeline) {
         soci::use(error), soci::use(pipeline);
 }
 
+/// All but the newest runs of a pipeline; those under way stay.
+void forget_runs(soci::session& sql, const std::string& pipeline, long long keep) {
+    sql << "DELETE FROM runs WHERE pipeline = :pipeline AND status <> 'running' AND run_id NOT IN (SELECT run_id FROM "
+           "runs "
+           "WHERE pipeline = :same AND status <> 'running' ORDER BY started_at DESC, run_id DESC LIMIT :keep)",
+        soci::use(pipeline), soci::use(pipeline), soci::use(keep);
+}
+
 /// A run's row as it lies in the database.
 struct RunRow {
     RunRecord record;
@@ -137,7 +145,7 @@ Status Store::begin_run(const flow::RunIdentity& identity, TimePoint started_at)
     return {};
 }
 
-Status Store::end_run(const flow::RunResult& result) {
+Status Store::end_run(const flow::RunResult& result, int64_t keep) {
     PN_FAILPOINT(state_run_ended_before);
     return connection_->write([&](soci::session& sql) -> Status {
         Process process = this_process();
@@ -154,6 +162,7 @@ Status Store::end_run(const flow::RunResult& result) {
             soci::use(started), soci::use(duration), soci::use(attempts), soci::use(peak), soci::use(tables),
             soci::use(error), soci::use(pid), soci::use(pid_started), soci::use(process.host),
             soci::use(process.machine);
+        forget_runs(sql, result.identity.pipeline, keep);
         return {};
     });
 }

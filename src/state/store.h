@@ -34,8 +34,9 @@ class Store {
     Result<std::vector<LockHolder>> holders();
 
     Status begin_run(const flow::RunIdentity& identity, TimePoint started_at);
-    /// What became of it. A run that was never begun (skipped) is recorded all the same.
-    Status end_run(const flow::RunResult& result);
+    /// What became of it. A run that was never begun (skipped) is recorded all the same. Of the pipeline's runs that have
+    /// ended only the newest `keep` stay in the history.
+    Status end_run(const flow::RunResult& result, int64_t keep = 1000);
 
     /// Newest first. Runs recorded as running whose process is gone are shown as failed.
     Result<std::vector<RunRecord>> runs(int limit, const std::string& pipeline = {});

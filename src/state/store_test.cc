@@ -349,4 +349,53 @@ TEST_CASE("the lock of another machine is kept as long as its lease") {
     CHECK(store.acquire("shop", "run_2"));
 }
 
+TEST_CASE("the history keeps so many runs of each pipeline, and those under way") {
+    Folder folder;
+    auto store = folder.store();
+    auto end = [&](const std::string& pipeline, int number, int64_t keep) {
+        flow::RunResult result;
+        result.identity = {.pipeline = pipeline, .run_id = fmt::format("{}_{}", pipeline, number)};
+        result.started_at = TimePoint(std::chrono::seconds(number));
+        REQUIRE(store.end_run(result, keep));
+    };
+    REQUIRE(store.begin_run({.pipeline = "a", .run_id = "a_running"}, TimePoint(std::chrono::seconds(0))));
+    for (int number = 1; number <= 5; ++number) end("b", number, 100);
+    for (int number = 1; number <= 5; ++number) end("a", number, 3);
+    auto kept = store.runs(100, "a");
+    REQUIRE(kept);
+    std::vector<std::string> ids;
+    for (const auto& run : *kept) ids.push_back(run.run_id);
+    CHECK(ids == std::vector<std::string>{"a_5", "a_4", "a_3", "a_running"});
+    CHECK(store.runs(100, "b")->size() == 5);
+}
+
+TEST_CASE("a lock that another run took over is known as lost before a commit") {
+    Folder folder;
+    auto store = folder.store();
+    auto lock = store.acquire("shop", "run_1");
+    REQUIRE(lock);
+    CHECK(lock->hold());
+    CHECK_FALSE(lock->lost().stop_requested());
+    folder.execute("UPDATE locks SET run_id = 'run_2', host = 'elsewhere', machine = 'elsewhere'");
+    auto held = lock->hold();
+    REQUIRE_FALSE(held);
+    CHECK(held.error().code == "lock_lost");
+    CHECK(held.error().kind == ErrorKind::conflict);
+    CHECK(held.error().message.find("shop") != std::string::npos);
+    CHECK(lock->lost().stop_requested());
+}
+
+TEST_CASE("a state that does not answer is no loss while the lease lasts") {
+    Folder folder;
+    auto store = folder.store();
+    auto lock = store.acquire("shop", "run_1");
+    REQUIRE(lock);
+    auto aside = folder.path / "aside";
+    std::filesystem::rename(folder.path / "sub folder", aside);
+    CHECK(lock->hold());
+    CHECK_FALSE(lock->lost().stop_requested());
+    std::filesystem::rename(aside, folder.path / "sub folder");
+    CHECK(lock->hold());
+}
+
 }  // namespace penstock::state
