@@ -9,6 +9,7 @@
 #include "app/project.h"
 #include "app/terminal.h"
 #include "base/humane.h"
+#include "flow/attempt.h"
 
 namespace penstock::app {
 namespace {
@@ -58,6 +59,7 @@ std::string table_text(const flow::PlannedTable& table) {
     text += entry("mode", mode_text(table.target));
     text += entry("reads", reads_text(table));
     for (const auto& decision : table.plan.decisions) text += entry("schema", decision_text(decision));
+    if (table.plan.refusal) text += entry("refused", table.plan.refusal->message);
     for (const auto& statement : table.plan.statements) text += entry("load", statement);
     for (const auto& spot : lossy_spots(table.target.info)) text += entry("lossy", spot);
     for (const auto& note : table.target.info.notes) text += entry("note", note);
@@ -82,6 +84,7 @@ Json table_json(const flow::PlannedTable& table) {
     auto known = [](int64_t value) { return value < 0 ? Json(nullptr) : Json(value); };
     return {{"table", info.name},
             {"target", table.target.name},
+            {"refusal", table.plan.refusal ? error_json(*table.plan.refusal) : Json(nullptr)},
             {"mode", to_string(table.target.mode)},
             {"key", table.target.key},
             {"exists", table.plan.exists},
@@ -117,6 +120,15 @@ std::string pipeline_text(const PlannedPipeline& planned) {
     return text;
 }
 
+/// What a run would end with: that the pipeline cannot be planned, or what is refused in its tables.
+std::vector<Error> obstacles(const PlannedPipeline& planned) {
+    if (!planned.tables) return {planned.tables.error()};
+    std::vector<Error> found;
+    for (const auto& table : *planned.tables)
+        if (table.plan.refusal) found.push_back(flow::in_table(*table.plan.refusal, table.target.info.name));
+    return found;
+}
+
 }  // namespace
 
 /// One pipeline that cannot be planned keeps nobody from seeing the others.
@@ -134,9 +146,10 @@ Result<int> command::plan(const Session& session) {
     for (const auto& one : planned) {
         list.push_back(pipeline_json(one));
         text += pipeline_text(one);
-        if (one.tables) continue;
-        print_error(one.tables.error(), session.log_format);
-        if (code == 0) code = exit_code(one.tables.error().kind);
+        for (const auto& error : obstacles(one)) {
+            print_error(error, session.log_format);
+            if (code == 0) code = exit_code(error.kind);
+        }
     }
     PN_CHECK(session.json() ? print_json({{"pipelines", list}}) : print(text));
     return code;

@@ -58,6 +58,8 @@ struct TablePlan {
     std::vector<SchemaDecision> decisions;
     std::vector<std::string> statements;  ///< the load itself as SQL, for `plan`
     bool exists = false;
+    /// A decision that a run would end with before it writes anything.
+    std::optional<Error> refusal = {};
 };
 
 /// Names the run in everything the sink writes beside the data.

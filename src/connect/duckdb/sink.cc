@@ -55,6 +55,7 @@ flow::TablePlan plan_of(const flow::TableTarget& target, const TargetTable& foun
     plan.exists = found.exists;
     if (found.batch) plan.checkpoint = found.batch->checkpoint;
     plan.statements = statements_of(target, found, shape, rereads(target, found));
+    if (auto allowed = refusal(target, shape); !allowed) plan.refusal = std::move(allowed.error());
     plan.decisions = std::move(shape.decisions);
     return plan;
 }

@@ -51,6 +51,8 @@ Result<flow::TablePlan> Sink::plan_table(const flow::TableTarget& target) const 
     if (newest) plan.checkpoint = newest->checkpoint;
     Shape shape = shape_for(target, newest, target.info.schema);
     plan.decisions = std::move(shape.decisions);
+    if (auto allowed = check_refused(target.info.name, plan.decisions); !allowed)
+        plan.refusal = std::move(allowed.error());
     PN_CHECK(check_shape(target.info.name, shape.schema()));
     PN_TRY(auto partitions, parse_partitions(target.partition_by, shape.schema()));
     plan.statements = describe_load(target, options_.root, options_.write, partitions, created_at_, plan.exists);
