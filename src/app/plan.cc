@@ -18,7 +18,8 @@ using Json = nlohmann::ordered_json;
 using Planned = std::vector<flow::PlannedTable>;
 
 bool reads_from_checkpoint(const flow::PlannedTable& table) {
-    return table.plan.checkpoint && !table.target.full_refresh && table.target.mode != flow::Mode::replace;
+    return table.plan.checkpoint && !table.target.full_refresh && table.target.mode != flow::Mode::replace &&
+           !table.plan.reads_everything;
 }
 
 std::string mode_text(const flow::TableTarget& target) {
@@ -92,6 +93,7 @@ Json table_json(const flow::PlannedTable& table) {
             {"estimated_bytes", known(info.estimated_bytes)},
             {"cursor", info.cursor.empty() ? Json(nullptr) : Json(info.cursor)},
             {"checkpoint", checkpoint},
+            {"reads_everything", table.plan.reads_everything},
             {"ddl", ddl},
             {"decisions", decisions},
             {"statements", table.plan.statements},

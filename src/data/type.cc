@@ -24,6 +24,7 @@ Json field_to_json(const Field& field) {
     Json json = {{"name", field.name}, {"type", type_to_json(field.type)}, {"nullable", field.nullable}};
     if (!field.source_type.empty()) json["source_type"] = field.source_type;
     if (field.source_id != 0) json["source_id"] = field.source_id;
+    if (!field.source_relation.empty()) json["source_relation"] = field.source_relation;
     return json;
 }
 
@@ -43,6 +44,7 @@ Field field_from_json(const Json& json) {
     field.nullable = json.value("nullable", true);
     field.source_type = json.value("source_type", "");
     field.source_id = json.value("source_id", 0);
+    field.source_relation = json.value("source_relation", "");
     const Json& type = json.at("type");
     std::string kind = type.at("kind");
     for (size_t i = 0; i < kind_names.size(); ++i)

@@ -61,11 +61,27 @@ struct Field {
     std::string source_type = {};  ///< the source's own name of the type, for people and the schema registry
     std::string note = {};         ///< what the mapping cannot keep, or "" when nothing is lost
     int32_t source_id = 0;         ///< the source's stable column number (attnum), so that renames are recognised
+    std::string source_relation = {};  ///< of which table `source_id` is a number; "" unknown
     ColumnStatistics statistics = {};
     /// The value of rows older than the column (its constant DEFAULT when it was added), in the source's text form; none: NULL.
     std::optional<std::string> initial = {};
+    /// The source cannot tell what rows older than the column hold: they must be read.
+    bool initial_unknown = false;
 
     bool operator==(const Field& other) const { return name == other.name && type == other.type; }
+
+    /// Both are the same column of the source, whatever their names. What was recorded without relation is taken as of the same.
+    bool same_column(const Field& other) const {
+        return source_id != 0 && source_id == other.source_id && !of_other_relation(other);
+    }
+    /// Two columns of one relation, of which only one exists now: the one took the other's name.
+    bool replaces(const Field& before) const {
+        return source_id != before.source_id && !source_relation.empty() && source_relation == before.source_relation;
+    }
+    /// The numbers of the two say nothing about each other: the source's table was made anew in between.
+    bool of_other_relation(const Field& other) const {
+        return !source_relation.empty() && !other.source_relation.empty() && source_relation != other.source_relation;
+    }
 };
 
 struct Schema {
@@ -85,7 +101,7 @@ Type map_of(Type key, Type value);
 std::string to_string(const Type& type);
 std::string_view to_string(Kind kind);
 
-/// The schema as JSON (an array of {name, type, nullable, source_type, source_id}) and back, for the schema registry.
+/// The schema as JSON (an array of {name, type, nullable, source_type, source_id, source_relation}) and back, for the schema registry.
 std::string to_json(const Schema& schema);
 Result<Schema> schema_from_json(std::string_view json);
 

@@ -119,7 +119,8 @@ Status Attempt::open() {
     for (size_t i = 0; i < targets_.size(); ++i) {
         if (state(i).done) continue;
         auto from = reads_from_checkpoint(i) ? plans_[i].checkpoint : std::nullopt;
-        reads.push_back({.table = i, .from = std::move(from), .context = context(state(i))});
+        bool whole = from && plans_[i].reads_everything;
+        reads.push_back({.table = i, .from = std::move(from), .context = context(state(i)), .whole = whole});
     }
     return reads.empty() ? Status() : source_->open(std::move(reads));
 }

@@ -42,6 +42,9 @@ struct TableRead {
     size_t table;
     std::optional<Checkpoint> from;  ///< nothing: from the beginning
     ScanContext context;
+    /// The target needs every row, also those it has: `from` only says what was read before, and a read that is narrowed by
+    /// hand will not do.
+    bool whole = false;
 };
 
 /// Where rows come from. Calls come from the runner's thread, in the order discover, open, (next, pull, confirm)*.

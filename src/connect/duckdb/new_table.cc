@@ -26,6 +26,16 @@ Shape new_shape(const flow::TableTarget& target) {
     return shape;
 }
 
+bool renumbered(const flow::TableTarget& target, const TargetTable& found) {
+    if (!found.recorded) return false;
+    return std::ranges::any_of(target.info.schema.fields, [&](const data::Field& field) {
+        auto recorded = std::ranges::find_if(found.recorded->fields,
+                                             [&](const auto& before) { return same_name(before.name, field.name); });
+        return recorded != found.recorded->fields.end() &&
+               (recorded->source_id != field.source_id || recorded->source_relation != field.source_relation);
+    });
+}
+
 Shape rebuilt_shape(const flow::TableTarget& target, const TargetTable& found) {
     Shape shape = new_shape(target);
     auto decide = [&](const std::string& column, const char* change, std::string detail) {
@@ -41,6 +51,10 @@ Shape rebuilt_shape(const flow::TableTarget& target, const TargetTable& found) {
             decide(field.name, "type_changed", fmt::format("{} -> {}", column->sql_type, engine::sql_type(field.type)));
         }
     }
+    if (renumbered(target, found))
+        shape.decisions.push_back({.change = "source_identified",
+                                   .decision = "applied",
+                                   .detail = "the source's columns of the same names are other ones now"});
     for (const auto& column : found.columns)
         if (!has_field(target.info.schema, column.name))
             decide(column.name, "column_dropped", "the rebuilt table does not have it");

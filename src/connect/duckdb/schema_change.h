@@ -22,11 +22,13 @@ struct ColumnPlan {
 };
 
 /// How a source table fits its target: what must be decided, and which column goes where. Matched by name, a rename by the
-/// source's column number as recorded; never by position.
+/// source's column number as recorded; never by position. As long as the source's table is the one that was recorded, its
+/// numbers say more than the names: a name that another column bears now is not the same column.
 struct Shape {
     std::vector<flow::SchemaDecision> decisions;
     std::vector<ColumnPlan> columns;
     std::vector<std::string> only_in_target;
+    bool reads_everything = false;  ///< rows already there need values of a new column that only the source's rows tell
 
     const ColumnPlan* find(std::string_view source_column) const;
     /// The target's names of source columns; an error where one is not carried.
@@ -42,6 +44,9 @@ Shape new_shape(const flow::TableTarget& target);
 
 /// A table that is built again takes the source's shape; what changes by that is said and recorded.
 Shape rebuilt_shape(const flow::TableTarget& target, const TargetTable& found);
+
+/// Some column's number is not the recorded one of its name, or is a number in another relation.
+bool renumbered(const flow::TableTarget& target, const TargetTable& found);
 
 /// By DuckDB's rule of names.
 bool has_field(const data::Schema& schema, std::string_view name);

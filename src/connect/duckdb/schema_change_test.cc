@@ -184,6 +184,105 @@ TEST_CASE("columns that DuckDB cannot tell apart are refused before anything is 
     CHECK_FALSE(std::filesystem::exists(warehouse.file));
 }
 
+data::Field of(const char* relation, data::Field field) {
+    field.source_relation = relation;
+    return field;
+}
+
+TEST_CASE("a name that another column took over is that column's, the old values are kept aside") {
+    Warehouse warehouse;
+    auto in = [](std::vector<data::Field> fields, SchemaChange policy = SchemaChange::evolve) {
+        for (auto& field : fields) field.source_relation = "1";
+        return table(std::move(fields), policy);
+    };
+    auto a = field("a", Kind::text, 2), b = field("b", Kind::text, 3);
+    REQUIRE(warehouse.run(in({id, a, b}), {{"1", "a", "b"}, {"2", "a", "b"}}));
+    auto taken = in({id, field("a", Kind::text, 3)});
+    for (auto policy : {SchemaChange::freeze, SchemaChange::reject})
+        CHECK(warehouse.run(in({id, field("a", Kind::text, 3)}, policy), {{"2", "new"}})
+                  .error()
+                  .message.find("column_replaced") != std::string::npos);
+    REQUIRE(warehouse.run(taken, {{"2", "new"}}));
+    CHECK(decided(warehouse.plan) == "a__dropped column_replaced applied; a column_renamed applied");
+    CHECK(warehouse.line("SELECT id, a, a__dropped FROM shop.t ORDER BY id") == "1,b,a 2,new,a");
+    REQUIRE(warehouse.run(taken, {{"2", "newer"}}));
+    CHECK(decided(warehouse.plan).empty());
+    // Gone for a while, it is not the same column when it comes back.
+    REQUIRE(warehouse.run(in({id}), {{"3"}}));
+    REQUIRE(warehouse.run(in({id, field("a", Kind::text, 4)}), {{"3", "again"}}));
+    CHECK(warehouse.line("SELECT id, a, a__dropped, a__dropped2 FROM shop.t ORDER BY id") ==
+          "1,NULL,a,b 2,NULL,a,newer 3,again,NULL,NULL");
+}
+
+TEST_CASE("names that were swapped are swapped") {
+    Warehouse warehouse;
+    REQUIRE(warehouse.run(table({of("1", id), of("1", field("a", Kind::text, 2)), of("1", field("b", Kind::text, 3))}),
+                          {{"1", "a", "b"}}));
+    REQUIRE(warehouse.run(table({of("1", id), of("1", field("b", Kind::text, 2)), of("1", field("a", Kind::text, 3))}),
+                          {{"2", "b", "a"}}));
+    CHECK(warehouse.line("SELECT id, a, b FROM shop.t ORDER BY id") == "1,b,a 2,a,b");
+}
+
+TEST_CASE("another relation's numbers mean nothing; its new columns have to be read") {
+    Warehouse warehouse;
+    auto cursor = [](flow::TableTarget target) {
+        target.info.cursor = "id";
+        return target;
+    };
+    REQUIRE(warehouse.run(cursor(table({of("1", id), of("1", field("a", Kind::text, 2))})), {{"1", "a"}}));
+    REQUIRE(warehouse.run(cursor(table({of("2", field("a", Kind::text, 1)), of("2", field("id", Kind::int32, 2))})),
+                          {{"b", "2"}}));
+    CHECK(decided(warehouse.plan) == " source_identified applied");
+    CHECK_FALSE(warehouse.plan.reads_everything);
+    REQUIRE(warehouse.run(
+        cursor(table({of("3", id), of("3", field("a", Kind::text, 2)), of("3", field("n", Kind::int32, 3))})),
+        {{"1", "a", "5"}}));
+    CHECK(warehouse.plan.reads_everything);
+    CHECK(warehouse.line("SELECT id, a, n FROM shop.t ORDER BY id") == "1,a,5 2,b,NULL");
+}
+
+TEST_CASE("a table fed from two sources remembers each") {
+    Warehouse warehouse;
+    auto a = field("a", Kind::text, 2), n = field("n", Kind::int32, 3), m = field("n", Kind::int32, 9);
+    n.initial = m.initial = "7";
+    auto first = table({of("1", id), of("1", a)}), second = table({of("2", id), of("2", a)});
+    first.info.cursor = second.info.cursor = "id";
+    REQUIRE(warehouse.run(first, {{"1", "x"}}));
+    REQUIRE(warehouse.run(second, {{"2", "y"}}));
+    first.info.schema.fields.push_back(of("1", n));
+    REQUIRE(warehouse.run(first, {{"3", "x", "3"}}));
+    CHECK_FALSE(warehouse.plan.reads_everything);
+    REQUIRE(warehouse.run(second, {{"2", "z"}}));
+    CHECK(decided(warehouse.plan).empty());
+    second.info.schema.fields.push_back(of("2", m));
+    REQUIRE(warehouse.run(second, {{"2", "y", "8"}}));
+    CHECK(warehouse.plan.reads_everything);  // the column is there, its values of the second source are not
+    CHECK(warehouse.line("SELECT id, a, n FROM shop.t ORDER BY id") == "1,x,7 2,y,8 3,x,3");
+    REQUIRE(warehouse.run(first, {{"1", "x", "1"}}));
+    CHECK(decided(warehouse.plan).empty());
+}
+
+TEST_CASE("values that only the source's rows tell are read again, or the run ends") {
+    Warehouse warehouse;
+    auto unknown = field("n", Kind::int32, 2);
+    unknown.initial_unknown = true;
+    for (auto mode : {Mode::merge, Mode::append}) {
+        auto before = table({id}, SchemaChange::evolve, mode), after = table({id, unknown}, SchemaChange::evolve, mode);
+        before.info.cursor = after.info.cursor = "id";
+        before.name = after.name = mode == Mode::merge ? "shop.t" : "shop.appended";
+        REQUIRE(warehouse.run(before, {{"1"}, {"2"}}));
+        auto ran = warehouse.run(after, {{"1", "10"}, {"2", "20"}});
+        CHECK(ran.has_value() == (mode == Mode::merge));
+        CHECK(warehouse.plan.reads_everything == (mode == Mode::merge));
+        if (!ran) CHECK(ran.error().hint.find("--full-refresh") != std::string::npos);
+    }
+    CHECK(warehouse.line("SELECT id, n FROM shop.t ORDER BY id") == "1,10 2,20");
+    auto guarded = table({id, unknown, field("m", Kind::int32, 3)});
+    guarded.info.schema.fields.back().initial_unknown = true;
+    guarded.update_when = "S.id > T.id";
+    CHECK_FALSE(warehouse.run(guarded, {{"1", "10", "1"}}));
+}
+
 TEST_CASE("append after an added column still recognises rows of before") {
     Warehouse warehouse;
     auto before = table({id, field("u", Kind::int64, 2)}, SchemaChange::evolve, Mode::append);

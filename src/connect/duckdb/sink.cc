@@ -54,6 +54,8 @@ flow::TablePlan plan_of(const flow::TableTarget& target, const TargetTable& foun
     flow::TablePlan plan;
     plan.exists = found.exists;
     if (found.batch) plan.checkpoint = found.batch->checkpoint;
+    bool increment = plan.checkpoint && !target.info.cursor.empty() && !rebuilds(target);
+    plan.reads_everything = increment && shape.reads_everything;
     plan.statements = statements_of(target, found, shape, rereads(target, found));
     if (auto allowed = refusal(target, shape); !allowed) plan.refusal = std::move(allowed.error());
     plan.decisions = std::move(shape.decisions);
@@ -144,6 +146,7 @@ Status Sink::apply(const flow::TableTarget& target, const TargetTable& found, co
     PN_CHECK(connection_->execute("CREATE SCHEMA IF NOT EXISTS " + quote_identifier(found.name.schema)));
     for (const auto& decision : shape.decisions) {
         if (decision.decision == "ignored") log::warning("{}: {}", target.info.name, decision.detail);
+        else if (shape.reads_everything) log::info("{}: {}", target.info.name, decision.detail);
         if (decision.sql.empty() || (aside && found.exists)) continue;
         PN_CHECK(connection_->execute(decision.sql));
     }

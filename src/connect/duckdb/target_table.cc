@@ -2,6 +2,8 @@
 
 #include <strings.h>
 
+#include <algorithm>
+#include <cctype>
 #include <cstdio>
 
 namespace penstock::duckdb {
@@ -69,7 +71,38 @@ Status read_storage_version(Connection& connection, TargetTable& table) {
     return {};
 }
 
+bool is_of(const data::Schema& schema, const std::string& relation) {
+    return std::ranges::any_of(schema.fields, [&](const auto& field) { return field.source_relation == relation; });
+}
+
+/// Several sources may fill one table: what was recorded of this one says more than what came last.
+Status read_record(Connection& connection, const Bookkeeping& bookkeeping, const flow::TableTarget& target,
+                   TargetTable& table) {
+    const auto& fields = target.info.schema.fields;
+    std::string relation = fields.empty() ? "" : fields.front().source_relation;
+    PN_TRY(auto history, bookkeeping.schema_history(connection, target.name));
+    int64_t version = -1;
+    std::optional<data::Schema> newest, ours;
+    for (const auto& record : history) {
+        table.schema_version = std::max(table.schema_version, record.version);
+        if (record.version == version) continue;  // the next decision of the same run
+        version = record.version;
+        PN_TRY(newest, data::schema_from_json(record.columns));
+        if (relation.empty() || !is_of(*newest, relation)) continue;
+        for (const auto& field : newest->fields) table.once_recorded.insert(lower_case(field.name));
+        ours = newest;
+    }
+    table.recorded = ours ? ours : newest;
+    return {};
+}
+
 }  // namespace
+
+std::string lower_case(std::string_view name) {
+    std::string lower(name);
+    std::ranges::transform(lower, lower.begin(), [](unsigned char c) { return std::tolower(c); });
+    return lower;
+}
 
 bool same_name(std::string_view a, std::string_view b) {
     return a.size() == b.size() && ::strncasecmp(a.data(), b.data(), a.size()) == 0;
@@ -95,11 +128,7 @@ Result<TargetTable> inspect(Connection& connection, const Bookkeeping& bookkeepi
     PN_CHECK(read_storage_version(connection, table));
     if (!table.exists) return table;  // whatever was recorded is of a table that somebody has dropped
     PN_TRY(table.batch, bookkeeping.newest_batch(connection, pipeline, target.info.name, target.name));
-    PN_TRY(auto recorded, bookkeeping.newest_schema(connection, target.name));
-    if (recorded) {
-        table.schema_version = recorded->version;
-        PN_TRY(table.recorded, data::schema_from_json(recorded->columns));
-    }
+    PN_CHECK(read_record(connection, bookkeeping, target, table));
     return table;
 }
 

@@ -1,11 +1,13 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "base/error.h"
 #include "connect/duckdb/bookkeeping.h"
+#include "engine/compression.h"
 #include "engine/database.h"
 #include "engine/sql.h"
 #include "engine/types.h"
@@ -15,6 +17,7 @@ namespace penstock::duckdb {
 
 /// DuckDB folds case when it compares names.
 bool same_name(std::string_view a, std::string_view b);
+std::string lower_case(std::string_view name);
 
 /// A target table as it stands, with what was recorded of it.
 struct TargetTable {
@@ -29,7 +32,8 @@ struct TargetTable {
     std::vector<std::string> not_null;          ///< columns that refuse NULL
     std::vector<std::string> index_statements;  ///< CREATE INDEX of what stands on it
     std::optional<flow::BatchRecord> batch;     ///< the newest of this pipeline, source and target
-    std::optional<data::Schema> recorded;       ///< the source's schema at the last recorded decision
+    std::optional<data::Schema> recorded;       ///< the source's schema at the last recorded decision about it
+    std::set<std::string> once_recorded;        ///< names that columns of this very source have had, in lower case
     int64_t schema_version = 0;
 
     const engine::TargetColumn* find(std::string_view column) const;

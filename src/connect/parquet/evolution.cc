@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
+
+#include "engine/constant.h"
 
 namespace penstock::parquet {
 namespace {
@@ -39,13 +42,14 @@ int integer_digits(Kind kind) {
 /// The comparison of one source with one table.
 class Comparison {
   public:
-    Comparison(const KnownShape& known, const data::Schema& source, SchemaChange policy, Rewrite rewrite)
-        : known_(known), source_(source), policy_(policy), rewrite_(rewrite) {
+    Comparison(const KnownShape& known, const data::Schema& source, Terms terms)
+        : known_(known), source_(source), terms_(std::move(terms)), policy_(terms_.policy), rewrite_(terms_.rewrite) {
         for (const auto& field : known.shape.fields)
             shape_.columns.push_back({.field = field, .source = -1, .before = field.name});
     }
 
     Shape run() {
+        if (rewrite_ != Rewrite::dropped) make_room();
         for (size_t i = 0; i < source_.fields.size(); ++i) match(static_cast<int>(i));
         find_dropped();
         if (rewrite_ == Rewrite::dropped && policy_ == SchemaChange::evolve) drop_unused();
@@ -53,6 +57,56 @@ class Comparison {
     }
 
   private:
+    /// Takes columns aside, or on to their new names, whose names others bear now.
+    void make_room() {
+        std::vector<std::pair<size_t, std::string>> moves;  // decided by the old names, made at once
+        for (const auto& field : source_.fields) {
+            int occupant = find(field.name);
+            if (occupant < 0 || owns_name(field) || !may_follow(field)) continue;
+            const auto* moved_on = carried_on(column(occupant).field);
+            std::string to = moved_on ? moved_on->name : free_name(field.name + "__dropped");
+            moves.emplace_back(static_cast<size_t>(occupant), to);
+            if (moved_on) decide(to, "column_renamed", "applied", fmt::format("was {}", field.name));
+            else
+                decide(to, "column_replaced", "applied",
+                       fmt::format(
+                           "column {} of the source is another one now; what was loaded of the old one stays in {}",
+                           field.name, to));
+        }
+        for (auto& [index, to] : moves) shape_.columns[index].field.name = std::move(to);
+    }
+
+    /// Going by what was loaded. A column that the source no longer had then was dropped: who bears its name now is another.
+    bool owns_name(const data::Field& field) const {
+        int before = known_.source.find(field.name);
+        return before >= 0 && !field.replaces(known_.source.fields[static_cast<size_t>(before)]);
+    }
+
+    /// The source's column that this one was loaded from, under its new name.
+    const data::Field* carried_on(const data::Field& before) const {
+        if (known_.source.find(before.name) < 0 || before.source_relation.empty()) return nullptr;
+        for (const auto& field : source_.fields)
+            if (field.same_column(before)) return &field;
+        return nullptr;
+    }
+
+    bool may_follow(const data::Field& field) {
+        bool fixed = std::ranges::find(terms_.fixed, field.name) != terms_.fixed.end();
+        if (policy_ == SchemaChange::evolve && rewrite_ == Rewrite::carried && !fixed) return true;
+        std::string why = "it is not the column of that name that was loaded before";
+        if (fixed) why += ", and it is the cursor or in the key";
+        if (rewrite_ == Rewrite::none) why += ", and published files keep that name for the other";
+        decide(field.name, "column_replaced", "refused", std::move(why));
+        return false;
+    }
+
+    std::string free_name(const std::string& wanted) const {
+        std::string name = wanted;
+        for (int again = 2; find(name) >= 0 || source_.find(name) >= 0; ++again)
+            name = fmt::format("{}{}", wanted, again);
+        return name;
+    }
+
     void match(int index) {
         const auto& field = source_.fields[static_cast<size_t>(index)];
         int found = find(field.name);
@@ -65,6 +119,7 @@ class Comparison {
         if (column.field.type == field.type || widens(field.type, column.field.type)) {
             column.source = index;
             column.field.source_id = field.source_id;
+            column.field.source_relation = field.source_relation;
             column.field.source_type = field.source_type;
             return;
         }
@@ -106,7 +161,8 @@ class Comparison {
         if (policy_ != SchemaChange::evolve) {
             if (policy_ == SchemaChange::reject)
                 return decide(field.name, "column_renamed", "refused", fmt::format("was {}", old));
-            column.source = index;  // freeze: the table keeps its name for it
+            column.source = index;                            // freeze: the table keeps its name for it
+            if (known_.source.find(field.name) >= 0) return;  // said before
             return decide(field.name, "column_renamed", "ignored", fmt::format("goes on as {}", old));
         }
         if (rewrite_ == Rewrite::none) {
@@ -118,6 +174,7 @@ class Comparison {
         decide(field.name, "column_renamed", "applied", fmt::format("was {}", old));
         column.field.name = field.name;
         column.field.source_id = field.source_id;
+        column.field.source_relation = field.source_relation;
         same_name(column, field, index);
     }
 
@@ -131,8 +188,39 @@ class Comparison {
                     fmt::format("{}: left out because of schema_change: freeze", data::to_string(field.type)));
             case SchemaChange::evolve: break;
         }
-        decide(field.name, "column_added", "applied", data::to_string(field.type));
-        shape_.columns.push_back({.field = field, .source = index, .before = {}});
+        auto column = field;
+        std::string decision = "applied", detail = data::to_string(field.type);
+        if (rewrite_ != Rewrite::dropped) tell_older_rows(column, decision, detail);
+        decide(field.name, "column_added", decision, std::move(detail));
+        shape_.columns.push_back({.field = std::move(column), .source = index, .before = {}});
+    }
+
+    /// What rows already there have in a new column. A table that was made anew has old rows with new values.
+    void tell_older_rows(data::Field& field, std::string& decision, std::string& detail) {
+        if (made_anew()) field.initial_unknown = true;
+        bool told = engine::older_rows_sql(field).has_value();
+        if (told && field.initial) {
+            detail +=
+                rewrite_ == Rewrite::none
+                    ? fmt::format("; published files lack it, though the source's rows of then have {}", *field.initial)
+                    : fmt::format("; rows already there have {}", *field.initial);
+        } else if (told) {
+            detail += "; rows already there have NULL";
+        } else if (!terms_.no_rereading.empty()) {
+            decision = "refused";
+            detail += fmt::format("; only the source's rows tell what rows already there have in it, and {}",
+                                  terms_.no_rereading);
+        } else if (rewrite_ == Rewrite::carried) {
+            detail += "; every row is read again, for what rows already there have in it";
+            shape_.reads_everything = true;
+        }
+    }
+
+    bool made_anew() const {
+        for (const auto& field : source_.fields)
+            for (const auto& before : known_.source.fields)
+                if (field.of_other_relation(before)) return true;
+        return false;
     }
 
     void find_dropped() {
@@ -162,8 +250,8 @@ class Comparison {
         if (field.source_id == 0) return -1;
         for (size_t i = 0; i < shape_.columns.size(); ++i) {
             const auto& column = shape_.columns[i];
-            if (column.source < 0 && column.field.source_id == field.source_id && source_.find(column.field.name) < 0 &&
-                known_.source.find(column.field.name) >= 0)
+            if (column.source < 0 && field.same_column(column.field) && source_.find(column.field.name) < 0 &&
+                (known_.source.find(column.field.name) >= 0 || policy_ == SchemaChange::freeze))
                 return static_cast<int>(i);
         }
         return -1;
@@ -195,6 +283,7 @@ class Comparison {
 
     const KnownShape& known_;
     const data::Schema& source_;
+    Terms terms_;
     SchemaChange policy_;
     Rewrite rewrite_;
     Shape shape_;
@@ -224,8 +313,8 @@ bool widens(const data::Type& from, const data::Type& to) {
            widens(from.children.front().type, to.children.front().type);
 }
 
-Shape evolve(const std::optional<KnownShape>& known, const data::Schema& source, SchemaChange policy, Rewrite rewrite) {
-    if (known) return Comparison(*known, source, policy, rewrite).run();
+Shape evolve(const std::optional<KnownShape>& known, const data::Schema& source, Terms terms) {
+    if (known) return Comparison(*known, source, std::move(terms)).run();
     Shape shape;
     for (size_t i = 0; i < source.fields.size(); ++i)
         shape.columns.push_back({.field = source.fields[i], .source = static_cast<int>(i), .before = {}});
@@ -247,7 +336,8 @@ Status check_refused(const std::string& table, const std::vector<SchemaDecision>
     return fail({.kind = ErrorKind::schema,
                  .code = "schema_change_refused",
                  .message = fmt::format("the source of {} has changed: {}", table, refused),
-                 .hint = "set `schema_change: evolve` to follow, or run with --full-refresh to rebuild the table"});
+                 .hint = "run once with --full-refresh to rebuild the table; where `schema_change` is not evolve, that "
+                         "follows too"});
 }
 
 }  // namespace penstock::parquet

@@ -19,6 +19,7 @@ struct ShapeColumn {
 struct Shape {
     std::vector<ShapeColumn> columns;
     std::vector<flow::SchemaDecision> decisions;
+    bool reads_everything = false;  ///< rows already there need values of a new column that only the source's rows tell
 
     data::Schema schema() const;
 };
@@ -36,10 +37,19 @@ enum class Rewrite {
     dropped,  ///< they go: replace, full refresh
 };
 
-/// Compares the source with the table and decides by the policy; nothing is done yet. A decision "refused" means that the
-/// load must not go on.
-Shape evolve(const std::optional<KnownShape>& known, const data::Schema& source, flow::SchemaChange policy,
-             Rewrite rewrite);
+/// What the load allows.
+struct Terms {
+    flow::SchemaChange policy = flow::SchemaChange::evolve;
+    Rewrite rewrite = Rewrite::none;
+    /// Why rows that are there cannot be read again and take a new column's value; "" when they can, or come again anyway.
+    std::string no_rereading;
+    std::vector<std::string> fixed;  ///< the key and the cursor: they must stay the columns they were
+};
+
+/// Compares the source with the table and decides by the policy; nothing is done yet. Columns are matched by name, but as long
+/// as the source's table is the one that was loaded, its numbers say more: a name that another column bears now is not the
+/// same column. A decision "refused" means that the load must not go on.
+Shape evolve(const std::optional<KnownShape>& known, const data::Schema& source, Terms terms);
 
 /// Every value of `from` is a value of `to`: int32 in int64, decimal(12,2) in decimal(20,4).
 bool widens(const data::Type& from, const data::Type& to);

@@ -50,6 +50,8 @@ Result<flow::TablePlan> Sink::plan_table(const flow::TableTarget& target) const 
     plan.exists = newest.has_value();
     if (newest) plan.checkpoint = newest->checkpoint;
     Shape shape = shape_for(target, newest, target.info.schema);
+    bool increment = newest && !target.info.cursor.empty() && !target.full_refresh && target.mode != flow::Mode::replace;
+    plan.reads_everything = increment && shape.reads_everything;
     plan.decisions = std::move(shape.decisions);
     if (auto allowed = check_refused(target.info.name, plan.decisions); !allowed)
         plan.refusal = std::move(allowed.error());
@@ -89,6 +91,9 @@ Result<flow::Counts> Sink::load(const flow::TableTarget& target, flow::Scan& sca
                      .started_at = start_of_run(run_id_, created_at_),
                      .database = *database_};
     PN_TRY(auto staged, load_table(load, target, scan, context, staged_.size()));
+    for (const auto& decision : staged.manifest.decisions)
+        if (decision.change == "column_added" || decision.change == "column_replaced")
+            log::info("{}: column {}: {}", target.info.name, decision.column, decision.detail);
     staged_.push_back(std::move(staged));
     return staged_.back().manifest.counts;
 }

@@ -7,6 +7,7 @@
 
 #include "base/failpoint.h"
 #include "connect/parquet/path_template.h"
+#include "engine/constant.h"
 #include "engine/scan_function.h"
 #include "engine/sql.h"
 #include "engine/types.h"
@@ -55,8 +56,11 @@ Rewrite rewrite_of(const flow::TableTarget& target) {
 Shape shape_for(const flow::TableTarget& target, const std::optional<Manifest>& newest, const data::Schema& source) {
     std::optional<KnownShape> known;
     if (newest) known = KnownShape{.shape = without_validity(newest->shape), .source = newest->source_schema};
-    auto policy = target.full_refresh ? flow::SchemaChange::evolve : target.schema_change;
-    return evolve(known, source, policy, rewrite_of(target));
+    Terms terms{.policy = target.full_refresh ? flow::SchemaChange::evolve : target.schema_change, .rewrite = rewrite_of(target), .no_rereading = {}, .fixed = target.key};
+    if (!target.info.cursor.empty()) terms.fixed.push_back(target.info.cursor);
+    if (target.mode == flow::Mode::append && !target.info.cursor.empty()) terms.no_rereading = "mode append does not look for them";
+    if (!target.update_when.empty()) terms.no_rereading = "update_when may keep them as they are";
+    return evolve(known, source, std::move(terms));
 }
 
 TableLoad::TableLoad(const LoadContext& context, const flow::TableTarget& target, const flow::ScanContext& scan_context,
@@ -159,9 +163,7 @@ std::string TableLoad::select_published(const Manifest& manifest, const std::vec
         const auto& field = now.fields[i];
         const std::string& before = i < shape_.columns.size() ? shape_.columns[i].before : field.name;
         bool there = !before.empty() && manifest.shape.find(before) >= 0;
-        std::string value = there           ? quote_identifier(before)
-                            : field.initial ? engine::quote_literal(*field.initial)
-                                            : "NULL";
+        std::string value = there ? quote_identifier(before) : engine::older_rows_sql(field).value_or("NULL");
         columns += fmt::format("{}CAST({} AS {}) AS {}", columns.empty() ? "" : ", ", value,
                                engine::sql_type(field.type), quote_identifier(field.name));
     }

@@ -111,8 +111,7 @@ Result<std::vector<Relation>> matching(Session& session, const config::Text& pat
 Status load_columns(Session& session, std::vector<Relation>& relations, const std::string& oids) {
     PN_TRY(auto rows, session.query(
         "SELECT a.attrelid, a.attname, a.atttypid, a.atttypmod, pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnotnull, "
-        "a.attgenerated <> '', a.attnum, a.attndims, coalesce(s.n_distinct, 0), coalesce(s.avg_width, 0), "
-        "CASE WHEN a.atthasmissing THEN (a.attmissingval::text::text[])[1] END "
+        "a.attgenerated <> '', a.attnum, a.attndims, coalesce(s.n_distinct, 0), coalesce(s.avg_width, 0) "
         "FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
         "LEFT JOIN pg_catalog.pg_stats s ON s.schemaname = n.nspname AND s.tablename = c.relname AND s.attname = a.attname AND s.inherited = (c.relkind = 'p') "
         "WHERE a.attrelid = ANY ($1::oid[]) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attrelid, a.attnum", {oids}));
@@ -130,8 +129,44 @@ Status load_columns(Session& session, std::vector<Relation>& relations, const st
                                                                           .dimensions = int_at(8),
                                                                           .distinct = rows.number(row, 9),
                                                                           .average_bytes = int_at(10)});
-        if (!rows.is_null(row, 11)) by_oid[static_cast<Oid>(rows.integer(row, 0))]->columns.back().initial = rows.text(row, 11);
     }
+    return {};
+}
+
+/// What rows older than a column hold in it. A constant DEFAULT that a column was added with stands in pg_attribute until the
+/// table is rewritten (PostgreSQL documentation, pg_attribute.attmissingval), and there with the relations that have rows: the
+/// leaves of a partitioned table, the children of an inherited one. They may disagree; a leaf that was made later has none.
+/// Without it rows hold NULL, unless the column has or had a DEFAULT whose values were written into them: one that is still
+/// there, or NOT NULL, makes that possible. A DEFAULT since dropped is found by TableSource::check_older_rows().
+Status load_initial_values(Session& session, std::vector<Relation>& relations, const std::string& oids) {
+    PN_TRY(auto rows, session.query(
+        "WITH RECURSIVE tree AS (SELECT oid AS root, oid AS rel FROM unnest($1::oid[]) AS t(oid) UNION "
+        "SELECT t.root, i.inhrelid FROM tree t JOIN pg_catalog.pg_inherits i ON i.inhparent = t.rel), "
+        "told AS (SELECT t.root, a.attname, a.atthasmissing AS told, (a.attmissingval::text::text[])[1] COLLATE \"C\" AS value, "
+        "c.relkind <> 'r' OR a.attnotnull OR a.atthasdef OR a.attidentity <> '' OR a.attgenerated <> '' AS may_hold "
+        "FROM tree t JOIN pg_catalog.pg_class c ON c.oid = t.rel AND c.relkind <> 'p' "
+        "JOIN pg_catalog.pg_attribute a ON a.attrelid = t.rel AND a.attnum > 0 AND NOT a.attisdropped) "
+        "SELECT root, attname, bool_and(told) AND min(value) = max(value), min(value), NOT bool_or(told) AND NOT bool_or(may_hold) "
+        "FROM told GROUP BY root, attname", {oids}));
+    std::map<std::pair<Oid, std::string>, CatalogColumn*> by_name;
+    for (auto& relation : relations)
+        for (auto& column : relation.columns) by_name[{relation.oid, column.name}] = &column;
+    for (int row = 0; row < rows.count(); ++row) {
+        auto found = by_name.find({static_cast<Oid>(rows.integer(row, 0)), rows.text(row, 1)});
+        if (found == by_name.end()) continue;  // of a child alone
+        bool constant = !rows.is_null(row, 2) && rows.truth(row, 2), none = rows.truth(row, 4);
+        found->second->initial_unknown = !constant && !none;
+        if (constant) found->second->initial = rows.text(row, 3);
+    }
+    return {};
+}
+
+Status load_identities(Session& session, std::vector<Relation>& relations) {
+    PN_TRY(auto database, session.query("SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()"));
+    std::string system;
+    // Managed servers may not let us ask; then one whose numbers happen to be the same would pass for it.
+    if (auto control = session.query("SELECT system_identifier::text FROM pg_catalog.pg_control_system()")) system = control->text(0, 0);
+    for (auto& relation : relations) relation.identity = fmt::format("{}/{}/{}", system, database.text(0, 0), relation.oid);
     return {};
 }
 
@@ -161,13 +196,13 @@ Status load_leaves(Session& session, Relation& relation) {
     PN_TRY(auto rows, session.query(fmt::format(
         "SELECT c.oid, n.nspname, c.relname, c.relkind, CASE WHEN c.relkind IN ('r','m') THEN pg_catalog.pg_relation_size(c.oid) / "
         "pg_catalog.current_setting('block_size')::bigint ELSE 0 END, coalesce(m.amname = 'heap', false), "
-        "pg_catalog.has_table_privilege(c.oid, 'SELECT') AND pg_catalog.has_schema_privilege(n.oid, 'USAGE') "
+        "pg_catalog.has_table_privilege(c.oid, 'SELECT') AND pg_catalog.has_schema_privilege(n.oid, 'USAGE'), c.relfilenode "
         "FROM {} l JOIN pg_catalog.pg_class c ON c.oid = l.oid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
         "LEFT JOIN pg_catalog.pg_am m ON m.oid = c.relam ORDER BY c.oid", from)));
     bool readable = true;
     for (int row = 0; row < rows.count(); ++row) {
         relation.leaves.push_back({.oid = static_cast<Oid>(rows.integer(row, 0)), .schema = rows.text(row, 1), .name = rows.text(row, 2),
-                                   .kind = rows.text(row, 3)[0], .pages = rows.integer(row, 4), .heap = rows.truth(row, 5)});
+                                   .kind = rows.text(row, 3)[0], .pages = rows.integer(row, 4), .heap = rows.truth(row, 5), .file = rows.integer(row, 7)});
         readable &= rows.truth(row, 6);
     }
     // Rights on the parent are enough to read it; then it is read as one piece.
@@ -180,6 +215,8 @@ Status load_details(Session& session, std::vector<Relation>& relations) {
     for (const auto& relation : relations) oids.push_back(relation.oid);
     std::string list = fmt::format("{{{}}}", fmt::join(oids, ","));
     PN_CHECK(load_columns(session, relations, list));
+    PN_CHECK(load_initial_values(session, relations, list));
+    PN_CHECK(load_identities(session, relations));
     PN_CHECK(load_keys(session, relations, list));
     for (auto& relation : relations) PN_CHECK(about(relation, load_leaves(session, relation)));
     return {};

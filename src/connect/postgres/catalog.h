@@ -22,6 +22,7 @@ struct CatalogColumn {
     double distinct = 0;        ///< pg_stats.n_distinct: negative is a share of the rows
     int32_t average_bytes = 0;
     std::optional<std::string> initial = {};  ///< what rows older than the column hold: a constant DEFAULT it was added with
+    bool initial_unknown = true;  ///< the catalog cannot tell; without this and without `initial` it says NULL
 };
 
 /// A piece of a relation that is read by itself: the relation, or a leaf of a partitioned one.
@@ -32,10 +33,12 @@ struct Leaf {
     char kind = 'r';
     int64_t pages = 0;  ///< on disk, now
     bool heap = true;   ///< has ctid and xmin
+    int64_t file = 0;   ///< relfilenode: another one means that the rows were written anew
 };
 
 struct Relation {
     Oid oid = 0;
+    std::string identity;  ///< never that of another relation, wherever it stands: system, database and relation
     std::string schema;
     std::string name;
     char kind = 'r';  ///< relkind: r table, p partitioned, v view, m materialized view, f foreign

@@ -108,6 +108,7 @@ std::string Increment::to_json() const {
     nlohmann::ordered_json json = {{"cursor", cursor},           {"raw", raw},                       {"system", around.system},          {"timeline", around.timeline},
                                    {"clock", around.clock},      {"oldest_us", around.oldest_micros}, {"all_visible", around.all_visible},
                                    {"xmin", around.snapshot_xmin}, {"xmax", around.snapshot_xmax},    {"of", of}};
+    if (!relation.empty()) json["relation"] = relation, json["columns"] = columns, json["files"] = files;
     return json.dump();
 }
 
@@ -118,6 +119,11 @@ Result<Increment> Increment::from_json(const std::string& text) {
         out.cursor = json.at("cursor");
         out.raw = json.at("raw");
         out.of = json.at("of");
+        if (json.contains("relation")) {
+            out.relation = json.at("relation");
+            out.columns = json.at("columns").get<std::vector<int32_t>>();
+            out.files = json.at("files").get<std::map<Oid, int64_t>>();
+        }
         out.around.system = json.at("system");
         out.around.timeline = json.at("timeline");
         out.around.clock = json.at("clock");

@@ -1,8 +1,10 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "connect/postgres/catalog.h"
 #include "connect/postgres/session.h"
@@ -38,6 +40,10 @@ struct Increment {
     int64_t raw = 0;         ///< the same as it is on the wire, for kinds with a fixed width
     Surroundings around;
     std::string of;          ///< what was read: cursor column, its type, condition and query; another has positions of its own
+    /// The table as it stood: to see at the next run which columns are new, and whether its rows were written anew since.
+    std::string relation;             ///< Relation::identity; "" of a query, and in positions of old
+    std::vector<int32_t> columns;     ///< attnums
+    std::map<Oid, int64_t> files;     ///< relfilenode of each leaf
 
     std::string to_json() const;
     static Result<Increment> from_json(const std::string& json);

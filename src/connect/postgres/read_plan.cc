@@ -25,6 +25,7 @@ class Planner {
         TableRead read;
         read.info.name = relation.full_name();
         read.schema = relation.schema;
+        read.identity = relation.identity;
         read.relation = relation.name;
         read.leaves = relation.leaves;
         read.lockable = relation.kind == 'r' || relation.kind == 'p';
@@ -86,7 +87,11 @@ class Planner {
         data::Field field{.name = column.name, .type = std::move(mapping.type), .nullable = !column.not_null, .source_type = column.shown_type,
                           .note = std::move(mapping.note), .source_id = read.query.empty() ? column.number : 0};
         field.statistics = {.distinct = distinct_values(column, rows), .average_bytes = column.average_bytes};
+        field.source_relation = read.identity;
         field.initial = column.initial;
+        // Nobody knows how bytes in no known encoding would have been read.
+        bool odd = context_.validate_utf8 && column.initial && std::ranges::any_of(*column.initial, [](char c) { return c < 0; });
+        field.initial_unknown = column.initial_unknown || odd;
         return ReadColumn{std::move(field), std::move(mapping.expression), std::move(mapping.reader)};
     }
 

@@ -23,6 +23,7 @@ struct ReadColumn {
 struct TableRead {
     flow::TableInfo info;
     std::string schema;
+    std::string identity;       ///< of the relation: Relation::identity; "" for a query
     std::string relation;       ///< also the alias, so that `where:` may qualify columns
     std::vector<Leaf> leaves;   ///< empty for a query
     bool lockable = false;      ///< a table, so that LOCK TABLE takes it

@@ -69,7 +69,9 @@ Status TableSource::open(std::vector<flow::TableRead> tables) {
     PN_TRY(auto reads, plan_reads(*catalog_, options_.source, options_.policies, options_.holds));
     for (const auto& read : reads_) {
         auto same = [&](const TableRead& other) {
-            return other.info.name == read.info.name && other.info.schema.fields == read.info.schema.fields && other.leaves.size() == read.leaves.size();
+            auto same_column = [](const data::Field& a, const data::Field& b) { return a == b && a.source_id == b.source_id; };
+            return other.info.name == read.info.name && other.identity == read.identity && other.leaves.size() == read.leaves.size() &&
+                   std::ranges::equal(other.info.schema.fields, read.info.schema.fields, same_column);
         };
         if (std::ranges::any_of(reads, same)) continue;
         return fail({.kind = ErrorKind::unavailable, .code = "table_changed", .message = fmt::format("table {} was altered while the run began", read.info.name),
@@ -99,6 +101,37 @@ Result<std::string> TableSource::condition(const TableRead& read, const std::opt
                                 .lag = read.cursor_lag}, *last, around_);
 }
 
+/// Rows that the target has need values of a new column; bounds given by hand would leave some without, for good.
+Status TableSource::check_whole(const TableRead& read) const {
+    if (!options_.bounds.any() && options_.replay.empty()) return {};
+    return fail({.kind = ErrorKind::usage, .code = "older_rows_need_all",
+                 .message = fmt::format("{} has a new column whose values in rows already loaded only a whole read can tell, and this run would read a part", read.info.name),
+                 .where = "table " + read.info.name, .hint = "run once without --from, --to and --limit; replay rejects after that"});
+}
+
+/// The catalog says NULL of rows older than a column without DEFAULT. It cannot know of a DEFAULT that was dropped after a rewrite
+/// of the table (VACUUM FULL, CLUSTER, another ALTER TABLE) had written its values into the rows: where both may have been, the
+/// rows themselves are asked.
+Status TableSource::check_older_rows(const TableRead& read, const Increment& last, const std::string& condition) {
+    bool rewritten = std::ranges::any_of(read.leaves, [&](const Leaf& leaf) {
+        auto before = last.files.find(leaf.oid);
+        return before != last.files.end() && before->second != leaf.file;
+    });
+    if (!rewritten || last.relation != read.identity || condition.empty()) return {};
+    for (const auto& [field, expression, reader] : read.columns) {
+        bool fresh = std::ranges::find(last.columns, field.source_id) == last.columns.end();
+        if (!fresh || field.initial || field.initial_unknown) continue;
+        PN_TRY(auto rows, snapshot_->holder().query(fmt::format("SELECT EXISTS (SELECT FROM {}{})", read.from(nullptr),
+            read.where_clause({quote_identifier(field.name) + " IS NOT NULL", fmt::format("({}) IS NOT TRUE", condition)}))));
+        if (!rows.truth(0, 0)) continue;
+        return fail({.kind = ErrorKind::schema, .code = "older_rows_unseen",
+                     .message = fmt::format("column {} of {} is new, and rows loaded before hold values in it that this increment would not read: the table "
+                                            "was rewritten, and a DEFAULT of the column dropped", field.name, read.info.name),
+                     .where = "table " + read.info.name, .hint = "run once with --full-refresh"});
+    }
+    return {};
+}
+
 Result<std::vector<Range>> TableSource::ranges_of(const TableRead& read, const std::string& condition) {
     if (!options_.replay.empty()) return replay_ranges(read, options_.replay);
     return divide({.read = read, .condition = condition, .parallel = options_.parallel, .limit = options_.bounds.limit}, snapshot_->holder());
@@ -109,12 +142,14 @@ Result<std::optional<flow::Segment>> TableSource::next() {
     auto& wanted = wanted_[next_++];
     const TableRead& read = reads_[wanted.table];
     std::optional<Increment> last;
-    if (wanted.from && read.cursor >= 0 && !wanted.from->position.empty()) {
+    if (wanted.whole) PN_CHECK(check_whole(read));
+    if (wanted.from && !wanted.whole && read.cursor >= 0 && !wanted.from->position.empty()) {
         PN_TRY(auto parsed, Increment::from_json(wanted.from->position));
         if (parsed.of == sequence(read)) last = std::move(parsed);
         else log::warning("{}: cursor, where or query has changed since the last run; everything is read again", read.info.name);
     }
     PN_TRY(std::string extra, condition(read, last));
+    if (last) PN_CHECK(check_older_rows(read, *last, extra));
     PN_TRY(auto ranges, ranges_of(read, extra));
     bool bounded = options_.bounds.any() || !options_.replay.empty();
     auto finish = [this, index = wanted.table, extra, last, bounded, before = wanted.from](int64_t maximum) -> Result<flow::Checkpoint> {
@@ -151,7 +186,9 @@ Result<flow::Checkpoint> TableSource::checkpoint(size_t table, const std::string
     flow::Checkpoint out;
     out.read_at = TimePoint(std::chrono::microseconds(around_.clock_micros));
     if (read.cursor < 0) return out;
-    Increment reached{.around = around_, .of = sequence(read)};
+    Increment reached{.around = around_, .of = sequence(read), .relation = read.identity};
+    for (const auto& column : read.columns) reached.columns.push_back(column.field.source_id);
+    for (const auto& leaf : read.leaves) reached.files[leaf.oid] = leaf.file;
     PN_TRY(reached.cursor, cursor_text(read, condition, last, maximum));
     reached.raw = maximum == CursorMaximum::none ? 0 : maximum;
     out.cursor_from = last ? last->cursor : "";

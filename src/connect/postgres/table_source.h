@@ -44,6 +44,8 @@ class TableSource : public flow::Source {
   private:
     Status check_bounds() const;
     static std::string sequence(const TableRead& read);
+    Status check_whole(const TableRead& read) const;
+    Status check_older_rows(const TableRead& read, const Increment& last, const std::string& condition);
     Result<std::vector<Range>> ranges_of(const TableRead& read, const std::string& condition);
     Result<std::string> condition(const TableRead& read, const std::optional<Increment>& last) const;
     Result<flow::Checkpoint> checkpoint(size_t table, const std::string& condition, const std::optional<Increment>& last, int64_t maximum);
