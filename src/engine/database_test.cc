@@ -89,6 +89,14 @@ TEST_CASE("failures say who must act") {
     CHECK(spread.message == "Referenced column \"x\" not found Candidate bindings: \"a\"");
 }
 
+TEST_CASE("a fault of DuckDB is told without the addresses where it broke") {
+    auto fault = error_from(DUCKDB_ERROR_INTERNAL,
+                            "INTERNAL Error: Attempted to access index 3 within vector of size 3\n\nStack Trace:\n\n"
+                            "/lib/libduckdb.so(+0x1a2b3c) [0x7f0102030405]\n/lib/libc.so.6(+0x8a) [0x7f00]");
+    CHECK(fault.kind == ErrorKind::internal);
+    CHECK(fault.message == "Attempted to access index 3 within vector of size 3");
+}
+
 TEST_CASE("memory that is used up is capacity, and the file survives it") {
     Folder folder;
     auto file = folder.path / "w.duckdb";

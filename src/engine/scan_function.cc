@@ -42,13 +42,17 @@ struct ScanCallbacks {
 
     static void local_init(duckdb_init_info info) {
         auto* lent = static_cast<LentScan*>(duckdb_init_get_bind_data(info));
-        auto reader = lent->scan_.reader();
-        if (!reader) {
-            duckdb_init_set_error(info, reader.error().message.c_str());
-            return lent->failed(std::move(reader.error()));
+        auto puller = guarded([&] { return make_puller(*lent); });
+        if (!puller) {
+            duckdb_init_set_error(info, puller.error().message.c_str());
+            return lent->failed(std::move(puller.error()));
         }
-        auto puller = std::make_unique<Puller>(Puller{std::move(*reader), data::Block(lent->scan_.schema())});
-        duckdb_init_set_init_data(info, puller.release(), [](void* state) { delete static_cast<Puller*>(state); });
+        duckdb_init_set_init_data(info, puller->release(), [](void* state) { delete static_cast<Puller*>(state); });
+    }
+
+    static Result<std::unique_ptr<Puller>> make_puller(LentScan& lent) {
+        PN_TRY(auto reader, lent.scan_.reader());
+        return std::make_unique<Puller>(Puller{std::move(reader), data::Block(lent.scan_.schema())});
     }
 
     static void pull(duckdb_function_info info, duckdb_data_chunk output) {
@@ -63,25 +67,30 @@ struct ScanCallbacks {
     }
 
     static Status fill(Puller& puller, duckdb_data_chunk output) {
-        try {
+        return guarded([&]() -> Status {
             puller.block.clear();
             lend(puller.block, output);
             PN_CHECK(puller.reader->fill(puller.block));
             hand_over(puller.block, output);
             return {};
-        } catch (const std::bad_alloc&) {
-            return fail_with({.kind = ErrorKind::capacity,
-                              .code = "out_of_memory",
-                              .message = "no memory to decode the next rows",
-                              .hint = "raise `memory:` of the pipeline, or lower `parallel:`"});
-        } catch (const std::exception& error) {
-            return fail_with({.kind = ErrorKind::internal,
-                              .code = "reader_threw",
-                              .message = fmt::format("decoding the next rows failed: {}", error.what())});
-        }
+        });
     }
 
-    static Status fail_with(Error error) { return penstock::fail(std::move(error)); }
+    template <class Step>
+    static auto guarded(Step step) -> decltype(step()) {
+        try {
+            return step();
+        } catch (const std::bad_alloc&) {
+            return fail({.kind = ErrorKind::capacity,
+                         .code = "out_of_memory",
+                         .message = "no memory to decode the next rows",
+                         .hint = "raise `memory:` of the pipeline, or lower `parallel:`"});
+        } catch (const std::exception& error) {
+            return fail({.kind = ErrorKind::internal,
+                         .code = "reader_threw",
+                         .message = fmt::format("decoding the next rows failed: {}", error.what())});
+        }
+    }
 };
 
 Status ScanRegistry::install(duckdb_connection connection, ScanRegistry& registry) {

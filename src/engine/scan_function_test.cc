@@ -6,7 +6,9 @@
 #include <atomic>
 #include <chrono>
 #include <cstdlib>
+#include <new>
 #include <set>
+#include <stdexcept>
 #include <thread>
 
 #include "engine/sql.h"
@@ -27,10 +29,15 @@ class MadeScan : public flow::Scan {
 
     const data::Schema& schema() const override { return schema_; }
     unsigned max_readers() const override { return 2; }
-    Result<std::unique_ptr<flow::ScanReader>> reader() override { return std::make_unique<Reader>(*this); }
+    Result<std::unique_ptr<flow::ScanReader>> reader() override {
+        if (reader_throws) throw std::bad_alloc();
+        return std::make_unique<Reader>(*this);
+    }
     Result<flow::Checkpoint> finish() override { return flow::Checkpoint{}; }
 
     std::atomic<int64_t> fail_at = -1;
+    std::atomic<int64_t> throw_at = -1;
+    bool reader_throws = false;
     std::set<std::thread::id> threads;
 
   private:
@@ -44,6 +51,7 @@ class MadeScan : public flow::Scan {
             }
             while (first < scan.rows_ && block.rows < data::block_rows && first + int64_t(block.rows) < scan.rows_) {
                 int64_t number = first + static_cast<int64_t>(block.rows);
+                if (number == scan.throw_at) throw std::runtime_error("surprise");
                 if (number == scan.fail_at)
                     return fail({.kind = ErrorKind::unavailable,
                                  .code = "made_up",
@@ -202,6 +210,21 @@ TEST_CASE("the error of a reader comes back as it was") {
     CHECK(error.kind == ErrorKind::unavailable);
     CHECK(error.code == "made_up");
     CHECK(error.hint == "wait");
+}
+
+TEST_CASE("no exception of a scan passes through DuckDB") {
+    Memory memory;
+    MadeScan scan(
+        {{{.name = "n", .type = scalar(Kind::int64)}}}, 100'000,
+        [](data::Block& block, size_t row, int64_t number) { block.columns[0].values<int64_t>()[row] = number; });
+    std::string code = "reader_threw";
+    SUBCASE("while it makes a reader") { scan.reader_throws = true, code = "out_of_memory"; }
+    SUBCASE("while it reads") { scan.throw_at = 70'001; }
+    LentScan lent(memory.database, scan);
+    auto changed = memory.connection.execute("CREATE TABLE t AS SELECT * FROM " + lent.sql());
+    REQUIRE_FALSE(changed);
+    CHECK(lent.original(changed.error()).code == code);
+    CHECK(memory.connection.execute("SELECT 1"));
 }
 
 TEST_CASE("a stop interrupts a running statement, and every later one") {
