@@ -13,6 +13,8 @@ namespace {
 /// More ranges than readers even out what pages hold; fewer pages than this are not worth a round trip.
 constexpr int64_t ranges_per_reader = 8;
 constexpr int64_t fewest_pages = 512;
+/// Fewer pages than this are counted in less time than it takes to plan how.
+constexpr int64_t counted_pages = 32;
 
 std::string copy(const TableRead& read, const Leaf* leaf, const std::string& condition, const std::string& pages, int64_t limit) {
     std::string bound = limit >= 0 ? fmt::format(" LIMIT {}", limit) : "";
@@ -47,6 +49,25 @@ bool mentions_index(const nlohmann::json& plan) {
     return false;
 }
 
+/// The planner takes a table it has no statistics of for ten pages full of rows, also when it is empty.
+Result<bool> is_guess(const TableRead& read, Session& session) {
+    int64_t pages = 0;
+    std::string oids;
+    for (const auto& leaf : read.leaves) {
+        if (!leaf.heap) return false;
+        pages += leaf.pages;
+        oids += fmt::format("{}{}", oids.empty() ? "" : ", ", leaf.oid);
+    }
+    if (read.leaves.empty() || read.inherits || pages >= counted_pages) return false;
+    PN_TRY(auto rows, session.query(fmt::format("SELECT count(*) FROM pg_catalog.pg_class WHERE oid IN ({}) AND relpages = 0 AND reltuples <= 0", oids)));
+    return rows.integer(0, 0) > 0;
+}
+
+Result<int64_t> count_rows(const TableRead& read, const std::string& condition, Session& session) {
+    PN_TRY(auto rows, session.query(fmt::format("SELECT count(*) FROM {}{}", read.from(nullptr), read.where_clause({condition}))));
+    return rows.integer(0, 0);
+}
+
 }  // namespace
 
 Result<Estimate> estimate(const TableRead& read, const std::string& condition, Session& session) {
@@ -55,6 +76,10 @@ Result<Estimate> estimate(const TableRead& read, const std::string& condition, S
     if (!json.is_array() || json.empty() || !json[0].contains("Plan")) return Estimate{};
     const auto& plan = json[0]["Plan"];
     int64_t count = plan.value("Plan Rows", int64_t{-1});
+    PN_TRY(bool guess, is_guess(read, session));
+    if (guess) {
+        PN_TRY(count, count_rows(read, condition, session));
+    }
     return Estimate{.rows = count, .bytes = count * plan.value("Plan Width", int64_t{0}), .by_index = mentions_index(plan)};
 }
 
