@@ -7,6 +7,7 @@
 #include "base/failpoint.h"
 #include "base/humane.h"
 #include "base/log.h"
+#include "connect/duckdb/sink_volume.h"
 #include "engine/sql.h"
 
 namespace penstock::duckdb {
@@ -60,6 +61,12 @@ flow::TablePlan plan_of(const flow::TableTarget& target, const TargetTable& foun
     if (auto allowed = refusal(target, shape); !allowed) plan.refusal = std::move(allowed.error());
     plan.decisions = std::move(shape.decisions);
     return plan;
+}
+
+/// Rows are measured before it is known which of them are written.
+int64_t share_of(int64_t bytes, int64_t written, int64_t read) {
+    if (written >= read) return bytes;
+    return static_cast<int64_t>(static_cast<double>(bytes) * static_cast<double>(written) / static_cast<double>(read));
 }
 
 }  // namespace
@@ -163,7 +170,8 @@ Result<flow::Counts> Sink::load(const flow::TableTarget& target, flow::Scan& sca
     PN_CHECK(apply(target, found, shape, rebuilds(target)));
 
     bool aside = found.exists && rebuilds(target);
-    engine::LentScan lent(*database_, scan, target.info.estimated_rows);
+    MeasuredScan measured(scan);
+    engine::LentScan lent(*database_, measured, target.info.estimated_rows);
     Load load{.connection = *connection_,
               .target = target,
               .shape = shape,
@@ -179,6 +187,7 @@ Result<flow::Counts> Sink::load(const flow::TableTarget& target, flow::Scan& sca
     }
     auto counts = load_rows(load);
     if (!counts) return fail(at_file(std::move(counts.error())));
+    counts->bytes_written = share_of(measured.bytes(), counts->rows_written, counts->rows_read);
     PN_FAILPOINT(target_stage_after);
     if (aside) PN_CHECK(swap(found, load.into));
     return counts;
