@@ -1,6 +1,7 @@
 // Append, with rows of an earlier commit recognised. A source re-reads from its cursor bound on, so a row may come again: what
 // is staged is compared with what the target has from the lowest staged cursor on, as multisets, so that rows that are
-// rightly there twice stay so. Rows newer than anything in the target cannot be there and are not compared.
+// rightly there twice stay so. Rows newer than anything in the target cannot be there and are not compared. The sign of a zero
+// does not tell rows apart here: DuckDB's storage may have lost it, and a row must not be added again for that.
 #include <fmt/format.h>
 
 #include "base/failpoint.h"
@@ -15,30 +16,32 @@ using engine::quote_identifier;
 using engine::quote_list;
 
 /// Columns to compare by: those that rows in the target had a value of before this load.
-std::vector<std::string> compared_columns(const Load& load) {
-    std::vector<std::string> names;
+std::vector<engine::ComparedColumn> compared_columns(const Load& load) {
+    std::vector<engine::ComparedColumn> out;
     for (const auto& column : load.shape.columns)
-        if (!column.fresh) names.push_back(column.name);
-    return names;
+        if (!column.fresh) out.push_back({.name = column.name, .type = column.type});
+    return out;
 }
 
 Result<int64_t> insert_new(Load& load, const Staging& staging, const std::string& cursor) {
     auto columns = quote_list(load.column_names()), table = load.into.quoted(),
-         compared = quote_list(compared_columns(load));
+         compared = engine::value_list_but_for_zero_sign(compared_columns(load));
     // How often the same row stands in a table so far: its first, second, … occurrence.
     auto numbered = [&](const std::string& from, const std::string& where) {
         return fmt::format("(SELECT *, row_number() OVER (PARTITION BY {}) AS penstock_occurrence FROM {}{})", compared,
                            from, where);
     };
-    std::string again = fmt::format(" WHERE ({0} >= (SELECT min({0}) FROM {1}) OR {0} IS NULL)", cursor, staging.table());
-    std::string maybe_there = fmt::format("({0} IS NULL OR coalesce({0} <= (SELECT max({0}) FROM {1}{2}), false))", cursor, table, again);
+    std::string again =
+        fmt::format(" WHERE ({0} >= (SELECT min({0}) FROM {1}) OR {0} IS NULL)", cursor, staging.table());
+    std::string maybe_there =
+        fmt::format("({0} IS NULL OR coalesce({0} <= (SELECT max({0}) FROM {1}{2}), false))", cursor, table, again);
     auto same = compared_columns(load);
-    same.push_back("penstock_occurrence");
-    return load.run(fmt::format(
-        "INSERT INTO {0} ({1}) SELECT {1} FROM (SELECT {1} FROM {2} WHERE NOT {3} UNION ALL "
-        "SELECT {1} FROM {4} S ANTI JOIN {5} T ON {6}){7}",
-        table, columns, staging.table(), maybe_there, numbered(staging.table(), " WHERE " + maybe_there),
-        numbered(table, again), same_on(same, "S", "T"), load.order()));
+    same.push_back({.name = "penstock_occurrence", .type = data::scalar(data::Kind::int64)});
+    return load.run(
+        fmt::format("INSERT INTO {0} ({1}) SELECT {1} FROM (SELECT {1} FROM {2} WHERE NOT {3} UNION ALL "
+                    "SELECT {1} FROM {4} S ANTI JOIN {5} T ON {6}){7}",
+                    table, columns, staging.table(), maybe_there, numbered(staging.table(), " WHERE " + maybe_there),
+                    numbered(table, again), engine::same_but_for_zero_sign(same, "S", "T"), load.order()));
 }
 
 }  // namespace

@@ -5,6 +5,10 @@
 // A version begins at the row's cursor if that is a time, else when the load began. A row that is not newer than the current
 // version is either an old acquaintance (the same batch came again) and is left out, or, if it is the newest of its batch, the
 // source's present truth with a cursor that did not advance: it begins when the load began.
+//
+// Rows are compared by their exact values: '1 month' is not '30 days', -0.0 is not 0.0. DuckDB's storage may lose the sign of
+// a zero, though, where zeros of both stand together. A current version that reads the same as the one it followed shows that
+// this happened to it: then a zero's other sign opens no further one, or each load would add another.
 #include <fmt/format.h>
 
 #include "base/clock.h"
@@ -40,44 +44,58 @@ struct History {
             timed ? fmt::format("coalesce(CAST({} AS TIMESTAMPTZ), {})", quote_identifier(cursor->name), began) : began;
     }
 
-    std::string differ(std::string_view left, std::string_view right) const {
-        return "NOT (" + same_on(load.column_names(), left, right) + ")";
+    std::string current() const {
+        return fmt::format("(SELECT * FROM {} WHERE {} IS NULL)", load.into.quoted(), valid_to_column);
+    }
+
+    /// Whether row S is what the current version C says.
+    std::string same_as_current() const {
+        auto compared = load.columns();
+        std::string same = engine::same_values(compared, "S", "C");
+        std::string nearly = engine::same_but_for_zero_sign(compared, "S", "C");
+        if (same == nearly) return same;
+        std::string blurred = fmt::format(
+            "EXISTS (SELECT 1 FROM (SELECT {} FROM {} A JOIN {} B ON {} AND A.{} = B.{} WHERE {}) X WHERE {})",
+            quote_list(key, "A."), load.into.quoted(), current(), join_on(key, "A", "B"), valid_to_column,
+            valid_from_column, engine::same_values(compared, "A", "B"), join_on(key, "X", "S"));
+        return fmt::format("(({}) OR ({} AND {}))", same, nearly, blurred);
+    }
+
+    /// A row must follow one version: a table made by hand may have several current ones of a key.
+    Status check_current(const Staging& staging) const {
+        return refuse_repeated_keys(
+            load, key,
+            fmt::format("SELECT {0} FROM {1} T SEMI JOIN {2} S ON {3} GROUP BY {0} HAVING count(*) > 1",
+                        quote_list(key), current(), staging.table(), join_on(key)),
+            fmt::format("all of them current ({} is NULL): which one a change would follow is not certain",
+                        valid_to_column));
     }
 
     /// Orders the rows of each key, sets when each begins, and leaves out those that say nothing new.
     Status find_versions(const Staging& staging) {
         auto keys = quote_list(key);
-        std::string current = fmt::format("(SELECT * FROM {} WHERE {} IS NULL)", load.into.quoted(), valid_to_column);
         // `known`: the target has had this very version before, so the batch came again.
         std::string placed = fmt::format(
             "SELECT S.*, {0} AS penstock_at, row_number() OVER (PARTITION BY {1} ORDER BY {0} DESC) = 1 AS "
             "penstock_newest, "
             "EXISTS (SELECT 1 FROM {2} K WHERE {3} AND K.{4} = {0}) AS penstock_known FROM {5} S",
-            from, quote_list(key, "S."), load.into.quoted(), same_on(load.column_names(), "K", "S"), valid_from_column,
-            staging.table());
+            from, quote_list(key, "S."), load.into.quoted(), engine::same_values(load.columns(), "K", "S"),
+            valid_from_column, staging.table());
         std::string wanted = fmt::format(
             "SELECT S.*, C.{0} AS penstock_since, CASE WHEN C.{0} IS NULL OR S.penstock_at > C.{0} THEN S.penstock_at "
             "ELSE greatest({1}, C.{0} + INTERVAL 1 MICROSECOND) END AS penstock_from, "
-            "C.{0} IS NOT NULL AND NOT ({2}) AS penstock_same FROM ({3}) S LEFT JOIN {4} C ON {5} "
+            "C.{0} IS NOT NULL AND {2} AS penstock_same FROM ({3}) S LEFT JOIN {4} C ON {5} "
             "WHERE C.{0} IS NULL OR S.penstock_at > C.{0} OR (S.penstock_newest AND NOT S.penstock_known)",
-            valid_from_column, began, differ("S", "C"), placed, current, join_on(key, "C"));
+            valid_from_column, began, same_as_current(), placed, current(), join_on(key, "C"));
         std::string chained = fmt::format(
             "SELECT *, coalesce({0} = lag({0}) OVER penstock_order, penstock_same) AS penstock_repeats FROM ({1}) "
             "WINDOW penstock_order AS (PARTITION BY {2} ORDER BY penstock_from)",
-            "struct_pack(" + packed() + ")", wanted, keys);
+            fmt::format("row({})", engine::value_list(load.columns())), wanted, keys);
         PN_CHECK(load.run(fmt::format(
             "DROP TABLE IF EXISTS {0}; CREATE TEMP TABLE {0} AS SELECT {1}, penstock_from, lead(penstock_from) OVER "
             "(PARTITION BY {2} ORDER BY penstock_from) AS penstock_to FROM ({3}) WHERE NOT penstock_repeats",
             versions, columns, keys, chained)));
         return {};
-    }
-
-    std::string packed() const {
-        std::string fields;
-        for (const auto& name : load.column_names())
-            fields +=
-                fmt::format("{}{} := {}", fields.empty() ? "" : ", ", quote_identifier(name), quote_identifier(name));
-        return fields;
     }
 
     Result<int64_t> write_versions() {
@@ -112,7 +130,9 @@ Result<flow::Counts> history(Load& load) {
         return insert_all(load, fmt::format("{}, {}", valid_from_column, valid_to_column), history.from + ", NULL");
     PN_TRY(auto staging, Staging::fill(load));
     PN_CHECK(history.timed ? staging.make_versions_unique() : staging.make_keys_unique());
+    PN_CHECK(staging.leave_out_outdated(fmt::format("T.{} IS NULL", valid_to_column)));
     PN_CHECK(leave_out_by_update_when(load, staging, history.key));
+    PN_CHECK(history.check_current(staging));
     PN_CHECK(history.find_versions(staging));
     PN_TRY(int64_t written, history.write_versions());
     flow::Counts counts{.rows_read = load.scan.rows(),

@@ -42,6 +42,12 @@ std::vector<std::string> Load::column_names() const {
     return names;
 }
 
+std::vector<engine::ComparedColumn> Load::columns() const {
+    std::vector<engine::ComparedColumn> out;
+    for (const auto& column : shape.columns) out.push_back({.name = column.name, .type = column.type});
+    return out;
+}
+
 std::string Load::order() const { return order_by(target); }
 
 Result<int64_t> Load::pull(const std::string& sql) {

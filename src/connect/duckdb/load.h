@@ -7,6 +7,7 @@
 #include "connect/duckdb/schema_change.h"
 #include "connect/duckdb/target_table.h"
 #include "engine/database.h"
+#include "engine/exactness.h"
 #include "engine/scan_function.h"
 #include "flow/scan.h"
 #include "flow/sink.h"
@@ -28,6 +29,8 @@ struct Load {
     /// The scan as the target's columns, cast where the target is wider: SELECT "a", CAST("b" AS BIGINT) AS "b" FROM penstock_scan(1)
     std::string select() const;
     std::vector<std::string> column_names() const;
+    /// The columns with their types in the target, to compare rows by.
+    std::vector<engine::ComparedColumn> columns() const;
     /// " ORDER BY partition_by, cluster_by …" or "".
     std::string order() const;
     /// Runs SQL over the scan; a reader's own error wins over DuckDB's echo of it.

@@ -3,6 +3,7 @@
 // the columns of every row group it touches). Where a unique index stands on the target, MERGE is used, because DuckDB checks
 // such an index against rows deleted in the same transaction.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
@@ -40,10 +41,15 @@ Status replace_rows(Load& load, const Staging& staging, const std::vector<std::s
     auto table = load.into.quoted(), columns = quote_list(load.column_names());
     const auto& extra = load.shape.only_in_target;
     const char* kept = "temp.main.penstock_kept";
-    if (!extra.empty())
+    if (!extra.empty()) {
         PN_CHECK(load.run(fmt::format(
             "DROP TABLE IF EXISTS {0}; CREATE TEMP TABLE {0} AS SELECT {1}, {2} FROM {3} T SEMI JOIN {4} S ON {5}",
             kept, quote_list(key), quote_list(extra), table, staging.table(), join_on(key))));
+        PN_CHECK(refuse_repeated_keys(
+            load, key, fmt::format("SELECT {0} FROM {1} GROUP BY {0} HAVING count(*) > 1", quote_list(key), kept),
+            fmt::format("and columns that the source has not ({}): which of their values would stay is not certain",
+                        fmt::join(extra, ", "))));
+    }
     PN_TRY(int64_t replaced,
            load.run(fmt::format("DELETE FROM {} AS T USING {} AS S WHERE {}", table, staging.table(), join_on(key))));
     if (extra.empty() || replaced == 0) {
@@ -80,6 +86,7 @@ Result<flow::Counts> merge(Load& load) {
     if (load.into_empty && load.key_is_certain()) return insert_all(load);
     PN_TRY(auto staging, Staging::fill(load));
     PN_CHECK(staging.make_keys_unique());
+    PN_CHECK(staging.leave_out_outdated());
     PN_CHECK(keep_unwanted_updates_out(load, staging, key));
     if (load.into_unique) {
         PN_CHECK(merge_in_place(load, staging, key));

@@ -70,6 +70,23 @@ std::string same_on(const std::vector<std::string>& names, std::string_view left
     return on;
 }
 
+Status refuse_repeated_keys(Load& load, const std::vector<std::string>& key, const std::string& repeated,
+                            std::string_view why) {
+    std::string shown;
+    for (const auto& name : key)
+        shown += fmt::format("{}coalesce(CAST({} AS VARCHAR), 'NULL')", shown.empty() ? "" : " || ', ' || ",
+                             quote_identifier(name));
+    PN_TRY(auto found, load.connection.query(fmt::format("SELECT {} FROM ({}) LIMIT 1", shown, repeated)));
+    if (found.empty()) return {};
+    return fail({.kind = ErrorKind::conflict,
+                 .code = "key_not_unique",
+                 .message = fmt::format("{} has several rows with the key ({}) = ({}), {}", load.target.name,
+                                        joined(key), found.text(0, 0), why),
+                 .hint = fmt::format("remove all but one of them (SELECT {0} FROM {1} GROUP BY {0} HAVING count(*) > 1 "
+                                     "finds all), or name columns under `key:` that tell them apart",
+                                     quote_list(key), load.into.quoted())});
+}
+
 Result<Staging> Staging::fill(Load& load) {
     Staging staging(load);
     staging.table_ = staged;
@@ -91,6 +108,30 @@ Status Staging::filter(const std::string& statement) {
     rows_ -= changed;
     filtered_ += changed;
     return {};
+}
+
+/// A condition on S and T of one key; "" where no row can be outdated.
+std::string Staging::outdated() const {
+    const auto& info = load_->target.info;
+    const auto* cursor = load_->shape.find(info.cursor);
+    std::string at = cursor == nullptr ? "" : quote_identifier(cursor->name);
+    if (info.key.empty()) {
+        if (load_->target.replays.empty()) return "";
+        return at.empty() ? "true" : fmt::format("(S.{0} > T.{0}) IS NOT TRUE", at);
+    }
+    auto primary = load_->shape.names_of(info.key);
+    if (!info.key_is_unique || at.empty() || !primary) return "";
+    if (std::ranges::all_of(*primary, [&](const auto& name) { return std::ranges::find(key_, name) != key_.end(); }))
+        return "";
+    return fmt::format("NOT ({0}) AND T.{1} IS NOT NULL AND (S.{1} IS NULL OR S.{1} < T.{1})",
+                       same_on(*primary, "S", "T"), at);
+}
+
+Status Staging::leave_out_outdated(const std::string& among) {
+    std::string condition = outdated();
+    if (condition.empty()) return {};
+    return filter(fmt::format("DELETE FROM {} AS S USING {} AS T WHERE {} AND {}{}", table_, load_->into.quoted(),
+                              join_on(key_), condition, among.empty() ? "" : " AND " + among));
 }
 
 Status Staging::prepare_key() {
@@ -117,7 +158,11 @@ Status Staging::make_versions_unique() {
 
 /// Hands the rows of a table to the reject log; the policy may end the run there.
 Result<int64_t> Staging::reject(const std::string& from, const char* code, const std::string& reason) {
-    std::string sql = fmt::format("SELECT {}, {} FROM {}", json_object(load_->shape, &key_),
+    // The source's primary key is named too: by it a replay finds the row as it is then.
+    auto named = key_;
+    if (auto primary = load_->shape.names_of(load_->target.info.key))
+        named.insert(named.end(), primary->begin(), primary->end());
+    std::string sql = fmt::format("SELECT {}, {} FROM {}", json_object(load_->shape, &named),
                                   json_object(load_->shape, nullptr), from);
     PN_TRY(auto rows, load_->connection.query(sql));
     for (size_t i = 0; i < rows.rows.size(); ++i)
@@ -157,11 +202,13 @@ Status Staging::resolve_duplicates(const std::vector<std::string>& unique) {
                                     table_, repeated(table_), same_on(unique, "S", "D"))));
     PN_TRY(int64_t taken, load_->run(fmt::format("DELETE FROM {} AS S WHERE EXISTS (SELECT 1 FROM {} D WHERE {})",
                                                  table_, contested, same_on(unique, "S", "D"))));
+    // Rows that are the same collapse; SQL's DISTINCT takes '1 month' for '30 days'.
+    std::string exactly = engine::value_list(load_->columns());
     std::string newest = cursor_.empty() ? "" : fmt::format(" ORDER BY {} DESC NULLS LAST", quote_identifier(cursor_));
-    PN_CHECK(load_->run(
-        fmt::format("CREATE TEMP TABLE {} AS SELECT DISTINCT {} FROM (SELECT *, rank() OVER (PARTITION BY {}{}) AS "
-                    "penstock_rank FROM {}) WHERE penstock_rank = 1",
-                    finalists, columns, names, newest, contested)));
+    PN_CHECK(load_->run(fmt::format(
+        "CREATE TEMP TABLE {} AS SELECT DISTINCT ON ({}) {} FROM (SELECT *, rank() OVER (PARTITION BY {}{}) AS "
+        "penstock_rank FROM {}) WHERE penstock_rank = 1",
+        finalists, exactly, columns, names, newest, contested)));
     auto losers = fmt::format("JOIN {} D ON {}", repeated(finalists), same_on(unique, "F", "D"));
     PN_TRY(int64_t rejected,
            reject(fmt::format("(SELECT F.* FROM {} F SEMI {})", finalists, losers), "duplicate_key",

@@ -26,6 +26,13 @@ class Staging {
     /// The same, but keeps each row of a key whose cursor is different: versions of it.
     Status make_versions_unique();
 
+    /// Leaves out rows that must not replace what the target has, by its rows T (`among` says which count, "" all):
+    /// - A key that is not the source's primary key may be several rows' of the source, and a load may bring one of them
+    ///   alone (a replay, a row found late): where the target has another one of this key that is newer by cursor, it stays,
+    ///   as it would if both had come at once.
+    /// - A rejected row without primary key is replayed as it was when it was rejected: it replaces only what is older.
+    Status leave_out_outdated(const std::string& among = "");
+
     /// Deletes rows by a condition on S, counting them as filtered.
     Status filter(const std::string& statement);
     Status drop();
@@ -33,6 +40,7 @@ class Staging {
   private:
     explicit Staging(Load& load) : load_(&load) {}
     Status prepare_key();
+    std::string outdated() const;
     Status reject_null_keys();
     Status resolve_duplicates(const std::vector<std::string>& unique);
     Result<int64_t> reject(const std::string& from, const char* code, const std::string& reason);
@@ -44,6 +52,11 @@ class Staging {
     int64_t rows_ = 0;
     int64_t filtered_ = 0;
 };
+
+/// Says that the target has rows of one key that must be there once: `repeated` selects keys that are not, as columns of the
+/// target's; `why` says what cannot be done for it. Nothing when the select is empty.
+Status refuse_repeated_keys(Load& load, const std::vector<std::string>& key, const std::string& repeated,
+                            std::string_view why);
 
 /// "T.a = S.a AND T.b = S.b"
 std::string join_on(const std::vector<std::string>& names, std::string_view left = "T", std::string_view right = "S");

@@ -129,17 +129,17 @@ TEST_CASE("merge by key: newest wins, unchanged rows are filtered, nothing is re
     lake.run(target, rows(0, 100));
     auto changes = rows(95, 10);
     changes[0].text = "changed";
-    auto older = rows(10, 1);
-    older[0].at -= 1;
-    older[0].text = "older than what is published";
-    changes.push_back(older[0]);
+    auto back = rows(10, 1);
+    back[0].at -= 1;
+    back[0].text = "its cursor went back";
+    changes.push_back(back[0]);
     auto counts = lake.run(target, changes);
     CHECK(counts.rows_read == 11);
-    CHECK(counts.rows_written == 6);  // one changed, five new
-    CHECK(counts.rows_filtered == 5);
+    CHECK(counts.rows_written == 7);  // two changed, five new
+    CHECK(counts.rows_filtered == 4);
     CHECK(lake.one("SELECT count(*) || ' ' || count(DISTINCT id) FROM " + lake.files("t")) == "105 105");
     CHECK(lake.one("SELECT text FROM " + lake.files("t") + " WHERE id = 95") == "changed");
-    CHECK(lake.one("SELECT text FROM " + lake.files("t") + " WHERE id = 10") == "v3");
+    CHECK(lake.one("SELECT text FROM " + lake.files("t") + " WHERE id = 10") == "its cursor went back");
     auto before = lake.one("SELECT string_agg(DISTINCT filename, ',') FROM read_parquet('" + lake.root().string() +
                            "/t/**/*.parquet', filename = true)");
     CHECK(lake.run(target, rows(20, 5)).rows_filtered == 5);

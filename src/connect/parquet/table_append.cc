@@ -58,11 +58,11 @@ Status TableLoad::leave_out_published() {
     PN_TRY(auto staged_bounds, bounds(connection_, raw_, type));
     bool nulls = any_nulls(raw_);
 
-    std::vector<std::string> compared;
+    std::vector<engine::ComparedColumn> compared;
     for (const auto& column : shape_.columns) {
         bool everywhere = column.source >= 0;
         for (const auto& [manifest, files] : reach) everywhere = everywhere && manifest->shape.find(column.before) >= 0;
-        if (everywhere) compared.push_back(column.field.name);
+        if (everywhere) compared.push_back({.name = column.field.name, .type = column.field.type});
     }
     std::string published;
     std::vector<DataFile> all;
@@ -78,22 +78,23 @@ Status TableLoad::leave_out_published() {
                           : fmt::format("{} {} CAST({} AS {})", cursor, comparison, quote_literal(bound), type);
         return nulls ? fmt::format("({} OR {} IS NULL)", condition, cursor) : condition;
     };
-    std::string columns = engine::quote_list(compared);
-    std::string same;
-    for (const auto& name : compared)
-        same += fmt::format("{}s.{} IS NOT DISTINCT FROM p.{}", same.empty() ? "" : " AND ", quote_identifier(name),
-                            quote_identifier(name));
+    // The sign of a zero does not tell rows apart here: a dictionary in the file may have lost it, and a row must not be added
+    // again for that.
+    std::string columns;
+    for (const auto& column : compared) columns += (columns.empty() ? "" : ", ") + quote_identifier(column.name);
+    std::string values = engine::value_list_but_for_zero_sign(compared);
+    std::string same = engine::same_but_for_zero_sign(compared, "s", "p");
     std::string raw = "SELECT * EXCLUDE (_penstock_file) FROM " + read_sql(raw_folder(), raw_, {}, schema_);
     return write_final(fmt::format(
         "WITH raw AS ({raw}), "
-        "p AS (SELECT {columns}, count(*) AS _penstock_times FROM ({published}) WHERE {lower} GROUP BY ALL), "
-        "s AS (SELECT *, row_number() OVER (PARTITION BY {columns}) AS _penstock_time FROM raw WHERE {upper}) "
+        "p AS (SELECT {columns}, count(*) AS _penstock_times FROM ({published}) WHERE {lower} GROUP BY {values}), "
+        "s AS (SELECT *, row_number() OVER (PARTITION BY {values}) AS _penstock_time FROM raw WHERE {upper}) "
         "SELECT s.* EXCLUDE (_penstock_time) FROM s LEFT JOIN p ON {same} WHERE s._penstock_time > "
         "coalesce(p._penstock_times, 0) "
         "UNION ALL SELECT * FROM raw WHERE ({upper}) IS NOT TRUE",
         fmt::arg("raw", raw), fmt::arg("columns", columns), fmt::arg("published", published),
         fmt::arg("lower", within(">=", staged_bounds.first)), fmt::arg("upper", within("<=", published_bounds.second)),
-        fmt::arg("same", same)));
+        fmt::arg("same", same), fmt::arg("values", values)));
 }
 
 /// Batches, each with those of its files that may hold a row of the staged range of cursor values.

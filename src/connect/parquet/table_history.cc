@@ -29,39 +29,36 @@ Status TableLoad::find_versions(const std::string& published) {
     std::string at = cursor_is_time()
                          ? fmt::format("coalesce(CAST(S.{} AS TIMESTAMPTZ), {})", quote_identifier(cursor_), began)
                          : began;
-    std::vector<std::string> names;
-    std::string packed;
-    for (const auto& column : shape_.columns) {
-        if (column.source < 0) continue;
-        names.push_back(column.field.name);
-        packed += fmt::format("{}{} := {}", packed.empty() ? "" : ", ", quote_identifier(names.back()),
-                              quote_identifier(names.back()));
-    }
     std::string key = quote_list(key_);
     std::string passes = target_.update_when.empty()
                              ? "true"
                              : fmt::format("(T._penstock_valid_from IS NULL OR ({}))", target_.update_when);
+    passes = fmt::format("(T._penstock_valid_from IS NULL OR NOT {}) AND {}", outdated(), passes);
     std::string placed = fmt::format(
         "SELECT S.*, {0} AS _penstock_at, row_number() OVER (PARTITION BY {1} ORDER BY {0} DESC) = 1 AS "
         "_penstock_newest, "
-        "T._penstock_valid_from AS _penstock_since, T._penstock_valid_from IS NOT NULL AND NOT ({2}) AS _penstock_same "
+        "T._penstock_valid_from AS _penstock_since, T._penstock_valid_from IS NOT NULL AND {2} AS _penstock_same "
         "FROM ({3}) S LEFT JOIN (SELECT * FROM _penstock_published WHERE _penstock_valid_to IS NULL) T ON {4} WHERE "
         "{5}",
-        at, quote_list(key_, "S."), differs("S", "T"), picked_, join_on(key_, "S", "T"), passes);
+        at, quote_list(key_, "S."), engine::same_values(compared(), "S", "T"), picked_, join_on(key_, "S", "T"),
+        passes);
     std::string known =
         fmt::format("EXISTS (SELECT 1 FROM _penstock_published K WHERE {} AND K._penstock_valid_from = S._penstock_at)",
-                    same_on(names, "K", "S"));
+                    engine::same_values(compared(), "K", "S"));
     std::string wanted = fmt::format(
         "SELECT S.*, CASE WHEN _penstock_since IS NULL OR _penstock_at > _penstock_since THEN _penstock_at ELSE "
         "greatest({}, _penstock_since + INTERVAL 1 MICROSECOND) END AS _penstock_from FROM ({}) S "
         "WHERE _penstock_since IS NULL OR _penstock_at > _penstock_since OR (_penstock_newest AND NOT {})",
         began, placed, known);
     std::string chained = fmt::format(
-        "SELECT *, coalesce(struct_pack({0}) = lag(struct_pack({0})) OVER (PARTITION BY {1} ORDER BY _penstock_from), "
+        "SELECT *, coalesce(row({0}) = lag(row({0})) OVER (PARTITION BY {1} ORDER BY _penstock_from), "
         "_penstock_same) "
         "AS _penstock_repeats FROM ({2})",
-        packed, key, wanted);
+        engine::value_list(compared()), key, wanted);
     PN_CHECK(connection_.execute(fmt::format("CREATE TEMP VIEW _penstock_published AS {}", published)));
+    PN_CHECK(check_keys_once(fmt::format(
+        "SELECT T.* FROM (SELECT * FROM _penstock_published WHERE _penstock_valid_to IS NULL) T SEMI JOIN ({}) S ON {}",
+        picked_, join_on(key_, "T", "S"))));
     auto made =
         connection_.execute(fmt::format("CREATE TEMP TABLE _penstock_versions AS SELECT * EXCLUDE (_penstock_at, "
                                         "_penstock_newest, _penstock_since, _penstock_same, "

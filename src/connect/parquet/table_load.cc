@@ -197,6 +197,7 @@ Status TableLoad::stage(flow::Scan& scan) {
 Status TableLoad::write_raw(const std::string& select) {
     // An append's raw files may become the final ones as they are; others are read once and removed.
     WriteOptions quick{.compression = Compression::snappy};
+    quick.dictionaries = !std::ranges::any_of(schema_.fields, engine::has_signed_zero, &data::Field::type);
     auto options = readable(keyed() ? quick : context_.options, schema_);
     PN_TRY([[maybe_unused]] auto rows, connection_.execute(copy_sql(select, raw_folder(), options, {}, {})));
     PN_TRY(raw_, written_files(connection_, raw_folder(), schema_, cursor_, {}));
@@ -205,11 +206,25 @@ Status TableLoad::write_raw(const std::string& select) {
 
 Status TableLoad::write_final(const std::string& select) {
     PN_CHECK(make_folder(data_folder()));
-    std::string copy = copy_sql(select, data_folder(), readable(context_.options, schema_), partitions_, target_.cluster_by);
+    auto options = readable(context_.options, schema_);
+    if (keyed()) {
+        PN_TRY(options.dictionaries, has_no_negative_zero(select));
+    }
+    std::string copy = copy_sql(select, data_folder(), options, partitions_, target_.cluster_by);
     PN_TRY([[maybe_unused]] auto rows, connection_.execute(copy));
     auto schema = target_.mode == flow::Mode::history ? with_validity(schema_) : schema_;
     PN_TRY(files_, written_files(connection_, data_folder(), schema, cursor_, partition_names(partitions_)));
     return {};
+}
+
+Result<bool> TableLoad::has_no_negative_zero(const std::string& select) {
+    std::string any;
+    for (const auto& field : schema_.fields)
+        if (auto held = engine::holds_negative_zero(field.type, quote_identifier(field.name)); !held.empty())
+            any += (any.empty() ? "" : " OR ") + held;
+    if (any.empty()) return true;
+    PN_TRY(auto found, connection_.query(fmt::format("SELECT 1 FROM ({}) WHERE {} LIMIT 1", select, any)));
+    return found.empty();
 }
 
 Status TableLoad::merge_with_published() {

@@ -10,6 +10,7 @@
 #include "connect/parquet/publish.h"
 #include "connect/parquet/write.h"
 #include "engine/database.h"
+#include "engine/exactness.h"
 #include "flow/sink.h"
 
 namespace penstock::parquet {
@@ -70,6 +71,8 @@ class TableLoad {
     std::string select_published(const Manifest& manifest, const std::vector<DataFile>& files) const;
     Status write_raw(const std::string& select);
     Status write_final(const std::string& select);
+    /// Whether rows can be written with dictionaries as they are; the select is run for it.
+    Result<bool> has_no_negative_zero(const std::string& select);
     /// No decision, folder or mode changes what the published files look like.
     bool nothing_to_rewrite() const;
     /// Raw files are the final ones as they are.
@@ -83,7 +86,12 @@ class TableLoad {
     // table_merge.cc
     Status merge_by_key();
     Status choose_winners(const std::string& published);
-    std::string differs(std::string_view left, std::string_view right) const;
+    /// A condition on S and T of one key: S must not replace T. "false" where that cannot be.
+    std::string outdated() const;
+    /// The key must tell rows of a select apart.
+    Status check_keys_once(const std::string& select);
+    /// The columns that the source has, to compare rows by.
+    std::vector<engine::ComparedColumn> compared() const;
     Error blame_update_when(Error error) const;
 
     // table_history.cc

@@ -2,6 +2,8 @@
 // and writing the table, which is what a table of plain files asks for an update; a load that changes nothing costs neither.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "connect/parquet/row_sql.h"
 #include "connect/parquet/table_load.h"
 #include "engine/sql.h"
@@ -22,15 +24,35 @@ Error TableLoad::blame_update_when(Error error) const {
                 "T.amount"};
 }
 
-std::string TableLoad::differs(std::string_view left, std::string_view right) const {
-    std::vector<std::string> names;
+std::vector<engine::ComparedColumn> TableLoad::compared() const {
+    std::vector<engine::ComparedColumn> out;
     for (const auto& column : shape_.columns)
-        if (column.source >= 0) names.push_back(column.field.name);
-    return fmt::format("NOT ({})", same_on(names, left, right));
+        if (column.source >= 0) out.push_back({.name = column.field.name, .type = column.field.type});
+    return out;
 }
 
-/// Rows that change the table: new keys, and rows that differ from the published one, are not older and pass `update_when`.
-/// Columns that the source no longer has keep the published value.
+/// A key that is not the source's primary key may be several rows' of the source, and a load may bring one of them alone (a
+/// replay, a row found late). Where another is published that is newer by cursor, it stays, as it would if both had come at
+/// once. A row that is the same row of the source is its present truth, whatever its cursor says; but a rejected row without
+/// primary key is replayed as it was when it was rejected: it replaces only what is older.
+std::string TableLoad::outdated() const {
+    std::string at = cursor_.empty() ? "" : quote_identifier(cursor_);
+    if (target_.info.key.empty()) {
+        if (target_.replays.empty()) return "false";
+        return at.empty() ? "true" : fmt::format("((S.{0} > T.{0}) IS NOT TRUE)", at);
+    }
+    std::vector<std::string> primary;
+    for (const auto& column : target_.info.key) {
+        primary.push_back(name_in_shape(column));
+        if (primary.back().empty()) return "false";
+    }
+    bool same = std::ranges::all_of(primary, [&](const auto& name) { return std::ranges::count(key_, name) != 0; });
+    if (!target_.info.key_is_unique || at.empty() || same) return "false";
+    return fmt::format("(NOT ({0}) AND T.{1} IS NOT NULL AND (S.{1} IS NULL OR S.{1} < T.{1}))",
+                       same_on(primary, "S", "T"), at);
+}
+
+/// Rows that change the table: new keys, and rows that differ from the published one and pass `update_when`. Columns that the source no longer has keep the published value.
 Status TableLoad::choose_winners(const std::string& published) {
     if (published.empty()) {
         PN_CHECK(connection_.execute(fmt::format("CREATE TEMP VIEW _penstock_winners AS {}", picked_)));
@@ -40,16 +62,14 @@ Status TableLoad::choose_winners(const std::string& published) {
     for (const auto& column : shape_.columns)
         columns += fmt::format("{}{}.{}", columns.empty() ? "" : ", ", column.source < 0 ? "T" : "S",
                                quote_identifier(column.field.name));
-    std::string not_older =
-        cursor_.empty() ? "true" : fmt::format("(S.{0} < T.{0}) IS NOT TRUE", quote_identifier(cursor_));
-    auto made =
-        connection_.execute(fmt::format("CREATE TEMP TABLE _penstock_winners AS SELECT {} FROM ({}) S LEFT JOIN "
-                                        "(SELECT *, true AS _penstock_found FROM ({})) T ON {} "
-                                        "WHERE T._penstock_found IS NULL OR (({}) AND {} AND ({}))",
-                                        columns, picked_, published, join_on(key_, "S", "T"), differs("S", "T"),
-                                        not_older, target_.update_when.empty() ? "true" : target_.update_when));
+    auto made = connection_.execute(
+        fmt::format("CREATE TEMP TABLE _penstock_winners AS SELECT {} FROM ({}) S LEFT JOIN "
+                    "(SELECT *, true AS _penstock_found FROM ({})) T ON {} "
+                    "WHERE T._penstock_found IS NULL OR (NOT ({}) AND NOT {} AND ({}))",
+                    columns, picked_, published, join_on(key_, "S", "T"), engine::same_values(compared(), "S", "T"),
+                    outdated(), target_.update_when.empty() ? "true" : target_.update_when));
     if (!made) return fail(blame_update_when(std::move(made.error())));
-    return {};
+    return check_keys_once("SELECT * FROM _penstock_winners");
 }
 
 Status TableLoad::merge_by_key() {

@@ -295,6 +295,7 @@ std::string copy_sql(const std::string& select, const Path& folder, const WriteO
                     options.version == FileVersion::v2 ? "v2" : "v1", options.row_group_rows);
     if (options.compression == Compression::zstd)
         copy += fmt::format(", COMPRESSION_LEVEL {}", options.compression_level.value_or(1));
+    if (!options.dictionaries) copy += ", DICTIONARY_SIZE_LIMIT 0";
     if (options.row_group_bytes) copy += fmt::format(", ROW_GROUP_SIZE_BYTES {}", *options.row_group_bytes);
     // Any FILE_SIZE_BYTES makes a folder of numbered files; without a bound it is one that is never reached.
     if (partitions.empty()) copy += fmt::format(", FILE_SIZE_BYTES {}", options.file_bytes.value_or(uint64_t{1} << 50));

@@ -12,17 +12,28 @@ namespace {
 /// Rejects a statement; keeps its text well below what a server takes.
 constexpr size_t rejects_a_statement = 500;
 
-bool has_primary_key(const TableRead& read, const flow::RejectRecord& record) {
-    auto key = nlohmann::json::parse(record.reject.key, nullptr, false);
-    return read.query.empty() && !read.info.key.empty() && key.is_object() &&
-           std::ranges::all_of(read.info.key, [&](const auto& column) { return key.contains(column); });
-}
+/// Where a rejected row's primary key stands: in the reject's key, which may be the target's own, else in the row itself.
+struct PrimaryKey {
+    const std::string* object = nullptr;  ///< JSON with at least the key's columns; null where the key cannot be known
+    std::string shown;                    ///< tells rows apart
+};
 
-std::string primary_key(const TableRead& read, const flow::RejectRecord& record) {
-    auto key = nlohmann::json::parse(record.reject.key);
-    std::string out;
-    for (const auto& column : read.info.key) out += key[column].dump() + ",";
-    return out;
+PrimaryKey primary_key(const TableRead& read, const flow::Reject& reject) {
+    if (!read.query.empty() || read.info.key.empty()) return {};
+    for (const auto* text : {&reject.key, &reject.payload}) {
+        auto row = nlohmann::json::parse(*text, nullptr, false);
+        auto known = [&](const auto& column) { return row.contains(column) && !row[column].is_null(); };
+        if (!row.is_object() || !std::ranges::all_of(read.info.key, known)) continue;
+        PrimaryKey key{.object = text, .shown = ""};
+        bool exact = true;
+        for (const auto& column : read.info.key) {
+            exact = exact && !row[column].is_number_float();
+            key.shown += row[column].dump() + ",";
+        }
+        if (!exact) key.shown = *text;  // a number longer than the parser's must not pass for its neighbour
+        return key;
+    }
+    return {};
 }
 
 std::string shown_type(const TableRead& read, const std::string& column) {
@@ -64,9 +75,11 @@ std::vector<Range> replay_ranges(const TableRead& read, const std::vector<flow::
             count = 0;
         };
         for (const auto& record : rejects) {
-            if (record.reject.table != read.info.name || has_primary_key(read, record) != keyed) continue;
-            const std::string& row = keyed ? record.reject.key : record.reject.payload;
-            if (!seen.insert(keyed ? primary_key(read, record) : row).second) continue;
+            if (record.reject.table != read.info.name) continue;
+            auto key = primary_key(read, record.reject);
+            if ((key.object != nullptr) != keyed) continue;
+            const std::string& row = keyed ? *key.object : record.reject.payload;
+            if (!seen.insert(keyed ? key.shown : row).second) continue;
             list += (count == 0 ? "" : ",") + row;
             if (++count == rejects_a_statement) close();
         }
