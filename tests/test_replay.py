@@ -1,6 +1,7 @@
 """Replayed rejects arrive once, whatever kills the replay: rows and marks are one commit."""
 
 import signal
+import time
 
 import pytest
 
@@ -66,3 +67,21 @@ def test_a_replay_whose_answer_is_lost_adds_nothing_twice(name, database, projec
     project.run("rejects", "replay", "p")
     assert stored(project, name) == ROWS
     assert open_rejects(project) == []
+
+
+def test_rejects_closed_while_they_are_replayed_are_not_written(database, project):
+    with_rejects(database, project, "parquet-append", keyed=False)
+    running = project.start("rejects", "replay", "p", env={"PENSTOCK_FAILPOINT": "target_stage_before=delay"})
+    deadline = time.monotonic() + 20
+    while not list((project.lake / "_penstock/staging").glob("p.*")):  # its unit of work is open, its rows are not read
+        assert running.process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    discarded = project.run("rejects", "discard", open_rejects(project)[0]["id"])
+    assert discarded.code == 0
+    output = running.wait(60)
+    assert output.code == 1, output
+    assert "1 of the 3 rejects of public.t to replay were replayed or discarded meanwhile" in output.err
+    assert stored(project, "parquet-append") == ROWS[:4]
+    assert len(open_rejects(project)) == 2
+    project.run("rejects", "replay", "p")
+    assert len(stored(project, "parquet-append")) == 6
