@@ -1,6 +1,9 @@
 """Rows that the target already has, when the source's columns change under them: what the source's own rows hold then, the
 target must hold too, or the run says why not. Read back with DuckDB for Python, which the program has no part in."""
 
+import uuid
+
+import pyarrow.dataset
 import pytest
 
 from support.shop import HISTORY, LAKE_APPEND, LAKE_HISTORY, LAKE_MERGE, MERGE, APPEND
@@ -118,6 +121,22 @@ def test_a_rewritten_table_with_an_empty_new_column_goes_on(database, project):
     touch(database)
     assert project.load().counts()[0] <= 2
     assert stored(project, MERGE, "n") == [(i, None) for i in range(1, 21)]
+
+
+def test_a_column_that_was_left_out_for_a_while_is_read(target, database, project):
+    make_table(database, more=KEY)
+    project.pipeline(database, SOURCE, {**target, "schema_change": "freeze"})
+    project.load()
+    database.execute("ALTER TABLE orders ADD n int")
+    touch(database)
+    project.load()
+    database.execute("UPDATE orders SET n = id, u = now() WHERE id < 9")
+    project.load()
+    database.execute("UPDATE orders SET u = now() + interval '3 hours' WHERE id = 20")
+    project.load()
+    project.pipeline(database, SOURCE, target)
+    project.load()
+    assert stored(project, target, "n") == database.rows("SELECT id, n FROM orders ORDER BY id")
 
 
 PARTITIONED = ", PRIMARY KEY (id)) PARTITION BY RANGE (id"
@@ -330,3 +349,16 @@ def test_a_column_that_came_with_a_table_made_anew_is_read(target, database, pro
     touch(database)
     project.load()
     assert stored(project, target, "n") == database.rows("SELECT id, n FROM orders ORDER BY id")
+
+
+@pytest.mark.parametrize("change", ["constant", "bytea", "array", "uuid"])
+def test_another_reader_of_the_files_sees_the_same(change, database, project):
+    make_table(database, more=KEY)
+    project.pipeline(database, SOURCE, dict(LAKE_MERGE))
+    project.load()
+    database.execute("ALTER TABLE orders " + ADDED[change][0])
+    touch(database)
+    project.load()
+    rows = pyarrow.dataset.dataset([str(file) for file in project.data_files("orders")]).to_table(columns=["id", "n"]).to_pylist()
+    read = {row["id"]: uuid.UUID(bytes=row["n"]) if change == "uuid" and isinstance(row["n"], bytes) else row["n"] for row in rows}
+    assert read == dict(database.rows("SELECT id, n FROM orders"))

@@ -92,7 +92,7 @@ class Comparison {
     /// Whether the target's column of the field's name is the field's own, going by what was recorded. A column that the source
     /// no longer had at the last record was dropped: who bears its name now is another.
     bool owns_name(const data::Field& field) const {
-        if (const auto* before = recorded_field(found_, field.name)) return !field.replaces(*before);
+        if (recorded_field(found_, field.name) != nullptr) return owned_before(field);
         return predecessor(field) == nullptr && !found_.once_recorded.contains(lower_case(field.name));
     }
 
@@ -264,10 +264,17 @@ class Comparison {
                            alter(fmt::format("ALTER COLUMN {} DROP DEFAULT", quote_identifier(field.name))));
     }
 
-    /// As SQL, or nothing where only the source's rows tell. A table that was made anew has old rows with new values.
+    /// As SQL, or nothing where only the source's rows tell: those of a table that was made anew have values in its new
+    /// columns, and so do rows that were loaded while the column was left out.
     std::optional<std::string> older_value(const data::Field& field) const {
         if (found_.empty) return "CAST(NULL AS " + engine::sql_type(field.type) + ")";
-        return made_anew_ ? std::nullopt : engine::older_rows_sql(field);
+        bool left_out = found_.recorded && (owned_before(field) || predecessor(field) != nullptr);
+        return made_anew_ || left_out ? std::nullopt : engine::older_rows_sql(field);
+    }
+
+    bool owned_before(const data::Field& field) const {
+        const auto* before = recorded_field(found_, field.name);
+        return before != nullptr && !field.replaces(*before);
     }
 
     void add(size_t index) {

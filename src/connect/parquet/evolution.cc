@@ -195,9 +195,10 @@ class Comparison {
         shape_.columns.push_back({.field = std::move(column), .source = index, .before = {}});
     }
 
-    /// What rows already there have in a new column. A table that was made anew has old rows with new values.
+    /// What rows already there have in a new column. Those of a table that was made anew have values in it, and so do rows that
+    /// were loaded while the column was left out.
     void tell_older_rows(data::Field& field, std::string& decision, std::string& detail) {
-        if (made_anew()) field.initial_unknown = true;
+        if (made_anew() || owns_name(field)) field.initial_unknown = true;
         bool told = engine::older_rows_sql(field).has_value();
         if (told && field.initial) {
             detail +=
