@@ -135,7 +135,8 @@ Result<std::vector<Move>> stage_replayed(engine::Connection& connection, const U
     int64_t open = 0;
     for (const auto& file : files) {
         auto name = file.file.filename();
-        moves.push_back({.from = (folder / name).string(), .to = (Path("_penstock/rejects") / name).string(), .marker = ""});
+        moves.push_back(
+            {.from = (folder / name).string(), .to = (Path("_penstock/rejects") / name).string(), .marker = ""});
         open += file.marked;
     }
     if (open != static_cast<int64_t>(target.replays.size())) return fail(flow::rejects_closed(target, open));
