@@ -60,6 +60,8 @@ struct TablePlan {
     bool exists = false;
     /// A decision that a run would end with before it writes anything.
     std::optional<Error> refusal = {};
+    /// Rows already there need values of a new column that only the source's rows have: all are read and merged again.
+    bool reads_everything = false;
 };
 
 /// Names the run in everything the sink writes beside the data.
