@@ -21,6 +21,9 @@ struct TableInfo {
     int64_t estimated_bytes = -1;
     std::string cursor;              ///< cursor column, or ""
     std::vector<std::string> notes;  ///< what a user should know: not captured, late commits not visible …
+    /// Its parts are changes: scans with the columns of flow/change.h, applied in the order of their positions. `key` is then
+    /// what identifies a row in the stream; empty: rows are told apart by all their values.
+    bool changes = false;
 };
 
 /// A piece of one table inside a segment.
