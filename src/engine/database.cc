@@ -128,7 +128,7 @@ Result<Config> configuration(const char* path, const Settings& settings, bool cr
         {"extension_directory", temp + "/extensions"},
         {"access_mode", settings.read_only ? "READ_ONLY" : "AUTOMATIC"},
     };
-    if (created) options.emplace_back("storage_compatibility_version", "v1.2.0");
+    if (created) options.emplace_back("storage_compatibility_version", "v1.3.0");
     for (const auto& [name, value] : options)
         if (duckdb_set_config(raw, name, value.c_str()) == DuckDBError)
             return fail({.kind = ErrorKind::internal,

@@ -29,8 +29,8 @@ struct Settings {
 };
 
 /// An embedded DuckDB: a file, or memory alone. Never reads or writes outside the file, its `.wal` and the temp directory:
-/// no extension is installed or loaded, the user's home is not looked at. A file it creates has storage version v1.2.0,
-/// so that it can hold ZSTD segments and every DuckDB from 1.2 on reads it. Closes when the last connection has gone. Opening
+/// no extension is installed or loaded, the user's home is not looked at. A file it creates has storage version v1.3.0,
+/// so that it can hold DICT_FSST segments and every DuckDB from 1.3 on reads it. Closes when the last connection has gone. Opening
 /// a file again in this process shares it, with the settings of the first time.
 class Database {
   public:

@@ -53,18 +53,28 @@ TEST_CASE("types that no kind is stored as are not taken for one") {
 
 TEST_CASE("compression is chosen where something is known") {
     data::Field text{.name = "s", .type = data::scalar(Kind::text)};
-    CHECK(choose_compression(text, -1, true) == "");
+    CHECK(choose_compression(text, -1, Storage::v1_3) == "");
     text.statistics = {.distinct = 50, .average_bytes = 9};
-    CHECK(choose_compression(text, 1'000'000, true) == "dictionary");
+    CHECK(choose_compression(text, 1'000'000, Storage::v1_3) == "dict_fsst");
+    CHECK(choose_compression(text, 1'000'000, Storage::v1_2) == "dictionary");
     text.statistics = {.distinct = 900'000, .average_bytes = 24};
-    CHECK(choose_compression(text, 1'000'000, true) == "fsst");
+    CHECK(choose_compression(text, 1'000'000, Storage::v1_3) == "zstd");
+    CHECK(choose_compression(text, 1'000'000, Storage::v1_2) == "fsst");
     text.statistics = {.distinct = 900'000, .average_bytes = 240};
-    CHECK(choose_compression(text, 1'000'000, true) == "zstd");
-    CHECK(choose_compression(text, 1'000'000, false) == "fsst");
-    CHECK(choose_compression({.name = "u", .type = data::scalar(Kind::uuid)}, -1, true) == "uncompressed");
-    CHECK(choose_compression({.name = "d", .type = data::decimal(30, 2)}, -1, true) == "bitpacking");
-    CHECK(choose_compression({.name = "f", .type = data::scalar(Kind::float64)}, -1, true) == "");
-    CHECK(choose_compression({.name = "l", .type = data::list_of(data::scalar(Kind::int64))}, -1, true) == "");
+    CHECK(choose_compression(text, 1'000'000, Storage::v1_2) == "zstd");
+    CHECK(choose_compression(text, 1'000'000, Storage::v1_0) == "fsst");
+    CHECK(choose_compression({.name = "u", .type = data::scalar(Kind::uuid)}, -1, Storage::v1_3) == "uncompressed");
+    CHECK(choose_compression({.name = "d", .type = data::decimal(30, 2)}, -1, Storage::v1_3) == "bitpacking");
+    CHECK(choose_compression({.name = "f", .type = data::scalar(Kind::float64)}, -1, Storage::v1_3) == "");
+    CHECK(choose_compression({.name = "l", .type = data::list_of(data::scalar(Kind::int64))}, -1, Storage::v1_3) == "");
+}
+
+TEST_CASE("a storage version is read from its text") {
+    CHECK(storage_of("v1.0.0+") == Storage::v1_0);
+    CHECK(storage_of("v1.2.0+") == Storage::v1_2);
+    CHECK(storage_of("v1.5.0+") == Storage::v1_3);
+    CHECK(storage_of("v2.0.0") == Storage::v1_3);
+    CHECK(storage_of("unknown") == Storage::v1_0);
 }
 
 TEST_CASE("every chosen compression is one that DuckDB takes and reads back, updates included") {
@@ -79,7 +89,7 @@ TEST_CASE("every chosen compression is one that DuckDB takes and reads back, upd
                                                  {.distinct = 0, .average_bytes = 20},
                                                  {.distinct = 0, .average_bytes = 200}}) {
                 field.statistics = known;
-                auto compression = choose_compression(field, -1, true);
+                auto compression = choose_compression(field, -1, Storage::v1_3);
                 if (compression.empty()) continue;
                 CAPTURE(data::to_string(type));
                 CAPTURE(compression);

@@ -81,7 +81,7 @@ std::vector<std::string> statements_of(const flow::TableTarget& target, const Ta
     bool rebuilds = target.mode == flow::Mode::replace || target.full_refresh;
     if (found.exists && rebuilds) {
         auto aside = engine::TableName{found.name.schema, found.name.table + "__staging_<run_id>"};
-        return {create_table_sql(aside, target, shape, found.zstd),
+        return {create_table_sql(aside, target, shape, found.storage),
                 fmt::format("INSERT INTO {} ({}) {}{}", aside.quoted(), columns, select, order_by(target)),
                 "DROP TABLE " + table,
                 fmt::format("ALTER TABLE {} RENAME TO {}", aside.quoted(), quote_identifier(found.name.table))};

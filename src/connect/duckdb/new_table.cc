@@ -62,13 +62,13 @@ Shape rebuilt_shape(const flow::TableTarget& target, const TargetTable& found) {
 }
 
 std::string create_table_sql(const engine::TableName& name, const flow::TableTarget& target, const Shape& shape,
-                             bool zstd) {
+                             engine::Storage storage) {
     std::string columns;
     for (const auto& column : shape.columns) {
         if (!columns.empty()) columns += ", ";
         columns += quote_identifier(column.name) + " " + engine::sql_type(column.type);
         const auto& field = target.info.schema.fields[column.field];
-        auto compression = engine::choose_compression(field, target.info.estimated_rows, zstd);
+        auto compression = engine::choose_compression(field, target.info.estimated_rows, storage);
         if (!compression.empty() && !column.cast) columns += fmt::format(" USING COMPRESSION {}", compression);
     }
     if (target.mode == Mode::history)

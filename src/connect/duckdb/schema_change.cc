@@ -456,7 +456,7 @@ Result<Shape> compare(const flow::TableTarget& target, const TargetTable& found)
         Shape shape = new_shape(target);
         shape.decisions.push_back({.change = "table_created",
                                    .decision = "applied",
-                                   .sql = create_table_sql(found.name, target, shape, found.zstd),
+                                   .sql = create_table_sql(found.name, target, shape, found.storage),
                                    .detail = fmt::format("{} columns", shape.columns.size())});
         return shape;
     }

@@ -56,6 +56,6 @@ Status refusal(const flow::TableTarget& target, const Shape& shape);
 
 /// CREATE TABLE with the compression that the source's statistics speak for; history adds its two columns.
 std::string create_table_sql(const engine::TableName& name, const flow::TableTarget& target, const Shape& shape,
-                             bool zstd);
+                             engine::Storage storage);
 
 }  // namespace penstock::duckdb

@@ -196,7 +196,7 @@ Result<flow::Counts> Sink::load(const flow::TableTarget& target, flow::Scan& sca
 /// Under `freeze` it also has the columns that only the target has.
 Status Sink::create_aside(const engine::TableName& aside, const flow::TableTarget& target, const TargetTable& found,
                           const Shape& shape) {
-    PN_CHECK(connection_->execute(create_table_sql(aside, target, shape, found.zstd)));
+    PN_CHECK(connection_->execute(create_table_sql(aside, target, shape, found.storage)));
     for (const auto& name : shape.only_in_target)
         PN_CHECK(connection_->execute(fmt::format("ALTER TABLE {} ADD COLUMN {} {}", aside.quoted(),
                                                   quote_identifier(name), found.find(name)->sql_type)));

@@ -65,9 +65,7 @@ Status read_table(Connection& connection, TargetTable& table) {
 Status read_storage_version(Connection& connection, TargetTable& table) {
     PN_TRY(Rows rows, connection.query("SELECT tags['storage_version']::VARCHAR FROM duckdb_databases() WHERE "
                                        "database_name = current_database()"));
-    int major = 0, minor = 0;
-    bool known = !rows.empty() && std::sscanf(rows.text(0, 0).c_str(), "v%d.%d", &major, &minor) == 2;
-    table.zstd = known && (major > 1 || (major == 1 && minor >= 2));
+    table.storage = engine::storage_of(rows.empty() ? "" : rows.text(0, 0));
     return {};
 }
 
@@ -117,7 +115,7 @@ const engine::TargetColumn* TargetTable::find(std::string_view column) const {
 TargetTable absent_table(const flow::TableTarget& target) {
     TargetTable table;
     table.name = engine::TableName::parse(target.name);
-    table.zstd = true;
+    table.storage = engine::Storage::v1_3;
     return table;
 }
 

@@ -27,7 +27,7 @@ struct TargetTable {
     /// A primary key, UNIQUE or unique index: rows must then be changed in place, because DuckDB checks such an index
     /// against rows deleted in the same transaction too.
     bool has_unique_index = false;
-    bool zstd = false;  ///< the file's storage version can hold ZSTD segments
+    engine::Storage storage = engine::Storage::v1_0;
     std::vector<engine::TargetColumn> columns;
     std::vector<std::string> not_null;          ///< columns that refuse NULL
     std::vector<std::string> index_statements;  ///< CREATE INDEX of what stands on it

@@ -25,6 +25,7 @@ struct TargetOptions : config::TargetOptions {
     std::optional<config::Bytes> row_group_bytes;
     std::optional<config::Bytes> file_bytes;
     FileVersion parquet_version = FileVersion::v2;
+    bool bloom_filters = false;
 
     WriteOptions write() const;
 };

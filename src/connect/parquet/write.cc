@@ -269,13 +269,15 @@ bool has_32_bits(const data::Type& type) {
     using data::Kind;
     if (type.kind == Kind::int32 || type.kind == Kind::uint32 || type.kind == Kind::date) return true;
     bool narrow_decimal = type.kind == Kind::decimal && data::layout_of(type) == data::Layout::int32;
-    return narrow_decimal || std::ranges::any_of(type.children, [](const auto& child) { return has_32_bits(child.type); });
+    return narrow_decimal ||
+           std::ranges::any_of(type.children, [](const auto& child) { return has_32_bits(child.type); });
 }
 
 }  // namespace
 
 WriteOptions readable(WriteOptions options, const data::Schema& shape) {
-    if (std::ranges::any_of(shape.fields, [](const auto& field) { return has_32_bits(field.type); })) options.version = FileVersion::v1;
+    if (std::ranges::any_of(shape.fields, [](const auto& field) { return has_32_bits(field.type); }))
+        options.version = FileVersion::v1;
     return options;
 }
 
@@ -289,10 +291,10 @@ std::string copy_sql(const std::string& select, const Path& folder, const WriteO
     if (!extra.empty() || !cluster_by.empty()) from = fmt::format("SELECT *{} FROM ({})", extra, from);
     if (!cluster_by.empty()) from += " ORDER BY " + engine::quote_list(cluster_by);
 
-    std::string copy =
-        fmt::format("COPY ({}) TO {} (FORMAT parquet, COMPRESSION {}, PARQUET_VERSION {}, ROW_GROUP_SIZE {}", from,
-                    quote_literal(folder.string()), codec_name(options.compression),
-                    options.version == FileVersion::v2 ? "v2" : "v1", options.row_group_rows);
+    std::string copy = fmt::format(
+        "COPY ({}) TO {} (FORMAT parquet, COMPRESSION {}, PARQUET_VERSION {}, WRITE_BLOOM_FILTER {}, ROW_GROUP_SIZE {}",
+        from, quote_literal(folder.string()), codec_name(options.compression),
+        options.version == FileVersion::v2 ? "v2" : "v1", options.bloom_filters, options.row_group_rows);
     if (options.compression == Compression::zstd)
         copy += fmt::format(", COMPRESSION_LEVEL {}", options.compression_level.value_or(1));
     if (!options.dictionaries) copy += ", DICTIONARY_SIZE_LIMIT 0";

@@ -26,6 +26,7 @@ struct WriteOptions {
     std::optional<uint64_t> file_bytes = {};  ///< a file that has grown past it is closed and another begun
     FileVersion version = FileVersion::v2;
     bool dictionaries = true;  ///< DuckDB's hold one zero for 0.0 and -0.0
+    bool bloom_filters = false;
 };
 
 /// The same options with what readers of this shape can read. DuckDB's delta encoding of 32-bit columns uses up to 33 bits a
