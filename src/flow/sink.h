@@ -26,6 +26,12 @@ enum class SchemaChange {
     reject,  ///< any difference stops the run
 };
 
+/// What becomes of a row that a change stream deletes.
+enum class Deletes {
+    hard,  ///< it goes
+    soft,  ///< it stays with its last values, marked as deleted
+};
+
 /// One table to write.
 struct TableTarget {
     size_t table = 0;  ///< index into the source's tables
@@ -41,6 +47,7 @@ struct TableTarget {
     /// Ids of rejects of which this load brings the rows again. The commit that makes the rows durable marks them as
     /// replayed, and fails (`rejects_closed`) where one of them is not open any more: its row may be there already.
     std::vector<std::string> replays = {};
+    Deletes deletes = Deletes::hard;  ///< of a table of changes in mode merge
 };
 
 /// One difference between source and target and what will be done about it.
