@@ -154,14 +154,6 @@ Result<std::vector<flow::SchemaRecord>> Bookkeeping::schemas(Connection& connect
     return records;
 }
 
-Result<std::optional<flow::SchemaRecord>> Bookkeeping::newest_schema(Connection& connection,
-                                                                     const std::string& target) const {
-    Value name = target;
-    PN_TRY(auto found, schemas(connection, "\"table\" = $1 ORDER BY version DESC LIMIT 1", {&name, 1}));
-    if (found.empty()) return std::optional<flow::SchemaRecord>();
-    return std::optional(std::move(found.front()));
-}
-
 Result<std::vector<flow::SchemaRecord>> Bookkeeping::schema_history(Connection& connection,
                                                                     std::string_view target) const {
     Where where;

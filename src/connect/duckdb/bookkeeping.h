@@ -25,8 +25,6 @@ class Bookkeeping {
     /// The newest of each table; "" is every pipeline.
     Result<std::vector<flow::BatchRecord>> newest_batches(engine::Connection& connection,
                                                           std::string_view pipeline) const;
-    Result<std::optional<flow::SchemaRecord>> newest_schema(engine::Connection& connection,
-                                                            const std::string& target) const;
     /// Oldest first; "" is every table.
     Result<std::vector<flow::SchemaRecord>> schema_history(engine::Connection& connection,
                                                            std::string_view target) const;
