@@ -1,9 +1,11 @@
 """The lake: files that other readers can use, published whole or not at all."""
 
+import math
 import threading
 import time
 
 import duckdb
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -97,6 +99,20 @@ def test_files_are_zstd_with_bounded_row_groups_and_statistics(database, project
                 assert statistics is not None and statistics.has_min_max, column.path_in_schema
                 assert statistics.has_null_count and statistics.null_count == 0
     assert rows == 200000
+
+
+@pytest.mark.parametrize("mode", ["replace", "append", "merge"])
+def test_zeros_keep_their_sign(database, project, mode):
+    database.execute("CREATE TABLE t (id int PRIMARY KEY, d float8, f float4, l float8[]);"
+                     "INSERT INTO t SELECT i, CASE i % 3 WHEN 0 THEN '-0' WHEN 1 THEN '0' ELSE '1' END::float8,"
+                     " CASE i % 2 WHEN 0 THEN '-0' ELSE '0' END::float4, ARRAY['0', '-0']::float8[] FROM generate_series(1, 9000) i")
+    project.pipeline(database, {"table": "public.t"}, {"format": "parquet", "path": "t/", "mode": mode})
+    project.load()
+    table = pa.concat_tables(pq.read_table(path) for path in project.data_files("t")).sort_by("id")
+    signs = [math.copysign(1, value) for value in table["d"].to_pylist()]
+    assert signs == [-1 if i % 3 == 0 else 1 for i in range(1, 9001)]
+    assert [math.copysign(1, value) for value in table["f"].to_pylist()] == [-1 if i % 2 == 0 else 1 for i in range(1, 9001)]
+    assert {tuple(math.copysign(1, value) for value in row) for row in table["l"].to_pylist()} == {(1, -1)}
 
 
 def test_readers_can_prune(database, project):

@@ -56,9 +56,13 @@ Rewrite rewrite_of(const flow::TableTarget& target) {
 Shape shape_for(const flow::TableTarget& target, const std::optional<Manifest>& newest, const data::Schema& source) {
     std::optional<KnownShape> known;
     if (newest) known = KnownShape{.shape = without_validity(newest->shape), .source = newest->source_schema};
-    Terms terms{.policy = target.full_refresh ? flow::SchemaChange::evolve : target.schema_change, .rewrite = rewrite_of(target), .no_rereading = {}, .fixed = target.key};
+    Terms terms{.policy = target.full_refresh ? flow::SchemaChange::evolve : target.schema_change,
+                .rewrite = rewrite_of(target),
+                .no_rereading = {},
+                .fixed = target.key};
     if (!target.info.cursor.empty()) terms.fixed.push_back(target.info.cursor);
-    if (target.mode == flow::Mode::append && !target.info.cursor.empty()) terms.no_rereading = "mode append does not look for them";
+    if (target.mode == flow::Mode::append && !target.info.cursor.empty())
+        terms.no_rereading = "mode append does not look for them";
     if (!target.update_when.empty()) terms.no_rereading = "update_when may keep them as they are";
     return evolve(known, source, std::move(terms));
 }
@@ -196,9 +200,8 @@ Status TableLoad::stage(flow::Scan& scan) {
 
 Status TableLoad::write_raw(const std::string& select) {
     // An append's raw files may become the final ones as they are; others are read once and removed.
-    WriteOptions quick{.compression = Compression::snappy};
-    quick.dictionaries = !std::ranges::any_of(schema_.fields, engine::has_signed_zero, &data::Field::type);
-    auto options = readable(keyed() ? quick : context_.options, schema_);
+    auto options = readable(keyed() ? WriteOptions{.compression = Compression::snappy} : context_.options, schema_);
+    options.dictionaries = !may_hold_negative_zero();
     PN_TRY([[maybe_unused]] auto rows, connection_.execute(copy_sql(select, raw_folder(), options, {}, {})));
     PN_TRY(raw_, written_files(connection_, raw_folder(), schema_, cursor_, {}));
     return {};
@@ -207,6 +210,8 @@ Status TableLoad::write_raw(const std::string& select) {
 Status TableLoad::write_final(const std::string& select) {
     PN_CHECK(make_folder(data_folder()));
     auto options = readable(context_.options, schema_);
+    // Rows that stream from the source cannot be looked at beforehand.
+    options.dictionaries = !may_hold_negative_zero();
     if (keyed()) {
         PN_TRY(options.dictionaries, has_no_negative_zero(select));
     }
@@ -215,6 +220,10 @@ Status TableLoad::write_final(const std::string& select) {
     auto schema = target_.mode == flow::Mode::history ? with_validity(schema_) : schema_;
     PN_TRY(files_, written_files(connection_, data_folder(), schema, cursor_, partition_names(partitions_)));
     return {};
+}
+
+bool TableLoad::may_hold_negative_zero() const {
+    return std::ranges::any_of(schema_.fields, engine::has_signed_zero, &data::Field::type);
 }
 
 Result<bool> TableLoad::has_no_negative_zero(const std::string& select) {

@@ -71,6 +71,7 @@ class TableLoad {
     std::string select_published(const Manifest& manifest, const std::vector<DataFile>& files) const;
     Status write_raw(const std::string& select);
     Status write_final(const std::string& select);
+    bool may_hold_negative_zero() const;  ///< by the columns' types
     /// Whether rows can be written with dictionaries as they are; the select is run for it.
     Result<bool> has_no_negative_zero(const std::string& select);
     /// No decision, folder or mode changes what the published files look like.
