@@ -7,6 +7,7 @@
 #include <bit>
 #include <random>
 #include <string>
+#include <type_traits>
 
 namespace penstock::postgres {
 namespace {
@@ -157,9 +158,11 @@ struct Views {
     void operator()(const TypeMessage& m) { check(m.schema), check(m.name); }
     void operator()(const LogicalMessage& m) { check(m.prefix), check(m.content); }
     void operator()(const Origin& m) { check(m.name); }
-    void operator()(const PreparedTransaction& m) { check(m.gid); }
     void operator()(const RollbackPrepared& m) { check(m.gid); }
-    void operator()(const auto&) {}
+    template <class Other>
+    void operator()(const Other& m) {
+        if constexpr (std::is_base_of_v<PreparedTransaction, Other>) check(m.gid);
+    }
 };
 
 void check_error(const Error& error) {
