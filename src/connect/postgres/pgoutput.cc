@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "connect/postgres/wire.h"
+#include "connect/postgres/pgoutput_reader.h"
 
 namespace penstock::postgres {
 namespace {
@@ -18,11 +18,6 @@ Error broken(std::string what) {
             .code = "replication_protocol",
             .message = fmt::format("the server's replication stream cannot be understood: {}", what),
             .hint = "is there a proxy in between that is not PostgreSQL?"};
-}
-
-std::string shown(char byte) {
-    auto code = static_cast<unsigned char>(byte);
-    return code > ' ' && code < 127 ? fmt::format("'{}'", byte) : fmt::format("byte {}", code);
 }
 
 std::string_view name_of(char type) {
@@ -66,111 +61,11 @@ int first_version(char type) {
     }
 }
 
-/// Reads one message front to back. The first thing that is wrong stays; what follows reads as zero.
-class MessageReader {
-  public:
-    explicit MessageReader(std::string_view message, size_t from = 0)
-        : size_(message.size()), rest_(message.substr(from)) {}
-
-    template <class T>
-    T integer() {
-        if (rest_.size() < sizeof(T)) return cut(), T{};
-        T value = load_big_endian<T>(rest_.data());
-        rest_.remove_prefix(sizeof(T));
-        return value;
-    }
-
-    /// An LSN that PostgreSQL never sends as zero.
-    uint64_t lsn() {
-        auto value = integer<uint64_t>();
-        if (ok() && value == 0) wrong("an LSN is zero");
-        return value;
-    }
-
-    /// A flag byte that is to be zero as yet.
-    void no_flags() {
-        auto flags = integer<uint8_t>();
-        if (ok() && flags != 0) wrong(fmt::format("flags are {}", flags));
-    }
-
-    std::string_view text() {
-        auto length = rest_.find('\0');
-        if (length == std::string_view::npos) return cut(), std::string_view{};
-        auto out = rest_.substr(0, length);
-        rest_.remove_prefix(length + 1);
-        return out;
-    }
-
-    /// Schema names leave out pg_catalog, to save space.
-    std::string_view schema() {
-        auto name = text();
-        return name.empty() ? "pg_catalog" : name;
-    }
-
-    std::string_view counted() {
-        auto length = integer<int32_t>();
-        if (length < 0) return wrong("a length is negative"), std::string_view{};
-        if (rest_.size() < static_cast<size_t>(length)) return cut(), std::string_view{};
-        auto out = rest_.substr(0, static_cast<size_t>(length));
-        rest_.remove_prefix(out.size());
-        return out;
-    }
-
-    Tuple tuple(std::vector<Tuple::Value>& into);
-
-    size_t left() const { return rest_.size(); }
-    bool ok() const { return wrong_.empty(); }
-    void cut() { wrong("it ends too early"); }
-    void wrong(std::string what) {
-        if (!ok()) return;
-        wrong_ = fmt::format("{} (at byte {})", what, size_ - rest_.size());
-        rest_ = {};
-    }
-
-    /// What is wrong, or nothing when the message was read to its end.
-    std::string finish() {
-        if (ok() && !rest_.empty()) wrong(fmt::format("{} bytes follow its end", rest_.size()));
-        return std::move(wrong_);
-    }
-
-  private:
-    bool value(Tuple::Value& out);
-
-    size_t size_;
-    std::string_view rest_;
-    std::string wrong_;
-};
-
-bool MessageReader::value(Tuple::Value& out) {
-    if (rest_.empty()) return cut(), false;
-    char kind = rest_.front();
-    if (kind == 'n' || kind == 'u') {
-        out = {kind, {}};
-        rest_.remove_prefix(1);
-        return true;
-    }
-    if (kind != 't' && kind != 'b') return wrong(fmt::format("a value's kind is {}", shown(kind))), false;
-    rest_.remove_prefix(1);
-    out = {kind, counted()};
-    return ok();
-}
-
-Tuple MessageReader::tuple(std::vector<Tuple::Value>& into) {
-    auto from = rest_;
-    size_t count = integer<uint16_t>();
-    if (count > rest_.size()) cut();  // a value takes a byte at least
-    if (!ok()) return {};
-    into.resize(count);
-    for (auto& out : into)
-        if (!value(out)) return {};
-    return {.values = into, .bytes = from.substr(0, from.size() - rest_.size())};
-}
-
 RelationMessage read_relation(MessageReader& from, uint32_t xid, std::vector<RelationColumn>& columns) {
     RelationMessage out{.xid = xid, .relation = from.integer<uint32_t>(), .schema = from.schema(), .name = from.text()};
     out.replica_identity = from.integer<char>();
     if (from.ok() && !std::string_view("dnfi").contains(out.replica_identity))
-        from.wrong(fmt::format("the replica identity is {}", shown(out.replica_identity)));
+        from.wrong(fmt::format("the replica identity is {}", shown_byte(out.replica_identity)));
     size_t count = from.integer<uint16_t>();
     if (count > from.left()) from.cut();
     columns.clear();
@@ -191,7 +86,7 @@ TypeMessage read_type(MessageReader& from, uint32_t xid) {
 void expect(MessageReader& from, char wanted) {
     char found = from.integer<char>();
     if (from.ok() && found != wanted)
-        from.wrong(fmt::format("{} stands where {} was due", shown(found), shown(wanted)));
+        from.wrong(fmt::format("{} stands where {} was due", shown_byte(found), shown_byte(wanted)));
 }
 
 Insert read_insert(MessageReader& from, uint32_t xid, std::vector<Tuple::Value>& values) {
@@ -210,7 +105,7 @@ Update read_update(MessageReader& from, uint32_t xid, std::vector<Tuple::Value>&
         out.old_row = from.tuple(old_values);
         next = from.integer<char>();
     }
-    if (from.ok() && next != 'N') from.wrong(fmt::format("{} stands where a tuple was due", shown(next)));
+    if (from.ok() && next != 'N') from.wrong(fmt::format("{} stands where a tuple was due", shown_byte(next)));
     out.row = from.tuple(values);
     return out;
 }
@@ -219,7 +114,7 @@ Delete read_delete(MessageReader& from, uint32_t xid, std::vector<Tuple::Value>&
     Delete out{.xid = xid, .relation = from.integer<uint32_t>()};
     char next = from.integer<char>();
     if (from.ok() && next != 'K' && next != 'O')
-        from.wrong(fmt::format("{} stands where an old tuple was due", shown(next)));
+        from.wrong(fmt::format("{} stands where an old tuple was due", shown_byte(next)));
     out.old_kind = OldTuple{next};
     out.old_row = from.tuple(old_values);
     return out;
@@ -342,7 +237,7 @@ Result<PgMessage> PgoutputDecoder::decode(std::string_view message) {
         case 'K': out = CommitPrepared{read_prepared(from, true)}; break;
         case 'r': out = read_rollback_prepared(from); break;
         case 'p': out = StreamPrepare{read_prepared(from, true)}; break;
-        default: return fail(broken(fmt::format("no message begins with {}", shown(type))));
+        default: return fail(broken(fmt::format("no message begins with {}", shown_byte(type))));
     }
     if (auto wrong = from.finish(); !wrong.empty())
         return fail(broken(fmt::format("in a message {}: {}", name_of(type), wrong)));
