@@ -18,3 +18,4 @@ endfunction()
 
 penstock_fuzzer(config penstock_config)
 penstock_fuzzer(copy_decoder penstock_connect_postgres)
+penstock_fuzzer(pgoutput penstock_connect_postgres)
