@@ -22,6 +22,7 @@ PgType type_at(const Rows& rows, int row) {
             .subtype = oid_at(rows, row, 8),
             .core = rows.truth(row, 9),
             .binary = rows.truth(row, 10),
+            .delimiter = rows.text(row, 11)[0],
             .attributes = {}};
 }
 
@@ -38,7 +39,7 @@ Status TypeCatalog::load(std::span<const Oid> oids) {
         PN_TRY(auto rows, session_.query(fmt::format(
             "SELECT t.oid, t.typname, pg_catalog.format_type(t.oid, NULL), t.typtype, "
             "CASE WHEN e.typarray = t.oid THEN t.typelem ELSE 0 END, t.typbasetype, t.typtypmod, t.typndims, "
-            "coalesce(r.rngsubtype, {}, 0), n.nspname = 'pg_catalog', t.typsend <> 0, t.typrelid "
+            "coalesce(r.rngsubtype, {}, 0), n.nspname = 'pg_catalog', t.typsend <> 0, t.typdelim "
             "FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace "
             "LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem "
             "LEFT JOIN pg_catalog.pg_range r ON r.rngtypid = t.oid WHERE t.oid = ANY ($1::oid[])", multirange), {oid_array(wanted)}));

@@ -34,6 +34,7 @@ struct PgType {
     Oid subtype = 0;           ///< of a range; of a multirange its range
     bool core = false;         ///< of pg_catalog
     bool binary = true;        ///< has a send function
+    char delimiter = ',';      ///< between elements in an array's text; box has ';'
     std::vector<Attribute> attributes;  ///< of a composite, without dropped ones
 };
 
