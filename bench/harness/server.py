@@ -126,7 +126,8 @@ class Server:
         total = self.sql(database, "SELECT coalesce(sum(rows), 0) FROM pg_stat_statements s, pg_roles r, pg_database d "
                                    f"WHERE r.oid = s.userid AND r.rolname = '{ROLE}' AND d.oid = s.dbid "
                                    f"AND d.datname = '{database}' "
-                                   "AND query !~* '(pg_catalog|information_schema|pg_class|pg_type|pg_attribute|pg_namespace)'")
+                                   "AND (query ~* '^\\s*copy' OR "
+                                   "query !~* '(pg_catalog|information_schema|pg_class|pg_type|pg_attribute|pg_namespace)')")
         return int(total)
 
     def _create(self):
