@@ -26,6 +26,7 @@ class LentScan {
 
     /// penstock_scan(7), to stand in a FROM clause.
     std::string sql() const;
+    const data::Schema& schema() const { return scan_.schema(); }
     /// Rows handed to DuckDB; all of them once the statement has ended.
     int64_t rows() const { return rows_.load(std::memory_order_relaxed); }
     /// The reader's own error where a reader failed, else the given one: what DuckDB says of a failed reader is only an echo.

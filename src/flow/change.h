@@ -31,7 +31,7 @@ inline constexpr const char* unchanged = "_penstock_unchanged";
 /// NULL, or a number > 0 that follows one row through changes of its key: a row 'c' that moved a row and has values that
 /// were not sent starts it, and all later changes of that row in the part carry it.
 inline constexpr const char* identity = "_penstock_identity";
-/// With an identity: the key under which the row stood before its first move in this part. `key_column` counts TableInfo::key
+/// With an identity: the key under which the row stood before the change that started it. `key_column` counts TableInfo::key
 /// from 0.
 std::string origin(size_t key_column);
 

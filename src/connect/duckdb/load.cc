@@ -32,9 +32,28 @@ std::string order_by(const flow::TableTarget& target) {
     return order.empty() ? "" : " ORDER BY " + order;
 }
 
+/// A part of changes in outline.
+std::vector<std::string> statements_of_changes(const flow::TableTarget& target, const std::string& table,
+                                               const std::string& columns) {
+    std::string keys = target.info.key.empty() ? columns : engine::quote_list(target.info.key);
+    std::string stage = fmt::format("CREATE TEMP TABLE changes AS SELECT {}, _penstock_op, _penstock_position, … FROM source",
+                                    columns);
+    if (target.mode == flow::Mode::history)
+        return {stage,
+                fmt::format("UPDATE {} SET {} = … FROM the first change of each ({}) WHERE {} IS NULL", table,
+                            valid_to_column, keys, valid_to_column),
+                fmt::format("INSERT INTO {} ({}, …) FROM every change", table, columns)};
+    bool soft = target.deletes == flow::Deletes::soft;
+    return {stage,
+            fmt::format("{} {} whose ({}) changed", soft ? "DELETE or mark as deleted, in" : "DELETE FROM", table, keys),
+            fmt::format("INSERT INTO {} ({}, …) FROM the newest change of each ({}) that is no delete", table, columns, keys)};
+}
+
 }  // namespace
 
-std::string Load::select() const { return fmt::format("SELECT {} FROM {}", select_list(shape), scan.sql()); }
+std::string Load::select_list() const { return duckdb::select_list(shape); }
+
+std::string Load::select() const { return fmt::format("SELECT {} FROM {}", select_list(), scan.sql()); }
 
 std::vector<std::string> Load::column_names() const {
     std::vector<std::string> names;
@@ -91,6 +110,7 @@ std::vector<std::string> statements_of(const flow::TableTarget& target, const Ta
     for (const auto& key : target.key)
         on += (on.empty() ? "" : " AND ") + fmt::format("T.{0} = S.{0}", quote_identifier(key));
     bool plain = !found.exists || found.empty;
+    if (target.info.changes) return statements_of_changes(target, table, columns);
     switch (target.mode) {
         case flow::Mode::append:
         case flow::Mode::replace:

@@ -28,6 +28,8 @@ struct Load {
 
     /// The scan as the target's columns, cast where the target is wider: SELECT "a", CAST("b" AS BIGINT) AS "b" FROM penstock_scan(1)
     std::string select() const;
+    /// What it selects: "a", CAST("b" AS BIGINT) AS "b"
+    std::string select_list() const;
     std::vector<std::string> column_names() const;
     /// The columns with their types in the target, to compare rows by.
     std::vector<engine::ComparedColumn> columns() const;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "connect/duckdb/own_columns.h"
 #include "connect/duckdb/schema_change.h"
 #include "engine/compression.h"
 #include "engine/sql.h"
@@ -10,7 +11,6 @@
 namespace penstock::duckdb {
 
 using engine::quote_identifier;
-using flow::Mode;
 using flow::SchemaChange;
 
 bool has_field(const data::Schema& schema, std::string_view name) {
@@ -56,7 +56,7 @@ Shape rebuilt_shape(const flow::TableTarget& target, const TargetTable& found) {
                                    .decision = "applied",
                                    .detail = "the source's columns of the same names are other ones now"});
     for (const auto& column : found.columns)
-        if (!has_field(target.info.schema, column.name))
+        if (!has_field(target.info.schema, column.name) && !is_own_column(target, column.name))
             decide(column.name, "column_dropped", "the rebuilt table does not have it");
     return shape;
 }
@@ -71,10 +71,7 @@ std::string create_table_sql(const engine::TableName& name, const flow::TableTar
         auto compression = engine::choose_compression(field, target.info.estimated_rows, storage);
         if (!compression.empty() && !column.cast) columns += fmt::format(" USING COMPRESSION {}", compression);
     }
-    if (target.mode == Mode::history)
-        columns += fmt::format(", {} TIMESTAMP WITH TIME ZONE, {} TIMESTAMP WITH TIME ZONE", valid_from_column,
-                               valid_to_column);
-    return fmt::format("CREATE TABLE {} ({})", name.quoted(), columns);
+    return fmt::format("CREATE TABLE {} ({}{})", name.quoted(), columns, own_columns_sql(target));
 }
 
 }  // namespace penstock::duckdb

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/humane.h"
+#include "connect/duckdb/own_columns.h"
 #include "connect/duckdb/widening.h"
 #include "engine/constant.h"
 #include "engine/sql.h"
@@ -380,7 +381,8 @@ class Comparison {
     }
 
     void leave(const engine::TargetColumn& column) {
-        if (carried_.contains(column.name) || column.name == valid_from_column || column.name == valid_to_column)
+        if (carried_.contains(column.name) || is_own_column(target_, column.name) || column.name == valid_from_column ||
+            column.name == valid_to_column)
             return;
         shape_.only_in_target.push_back(column.name);
         const auto* before = recorded_field(found_, column.name);
@@ -462,7 +464,9 @@ Result<Shape> compare(const flow::TableTarget& target, const TargetTable& found)
     }
     bool rebuilds = target.mode == Mode::replace || target.full_refresh;
     if (rebuilds && target.schema_change != SchemaChange::freeze) return rebuilt_shape(target, found);
-    return Comparison(target, found).run();
+    Shape shape = Comparison(target, found).run();
+    add_own_columns(target, found, shape);
+    return shape;
 }
 
 Status refusal(const flow::TableTarget& target, const Shape& shape) {

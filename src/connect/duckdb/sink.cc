@@ -7,6 +7,7 @@
 #include "base/failpoint.h"
 #include "base/humane.h"
 #include "base/log.h"
+#include "connect/duckdb/changes.h"
 #include "connect/duckdb/sink_volume.h"
 #include "engine/sql.h"
 
@@ -31,9 +32,23 @@ Status check_columns(const flow::TableTarget& target, const std::vector<std::str
     return {};
 }
 
+/// A stream of changes says itself what identifies a row and when it has changed.
+Status check_changes(const flow::TableTarget& target) {
+    PN_CHECK(check_columns(target, target.info.key, "replica identity"));
+    bool keeps_order = target.mode == flow::Mode::merge || target.mode == flow::Mode::history;
+    if (keeps_order && target.update_when.empty()) return {};
+    return fail({.kind = ErrorKind::configuration,
+                 .code = "not_for_changes",
+                 .message = fmt::format("{} cannot be used for changes of table {}",
+                                        keeps_order ? "update_when" : "this mode", target.info.name),
+                 .hint = keeps_order ? "leave it out: every change is applied"
+                                     : "choose `mode: merge` for a mirror of the table, or `mode: history`"});
+}
+
 Status check_target(const flow::TableTarget& target) {
     PN_CHECK(check_columns(target, target.key, "key"));
     PN_CHECK(check_columns(target, target.cluster_by, "cluster_by"));
+    if (target.info.changes) return check_changes(target);
     bool needs_key = target.mode == flow::Mode::merge || target.mode == flow::Mode::history;
     if (needs_key && target.key.empty())
         return fail({.kind = ErrorKind::configuration,
@@ -204,6 +219,7 @@ Status Sink::create_aside(const engine::TableName& aside, const flow::TableTarge
 }
 
 Result<flow::Counts> Sink::load_rows(Load& load) {
+    if (load.target.info.changes) return apply_changes(load);
     switch (load.target.mode) {
         case flow::Mode::append: return append(load);
         case flow::Mode::replace: return insert_all(load);

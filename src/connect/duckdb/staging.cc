@@ -36,7 +36,15 @@ std::string json_value(const ColumnPlan& column) {
     }
 }
 
-std::string json_object(const Shape& shape, const std::vector<std::string>* only) {
+std::string joined(const std::vector<std::string>& names) {
+    std::string text;
+    for (const auto& name : names) text += (text.empty() ? "" : ", ") + name;
+    return text;
+}
+
+}  // namespace
+
+std::string row_json(const Shape& shape, const std::vector<std::string>* only) {
     std::string members;
     for (const auto& column : shape.columns) {
         if (only != nullptr && std::ranges::find(*only, column.name) == only->end()) continue;
@@ -45,14 +53,6 @@ std::string json_object(const Shape& shape, const std::vector<std::string>* only
     }
     return fmt::format("CAST(json_object({}) AS VARCHAR)", members);
 }
-
-std::string joined(const std::vector<std::string>& names) {
-    std::string text;
-    for (const auto& name : names) text += (text.empty() ? "" : ", ") + name;
-    return text;
-}
-
-}  // namespace
 
 std::string join_on(const std::vector<std::string>& names, std::string_view left, std::string_view right) {
     std::string on;
@@ -162,8 +162,8 @@ Result<int64_t> Staging::reject(const std::string& from, const char* code, const
     auto named = key_;
     if (auto primary = load_->shape.names_of(load_->target.info.key))
         named.insert(named.end(), primary->begin(), primary->end());
-    std::string sql = fmt::format("SELECT {}, {} FROM {}", json_object(load_->shape, &named),
-                                  json_object(load_->shape, nullptr), from);
+    std::string sql = fmt::format("SELECT {}, {} FROM {}", row_json(load_->shape, &named),
+                                  row_json(load_->shape, nullptr), from);
     PN_TRY(auto rows, load_->connection.query(sql));
     for (size_t i = 0; i < rows.rows.size(); ++i)
         PN_CHECK(load_->context.rejects.add({.table = load_->target.info.name,

@@ -58,6 +58,9 @@ class Staging {
 Status refuse_repeated_keys(Load& load, const std::vector<std::string>& key, const std::string& repeated,
                             std::string_view why);
 
+/// A row as JSON text, an SQL expression: all columns, or `only` some by their names in the target.
+std::string row_json(const Shape& shape, const std::vector<std::string>* only);
+
 /// "T.a = S.a AND T.b = S.b"
 std::string join_on(const std::vector<std::string>& names, std::string_view left = "T", std::string_view right = "S");
 /// The same where NULL equals NULL.

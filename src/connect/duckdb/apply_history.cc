@@ -1,0 +1,157 @@
+// History of a stream: every change is a version, valid from the commit of its transaction to that of the next change of its
+// key; a delete closes the version and marks it, a truncate does so with all. Positions order the changes, never clocks: a
+// version ends before it begins where the source's clock was set back in between.
+//
+// A version that a delete or truncate has closed has the position of that: so a key's newest position in the target says
+// which changes of it have been applied.
+#include <fmt/format.h>
+
+#include "connect/duckdb/changes.h"
+#include "connect/duckdb/staging.h"
+#include "connect/duckdb/unsent.h"
+
+namespace penstock::duckdb {
+namespace {
+
+namespace change = flow::change;
+
+/// Row ids of the changes that the target has already.
+constexpr const char* known = "temp.main.penstock_known";
+/// Every new change with the next one of its key: (penstock_id, key…, penstock_op, penstock_position, penstock_committed_at,
+/// penstock_first, penstock_next_op, …); the next one is 't' where a truncate comes before any other.
+constexpr const char* events = "temp.main.penstock_events";
+/// Current versions of the target that end in this part, as they are then.
+constexpr const char* closed = "temp.main.penstock_closed";
+
+struct Versions {
+    Changes& changes;
+    Load& load = changes.load;
+    UnsentValues values = UnsentValues::none(changes);
+
+    std::string on(std::string_view left, std::string_view right) const { return join_on(changes.key, left, right); }
+    std::string unknown(std::string_view id) const;
+
+    Status find_known();
+    Status complete_values();
+    Status chain();
+    Status close();
+    Result<int64_t> open();
+    Result<flow::Counts> write();
+};
+
+Status Versions::find_known() {
+    std::string newest =
+        fmt::format("SELECT {0}, max(T.{1}) AS penstock_position FROM {2} T SEMI JOIN {3} S ON {4} GROUP BY {0}",
+                    changes.keys("T."), change::position, load.into.quoted(), staged_changes, on("T", "S"));
+    PN_CHECK(load.run(fmt::format(
+        "DROP TABLE IF EXISTS {0}; CREATE TEMP TABLE {0} AS SELECT S.rowid AS id FROM {1} S JOIN ({2}) N ON {3} AND "
+        "N.penstock_position >= S.{4}",
+        known, staged_changes, newest, on("N", "S"), change::position)));
+    return {};
+}
+
+/// A condition on row ids: neither known nor lost.
+std::string Versions::unknown(std::string_view id) const {
+    std::string condition = fmt::format("{} NOT IN (SELECT id FROM {})", id, known);
+    if (values.lost > 0) condition += fmt::format(" AND {} NOT IN (SELECT id FROM {})", id, UnsentValues::lost_rows);
+    return condition;
+}
+
+Status Versions::complete_values() {
+    if (changes.unsent == 0) return {};
+    PN_TRY(values, UnsentValues::find(changes, fmt::format("SELECT rowid AS id FROM {} WHERE {} <> '' AND {}",
+                                                           staged_changes, change::unchanged, unknown("rowid"))));
+    return {};
+}
+
+Status Versions::chain() {
+    std::string chained = fmt::format(
+        "SELECT rowid AS penstock_id, {0}, {1} AS penstock_op, {2} AS penstock_position, {3} AS penstock_committed_at, "
+        "lag({2}) OVER penstock_key IS NULL AS penstock_first, lead({1}) OVER penstock_key AS penstock_next_op, "
+        "lead({2}) OVER "
+        "penstock_key AS penstock_next_position, lead({3}) OVER penstock_key AS penstock_next_committed_at FROM {4} "
+        "WHERE {1} "
+        "<> 't' AND {5} WINDOW penstock_key AS (PARTITION BY {0} ORDER BY {2})",
+        changes.keys(), change::op, change::position, change::committed_at, staged_changes, unknown("rowid"));
+    if (changes.truncates > 0) {
+        chained = fmt::format(
+            "SELECT E.* REPLACE (CASE WHEN {0} THEN 't' ELSE E.penstock_next_op END AS penstock_next_op, CASE WHEN {0} "
+            "THEN "
+            "X.position ELSE E.penstock_next_position END AS penstock_next_position, CASE WHEN {0} THEN X.committed_at "
+            "ELSE "
+            "E.penstock_next_committed_at END AS penstock_next_committed_at) FROM ({1}) E ASOF LEFT JOIN {2} X ON "
+            "E.penstock_position < X.position",
+            "(X.position IS NOT NULL AND (E.penstock_next_position IS NULL OR X.position < E.penstock_next_position))",
+            chained, changes.truncates_table());
+    }
+    PN_CHECK(load.run(fmt::format("DROP TABLE IF EXISTS {0}; CREATE TEMP TABLE {0} AS {1}", events, chained)));
+    return {};
+}
+
+/// Ends the target's current versions at the first change of their key, unless a truncate comes before.
+Status Versions::close() {
+    if (load.into_empty) return {};
+    std::string table = load.into.quoted(),
+                ends = fmt::format(
+                    "SELECT T.* REPLACE (E.penstock_committed_at AS {0}, E.penstock_op = 'd' AS {1}, CASE WHEN "
+                    "E.penstock_op = 'd' THEN E.penstock_position ELSE T.{2} END "
+                    "AS {2}, {3} AS {4}) FROM {5} T JOIN {6} E ON {7} AND E.penstock_first WHERE T.{0} IS NULL",
+                    valid_to_column, change::deleted, change::position, changes.synced, change::synced_at, table,
+                    events, on("T", "E"));
+    if (changes.truncates > 0)
+        ends += fmt::format(
+            " AND NOT EXISTS (SELECT 1 FROM {} X WHERE X.position > coalesce(T.{}, '') AND X.position < "
+            "E.penstock_position)",
+            changes.truncates_table(), change::position);
+    PN_CHECK(load.run(fmt::format("DROP TABLE IF EXISTS {0}; CREATE TEMP TABLE {0} AS {1}", closed, ends)));
+    // An update would rewrite much of the table: see merge.cc. A unique index leaves no other way.
+    if (load.into_unique) {
+        PN_CHECK(load.run(fmt::format(
+            "UPDATE {0} AS T SET {1} = C.{1}, {2} = C.{2}, {3} = C.{3}, {4} = C.{4} FROM {5} C "
+            "WHERE {6} AND T.{1} IS NULL",
+            table, valid_to_column, change::deleted, change::position, change::synced_at, closed, on("T", "C"))));
+    } else {
+        PN_CHECK(load.run(fmt::format("DELETE FROM {} AS T USING {} AS C WHERE {} AND T.{} IS NULL", table, closed,
+                                      on("T", "C"), valid_to_column)));
+        PN_CHECK(load.run(fmt::format("INSERT INTO {} BY NAME SELECT * FROM {}", table, closed)));
+    }
+    PN_CHECK(load.run(fmt::format("DROP TABLE {}", closed)));
+    return truncate_target(changes);
+}
+
+Result<int64_t> Versions::open() {
+    const char* ended = "coalesce(E.penstock_next_op IN ('d', 't'), false)";
+    return load.run(fmt::format(
+        "INSERT INTO {0} ({1}, {2}, {3}, {4}, {5}, {6}) SELECT * FROM (SELECT {7}, CASE WHEN {8} THEN "
+        "E.penstock_next_position "
+        "ELSE E.penstock_position END, {9}, E.penstock_committed_at, E.penstock_next_committed_at, {8} FROM {10} S "
+        "JOIN {11} E "
+        "ON S.rowid = E.penstock_id{12} WHERE E.penstock_op <> 'd'){13}",
+        load.into.quoted(), changes.columns(), change::position, change::synced_at, valid_from_column, valid_to_column,
+        change::deleted, values.columns(), ended, changes.synced, staged_changes, events, values.join(), load.order()));
+}
+
+Result<flow::Counts> Versions::write() {
+    PN_CHECK(chain());
+    PN_CHECK(close());
+    PN_TRY(int64_t opened, open());
+    PN_TRY(auto deletes,
+           load.connection.query(fmt::format("SELECT count(*) FILTER (penstock_op = 'd') FROM {}", events)));
+    flow::Counts counts{.rows_deleted = deletes.number(0, 0)};
+    counts.rows_written = opened + counts.rows_deleted + changes.truncates;
+    counts.rows_filtered = changes.rows - counts.rows_written - values.lost;
+    PN_CHECK(load.run(fmt::format("DROP TABLE {}; DROP TABLE {}", events, known)));
+    PN_CHECK(values.drop());
+    return counts;
+}
+
+}  // namespace
+
+Result<flow::Counts> history_by_key(Changes& changes) {
+    Versions versions{.changes = changes};
+    PN_CHECK(versions.find_known());
+    PN_CHECK(versions.complete_values());
+    return versions.write();
+}
+
+}  // namespace penstock::duckdb

@@ -1,0 +1,188 @@
+// Changes of a table without key: a row is told apart by all its values, and equal rows are as good as one another. A delete
+// takes the oldest row of its values that is there, be it in the target or from an earlier change of the part; so the n-th
+// delete of some values goes with the n-th row of them, counted from truncate to truncate.
+//
+// What the target has already is told by its newest position alone. That is certain where deleted rows stay (soft deletes,
+// history); under hard deletes, and for rows of a snapshot, only the checkpoint keeps a part from coming twice.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "connect/duckdb/changes.h"
+#include "engine/sql.h"
+
+namespace penstock::duckdb {
+namespace {
+
+namespace change = flow::change;
+
+/// Rows that a delete may take, with their values and numbered among their equals.
+constexpr const char* comings = "temp.main.penstock_comings";
+/// Deletes, numbered likewise.
+constexpr const char* goings = "temp.main.penstock_goings";
+/// Rows and the deletes that took them.
+constexpr const char* pairs = "temp.main.penstock_pairs";
+
+struct Multiset {
+    Changes& changes;
+    Load& load = changes.load;
+    bool history = load.target.mode == flow::Mode::history;
+    bool hard = !history && load.target.deletes == flow::Deletes::hard;
+    std::string fresh = {};  ///< a condition on a staged row S: the target has not had it
+    int64_t deletes = 0;
+
+    Status find_fresh();
+    Status number();
+    Status pair();
+    Status take_from_target();
+    Result<int64_t> insert();
+    Status drop();
+
+    std::string dated(const std::string& table, const std::string& alias) const;
+    std::string ranked(const std::string& order) const;
+};
+
+Status Multiset::find_fresh() {
+    PN_TRY(auto newest,
+           load.connection.query(fmt::format("SELECT max({}) FROM {}", change::position, load.into.quoted())));
+    fresh = fmt::format("(S.{} = 'r' OR S.{} > {})", change::op, change::position,
+                        engine::quote_literal(newest.text(0, 0)));
+    // What came before the last truncate leaves no trace where nothing stays.
+    if (hard && changes.truncates > 0) fresh += fmt::format(" AND S.{} > {}", change::position, changes.last_truncate);
+    PN_TRY(auto counted, load.connection.query(fmt::format("SELECT count(*) FROM {} S WHERE S.{} = 'd' AND {}",
+                                                           staged_changes, change::op, fresh)));
+    deletes = counted.number(0, 0);
+    return {};
+}
+
+/// " FROM table S ASOF LEFT JOIN …": beside each row the truncate that comes next, which also says between which two it is.
+std::string Multiset::dated(const std::string& table, const std::string& alias) const {
+    if (changes.truncates == 0)
+        return fmt::format(
+            " FROM {} {} CROSS JOIN (SELECT CAST(NULL AS VARCHAR) AS position, CAST(NULL AS TIMESTAMPTZ) AS "
+            "committed_at) X",
+            table, alias);
+    return fmt::format(" FROM {} {} ASOF LEFT JOIN {} X ON coalesce({}.{}, '') < X.position", table, alias,
+                       changes.truncates_table(), alias, change::position);
+}
+
+std::string Multiset::ranked(const std::string& order) const {
+    return fmt::format("row_number() OVER (PARTITION BY {}, penstock_epoch ORDER BY {}) AS penstock_n",
+                       engine::value_list_but_for_zero_sign(load.columns()), order);
+}
+
+Status Multiset::number() {
+    PN_CHECK(
+        load.run(fmt::format("CREATE TEMP TABLE {} AS SELECT *, {} FROM (SELECT S.{} AS penstock_position, S.{} AS "
+                             "penstock_committed_at, X.position AS penstock_epoch, {}{} "
+                             "WHERE S.{} = 'd' AND {})",
+                             goings, ranked("penstock_position"), change::position, change::committed_at,
+                             changes.columns("S."), dated(staged_changes, "S"), change::op, fresh)));
+    std::string target = load.into.quoted();
+    auto rows = [&](const char* alias, const char* in_target, const std::string& table, const std::string& condition) {
+        return fmt::format(
+            "SELECT {0}.rowid AS penstock_id, {1} AS penstock_in_target, coalesce({0}.{2}, '') AS penstock_position, "
+            "X.position AS penstock_epoch, "
+            "{3}{4} WHERE {5} AND EXISTS (SELECT 1 FROM {6} G WHERE {7})",
+            alias, in_target, change::position, changes.columns(fmt::format("{}.", alias)), dated(table, alias),
+            condition, goings, engine::same_but_for_zero_sign(load.columns(), "G", alias));
+    };
+    PN_CHECK(load.run(
+        fmt::format("CREATE TEMP TABLE {} AS SELECT *, {} FROM ({} UNION ALL {})", comings,
+                    ranked("penstock_in_target DESC, penstock_position, penstock_id"),
+                    rows("S", "false", staged_changes, fmt::format("S.{} IN ('r', 'c') AND {}", change::op, fresh)),
+                    rows("T", "true", target, changes.alive("T.")))));
+    return {};
+}
+
+Status Multiset::pair() {
+    PN_CHECK(drop());
+    if (deletes > 0) {
+        PN_CHECK(number());
+        PN_CHECK(load.run(
+            fmt::format("CREATE TEMP TABLE {} AS SELECT C.penstock_id, C.penstock_in_target, G.penstock_position, "
+                        "G.penstock_committed_at FROM {} G JOIN {} C ON G.penstock_n = C.penstock_n AND "
+                        "G.penstock_epoch IS NOT DISTINCT FROM C.penstock_epoch AND {} WHERE C.penstock_in_target OR "
+                        "C.penstock_position < G.penstock_position",
+                        pairs, goings, comings, engine::same_but_for_zero_sign(load.columns(), "G", "C"))));
+        return {};
+    }
+    PN_CHECK(
+        load.run(fmt::format("CREATE TEMP TABLE {} (penstock_id BIGINT, penstock_in_target BOOLEAN, penstock_position "
+                             "VARCHAR, penstock_committed_at TIMESTAMPTZ)",
+                             pairs)));
+    return {};
+}
+
+Status Multiset::take_from_target() {
+    if (hard) {
+        PN_CHECK(
+            load.run(fmt::format("DELETE FROM {} WHERE rowid IN (SELECT penstock_id FROM {} WHERE penstock_in_target)",
+                                 load.into.quoted(), pairs)));
+    } else {
+        PN_CHECK(load.run(
+            fmt::format("UPDATE {} AS T SET {} = P.penstock_position, {} = {}, {} = true{} FROM {} P WHERE "
+                        "P.penstock_in_target AND T.rowid = P.penstock_id",
+                        load.into.quoted(), change::position, change::synced_at, changes.synced, change::deleted,
+                        history ? fmt::format(", {} = P.penstock_committed_at", valid_to_column) : "", pairs)));
+    }
+    return truncate_target(changes);
+}
+
+Result<int64_t> Multiset::insert() {
+    std::string names = fmt::format("{}, {}, {}", changes.columns(), change::position, change::synced_at);
+    std::string position = hard ? fmt::format("S.{}", change::position)
+                                : fmt::format("coalesce(P.penstock_position, X.position, S.{})", change::position);
+    std::string values = fmt::format("{}, {}, {}", changes.columns("S."), position, changes.synced);
+    bool marks =
+        !hard || std::ranges::find(load.shape.only_in_target, change::deleted) != load.shape.only_in_target.end();
+    if (marks) {
+        names += fmt::format(", {}", change::deleted);
+        values += hard ? ", false" : ", P.penstock_position IS NOT NULL OR X.position IS NOT NULL";
+    }
+    if (history) {
+        names += fmt::format(", {}, {}", valid_from_column, valid_to_column);
+        values += fmt::format(", S.{}, coalesce(P.penstock_committed_at, X.committed_at)", change::committed_at);
+    }
+    return load.run(
+        fmt::format("INSERT INTO {} ({}) SELECT * FROM (SELECT {}{} LEFT JOIN (SELECT * FROM {} WHERE NOT "
+                    "penstock_in_target) P ON P.penstock_id = S.rowid WHERE S.{} IN "
+                    "('r', 'c') AND {}{}){}",
+                    load.into.quoted(), names, values, dated(staged_changes, "S"), pairs, change::op, fresh,
+                    hard ? " AND P.penstock_id IS NULL" : "", load.order()));
+}
+
+Status Multiset::drop() {
+    for (const char* table : {comings, goings, pairs})
+        PN_CHECK(load.run(fmt::format("DROP TABLE IF EXISTS {}", table)));
+    return {};
+}
+
+/// Without key there is nothing to find a value by that was not sent.
+Error unsent_without_key(const Changes& changes) {
+    return {.kind = ErrorKind::schema,
+            .code = "unsent_without_key",
+            .message =
+                fmt::format("{} changes of {} left out values that had not changed, and the table has no key to find "
+                            "them by",
+                            changes.unsent, changes.load.target.info.name),
+            .hint = "set REPLICA IDENTITY FULL on it, or give it a primary key"};
+}
+
+}  // namespace
+
+Result<flow::Counts> apply_by_values(Changes& changes) {
+    if (changes.unsent > 0) return fail(unsent_without_key(changes));
+    Multiset rows{.changes = changes};
+    PN_CHECK(rows.find_fresh());
+    PN_CHECK(rows.pair());
+    PN_CHECK(rows.take_from_target());
+    PN_TRY(int64_t inserted, rows.insert());
+    PN_CHECK(rows.drop());
+    int64_t truncates = rows.hard ? std::min<int64_t>(changes.truncates, 1) : changes.truncates;
+    flow::Counts counts{.rows_written = inserted + rows.deletes + truncates, .rows_deleted = rows.deletes};
+    counts.rows_filtered = changes.rows - counts.rows_written;
+    return counts;
+}
+
+}  // namespace penstock::duckdb

@@ -1,0 +1,222 @@
+// A mirror of the source's table. Of the changes of one key only the newest decides, so those are found first, by one
+// aggregate over keys, positions and row ids; the rows themselves are read once, when the winners are written. They replace
+// their older selves by delete and insert within the transaction (see merge.cc for why). A change that is not newer than the
+// target's row is an old acquaintance and is left out.
+//
+// Under soft deletes a deleted row keeps the last values that are known of it: those of the newest change of its key that
+// has any, else those that the target has.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "connect/duckdb/changes.h"
+#include "connect/duckdb/staging.h"
+#include "connect/duckdb/unsent.h"
+#include "engine/sql.h"
+
+namespace penstock::duckdb {
+namespace {
+
+using engine::quote_identifier;
+using engine::quote_list;
+namespace change = flow::change;
+
+/// One row a key: (key…, penstock_content, penstock_position, penstock_op, penstock_deleted). Content is the row id of the
+/// staged row that has the values.
+constexpr const char* winners = "temp.main.penstock_winners";
+/// What only the target has of rows that are replaced.
+constexpr const char* kept = "temp.main.penstock_kept";
+/// Rows that are deleted, as the target has them, marked.
+constexpr const char* marked = "temp.main.penstock_marked";
+
+struct Mirror {
+    Changes& changes;
+    Load& load = changes.load;
+    bool soft = load.target.deletes == flow::Deletes::soft;
+    bool marks = soft;  ///< the target has a column for deleted rows, if only from former times
+    std::vector<std::string> extra = {};
+    UnsentValues values = UnsentValues::none(changes);
+
+    std::string on(std::string_view left, std::string_view right) const { return join_on(changes.key, left, right); }
+
+    Status find_winners();
+    Status leave_out_known();
+    Status complete_values();
+    Status write();
+    Status keep();
+    Status insert(const std::string& from, const std::vector<std::string>& more);
+    Status write_in_place();
+    std::string rows() const;
+    std::string names() const;
+    Result<flow::Counts> count();
+};
+
+/// Under hard deletes what came before the last truncate falls away; under soft ones it is there, deleted by the truncate
+/// that came next, so that the target does not depend on where parts begin.
+Status Mirror::find_winners() {
+    std::string among = fmt::format("{} <> 't'", change::op);
+    if (changes.truncates > 0 && !soft) among += fmt::format(" AND {} > {}", change::position, changes.last_truncate);
+    std::string newest = fmt::format(
+        "SELECT {0}, arg_max(rowid, {1}) FILTER ({2} <> 'd') AS penstock_content, max({1}) AS penstock_position, "
+        "arg_max({2}, {1}) AS penstock_op FROM {3} WHERE {4} GROUP BY {0}",
+        changes.keys(), change::position, change::op, staged_changes, among);
+    if (changes.truncates > 0 && soft) {
+        newest = fmt::format(
+            "SELECT W.* REPLACE (CASE WHEN W.penstock_op = 'd' THEN W.penstock_position ELSE coalesce(X.position, "
+            "W.penstock_position) END AS "
+            "penstock_position), W.penstock_op = 'd' OR X.position IS NOT NULL AS penstock_deleted FROM ({}) W ASOF "
+            "LEFT JOIN {} X ON W.penstock_position < "
+            "X.position",
+            newest, changes.truncates_table());
+    } else {
+        newest = fmt::format("SELECT *, penstock_op = 'd' AS penstock_deleted FROM ({})", newest);
+    }
+    PN_CHECK(load.run(fmt::format("DROP TABLE IF EXISTS {0}; CREATE TEMP TABLE {0} AS {1}", winners, newest)));
+    return {};
+}
+
+Status Mirror::leave_out_known() {
+    if (load.into_empty) return {};
+    PN_CHECK(load.run(fmt::format("DELETE FROM {} AS W USING {} AS T WHERE {} AND T.{} >= W.penstock_position", winners,
+                                  load.into.quoted(), on("T", "W"), change::position)));
+    return {};
+}
+
+Status Mirror::complete_values() {
+    if (changes.unsent == 0) return {};
+    PN_TRY(
+        values,
+        UnsentValues::find(
+            changes,
+            fmt::format("SELECT S.rowid AS id FROM {} S JOIN {} W ON S.rowid = W.penstock_content WHERE S.{} <> ''{}",
+                        staged_changes, winners, change::unchanged, soft ? "" : " AND NOT W.penstock_deleted")));
+    if (values.lost == 0) return {};
+    // A lost row is nowhere in the target; whoever stood under its key before is gone all the same.
+    PN_CHECK(
+        load.run(fmt::format("UPDATE {} SET penstock_content = NULL, penstock_deleted = true, penstock_op = CASE WHEN "
+                             "penstock_op = 'd' THEN 'd' END "
+                             "WHERE penstock_content IN (SELECT id FROM {})",
+                             winners, UnsentValues::lost_rows)));
+    return {};
+}
+
+/// Complete rows with the target's columns, of winners that have values and are to be in the target.
+std::string Mirror::rows() const {
+    return fmt::format(
+        "SELECT {}, W.penstock_position AS {}, {} AS {}{} FROM {} S JOIN {} W ON S.rowid = W.penstock_content{}{}",
+        values.columns(), change::position, changes.synced, change::synced_at,
+        marks ? fmt::format(", W.penstock_deleted AS {}", change::deleted) : "", staged_changes, winners, values.join(),
+        soft ? "" : " WHERE NOT W.penstock_deleted");
+}
+
+std::string Mirror::names() const {
+    return fmt::format("{}, {}, {}{}", changes.columns(), change::position, change::synced_at,
+                       marks ? fmt::format(", {}", change::deleted) : "");
+}
+
+Status Mirror::keep() {
+    if (!extra.empty()) {
+        std::string repeated =
+            fmt::format("SELECT {0} FROM {1} GROUP BY {0} HAVING count(*) > 1", changes.keys(), kept);
+        PN_CHECK(load.run(
+            fmt::format("DROP TABLE IF EXISTS {0}; CREATE TEMP TABLE {0} AS SELECT {1}, {2} FROM {3} T SEMI JOIN "
+                        "(SELECT * FROM {4} WHERE penstock_content IS NOT NULL) W ON {5}",
+                        kept, changes.keys(), quote_list(extra), load.into.quoted(), winners, on("T", "W"))));
+        PN_CHECK(refuse_repeated_keys(load, changes.key, repeated,
+                                      "and columns that the source has not: which of their values would stay is not "
+                                      "certain"));
+    }
+    if (!soft) return {};
+    PN_CHECK(
+        load.run(fmt::format("DROP TABLE IF EXISTS {0}; CREATE TEMP TABLE {0} AS SELECT T.* REPLACE "
+                             "(W.penstock_position AS {1}, {2} AS {3}, true AS {4}) "
+                             "FROM {5} T JOIN {6} W ON {7} WHERE W.penstock_content IS NULL",
+                             marked, change::position, changes.synced, change::synced_at, change::deleted,
+                             load.into.quoted(), winners, on("T", "W"))));
+    return {};
+}
+
+Status Mirror::insert(const std::string& from, const std::vector<std::string>& more) {
+    std::string list = names() + (more.empty() ? "" : ", " + quote_list(more));
+    PN_CHECK(load.run(
+        fmt::format("INSERT INTO {0} ({1}) SELECT {1} FROM ({2}){3}", load.into.quoted(), list, from, load.order())));
+    return {};
+}
+
+Status Mirror::write() {
+    PN_CHECK(keep());
+    if (!load.into_empty)
+        PN_CHECK(load.run(
+            fmt::format("DELETE FROM {} AS T USING {} AS W WHERE {}", load.into.quoted(), winners, on("T", "W"))));
+    if (extra.empty()) {
+        PN_CHECK(insert(rows(), {}));
+    } else {
+        // Columns that only the target has keep their values in replaced rows and take their defaults in new ones.
+        PN_CHECK(insert(fmt::format("SELECT S.*, {} FROM ({}) S JOIN {} K ON {}", quote_list(extra, "K."), rows(), kept,
+                                    on("K", "S")),
+                        extra));
+        PN_CHECK(insert(fmt::format("SELECT S.* FROM ({}) S ANTI JOIN {} K ON {}", rows(), kept, on("K", "S")), {}));
+        PN_CHECK(load.run(fmt::format("DROP TABLE {}", kept)));
+    }
+    if (!soft) return {};
+    PN_CHECK(load.run(
+        fmt::format("INSERT INTO {} BY NAME SELECT * FROM {}; DROP TABLE {}", load.into.quoted(), marked, marked)));
+    return {};
+}
+
+/// A unique index is checked against rows deleted in the same transaction too.
+Status Mirror::write_in_place() {
+    std::string set, table = load.into.quoted();
+    for (const auto& name : load.column_names())
+        if (std::ranges::find(changes.key, name) == changes.key.end())
+            set += fmt::format("{0} = S.{0}, ", quote_identifier(name));
+    set += fmt::format("{0} = S.{0}, {1} = S.{1}", change::position, change::synced_at);
+    std::string row = fmt::format("{}, S.{}, S.{}", changes.columns("S."), change::position, change::synced_at);
+    if (marks) {
+        set += fmt::format(", {0} = S.{0}", change::deleted);
+        row += fmt::format(", S.{}", change::deleted);
+    }
+    std::string gone =
+        soft ? fmt::format(
+                   "UPDATE {} AS T SET {} = W.penstock_position, {} = {}, {} = true FROM {} W WHERE {} AND "
+                   "W.penstock_content IS NULL",
+                   table, change::position, change::synced_at, changes.synced, change::deleted, winners, on("T", "W"))
+             : fmt::format("DELETE FROM {} AS T USING {} AS W WHERE {} AND W.penstock_deleted", table, winners,
+                           on("T", "W"));
+    PN_CHECK(load.run(gone));
+    PN_CHECK(
+        load.run(fmt::format("MERGE INTO {} AS T USING ({}) AS S ON ({}) WHEN MATCHED THEN UPDATE SET {} WHEN NOT "
+                             "MATCHED THEN INSERT ({}) VALUES ({})",
+                             table, rows(), on("T", "S"), set, names(), row)));
+    return {};
+}
+
+/// Under soft deletes each truncate is a change of its own; under hard ones the last supersedes the others.
+Result<flow::Counts> Mirror::count() {
+    PN_TRY(auto found, load.connection.query(fmt::format(
+                           "SELECT count(penstock_op), count(*) FILTER (penstock_op = 'd') FROM {}", winners)));
+    int64_t truncates = soft ? changes.truncates : std::min<int64_t>(changes.truncates, 1);
+    flow::Counts counts{.rows_written = found.number(0, 0) + truncates, .rows_deleted = found.number(0, 1)};
+    counts.rows_filtered = changes.rows - counts.rows_written - values.lost;
+    return counts;
+}
+
+}  // namespace
+
+Result<flow::Counts> mirror_by_key(Changes& changes) {
+    Mirror mirror{.changes = changes};
+    for (const auto& name : changes.load.shape.only_in_target)
+        if (name == change::deleted) mirror.marks = true;
+        else mirror.extra.push_back(name);
+    PN_CHECK(mirror.find_winners());
+    PN_CHECK(mirror.leave_out_known());
+    PN_CHECK(mirror.complete_values());
+    PN_CHECK(changes.load.into_unique ? mirror.write_in_place() : mirror.write());
+    PN_CHECK(truncate_target(changes));
+    PN_TRY(auto counts, mirror.count());
+    PN_CHECK(mirror.values.drop());
+    PN_CHECK(changes.load.run(fmt::format("DROP TABLE {}", winners)));
+    return counts;
+}
+
+}  // namespace penstock::duckdb
