@@ -16,8 +16,8 @@ namespace penstock::postgres {
 /// server sends the transaction again. One truncate of several tables has one ordinal in all of them.
 struct ChangeRecord {
     ChangeCommit commit;
-    uint64_t ordinal =
-        0;  ///< counts the transaction's changes in all tables, from 0, those of aborted savepoints left out
+    /// Counts the transaction's changes in all tables, from 0; those of aborted savepoints are left out.
+    uint64_t ordinal = 0;
     std::string_view old_tuple, new_tuple;  ///< valid while the chunk holds this record
     uint32_t schema = 0;
     char op = 0;
