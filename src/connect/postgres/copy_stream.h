@@ -3,10 +3,10 @@
 #include <stop_token>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "base/error.h"
 #include "connect/postgres/session.h"
+#include "connect/postgres/wire_socket.h"
 
 namespace penstock::postgres {
 
@@ -16,7 +16,8 @@ namespace penstock::postgres {
 /// Source: PostgreSQL documentation, "Frontend/Backend Protocol", Message Formats.
 class CopyStream {
   public:
-    CopyStream(Session& session, std::stop_token stop);
+    CopyStream(Session& session, std::stop_token stop)
+        : socket_(session, WireSocket::Pace::throughput, std::move(stop)) {}
 
     /// Sends the statement and waits until the server begins to copy.
     Status start(const std::string& sql);
@@ -36,31 +37,15 @@ class CopyStream {
     Status settle();
 
     /// Bytes received so far.
-    int64_t bytes() const { return bytes_; }
+    int64_t bytes() const { return socket_.bytes(); }
 
   private:
-    struct Message {
-        char type = 0;
-        std::string_view body;
-    };
+    Result<WireSocket::Message> any_message();
 
-    Result<bool> whole_message(Message& message);  ///< false: more bytes are needed than fit beside those in use
-    Status receive();
-    Result<size_t> receive_some(char* into, size_t room);
-    Status wait(short events);
-    Status send(std::string_view bytes);
-    Error answer_error(std::string_view body);
-    Error lost(std::string_view what) const;
-    Session& session_;
-    std::stop_token stop_;
+    WireSocket socket_;
     std::string sql_;
-    std::vector<char> buffer_;
-    size_t used_ = 0;  ///< messages handed out end here
-    size_t end_ = 0;   ///< bytes received end here
     bool held_ = false;
     bool unsettled_ = false;
-    bool flowing_ = false;  ///< data came at the last try
-    int64_t bytes_ = 0;
 };
 
 }  // namespace penstock::postgres

@@ -4,7 +4,9 @@
 #include <poll.h>
 
 #include <cstdlib>
+#include <utility>
 
+#include "base/assert.h"
 #include "base/humane.h"
 #include "base/log.h"
 #include "base/secret.h"
@@ -56,6 +58,9 @@ constexpr ConnectFailure connect_failures[] = {
     {"timeout expired", ErrorKind::unavailable, "connect_timeout", "the server did not answer in time", "is there a firewall in between? connect_timeout sets the patience"},
     {"the database system is", ErrorKind::unavailable, "server_starting", "the server is starting or stopping", "wait; retries will"},
     {"too many clients", ErrorKind::unavailable, "too_many_connections", "all of the server's connections are taken", "lower parallel, or raise max_connections"},
+    {"max_wal_senders", ErrorKind::unavailable, "too_many_walsenders", "all of the server's connections for replication are taken", "raise max_wal_senders in the server (a restart), or end a replication that is not needed: see pg_stat_replication"},
+    {"start walsender", ErrorKind::refused, "no_replication_privilege", "the user may not replicate", "as a superuser: ALTER ROLE … REPLICATION; managed servers have a role for it, as rds_replication"},
+    {"start WAL sender", ErrorKind::refused, "no_replication_privilege", "the user may not replicate", "as a superuser: ALTER ROLE … REPLICATION; managed servers have a role for it, as rds_replication"},
     {"remaining connection slots", ErrorKind::unavailable, "too_many_connections", "all connections for ordinary users are taken", "lower parallel, or raise max_connections"},
     {"too many connections", ErrorKind::unavailable, "too_many_connections", "the role or database has all the connections it is allowed", "lower parallel, or raise the CONNECTION LIMIT"},
     {"invalid URI", ErrorKind::configuration, "bad_url", "the url is not a PostgreSQL URL", "write postgres://user@host:5432/database; encode special characters of the password as %40 for @"},
@@ -85,13 +90,17 @@ Error connect_error(const Place& place, const std::string& library_words) {
 /// The connection parameters, later ones over earlier: the URL expands through dbname (libpq's expand_dbname), then ours.
 class Parameters {
   public:
-    explicit Parameters(const ConnectionOptions& options, const std::string& purpose) {
+    Parameters(const ConnectionOptions& options, const std::string& purpose, Session::Channel channel) {
         add("dbname", options.url.reveal());
         // An URL's own application_name stays: fallback_… is libpq's name for a default.
         add("fallback_application_name", purpose);
         add("client_encoding", "UTF8");
         add("gssencmode", "disable");  // we read the socket ourselves after authentication; TLS is understood, GSS is not
         add("keepalives_idle", "30");
+        if (channel == Session::Channel::replication) {
+            add("replication", "database");
+            add("tcp_user_timeout", "60000");  // a stream may be silent for hours: what we send must be acknowledged
+        }
         if (options.tls) add_tls(*options.tls);
         names_.push_back(nullptr);
         values_.push_back(nullptr);
@@ -148,11 +157,11 @@ std::string Place::text() const { return endpoint.empty() ? fmt::format("'{}'", 
 int64_t Rows::integer(int row, int column) const { return std::strtoll(PQgetvalue(result_.get(), row, column), nullptr, 10); }
 double Rows::number(int row, int column) const { return std::strtod(PQgetvalue(result_.get(), row, column), nullptr); }
 
-Result<std::unique_ptr<Session>> Session::connect(const ConnectionOptions& options, const std::string& purpose, std::stop_token stop) {
-    Parameters parameters(options, purpose);
+Result<std::unique_ptr<Session>> Session::connect(const ConnectionOptions& options, const std::string& purpose, std::stop_token stop, Channel channel) {
+    Parameters parameters(options, purpose, channel);
     PGconn* connection = PQconnectStartParams(parameters.names(), parameters.values(), 1);
     if (connection == nullptr) return fail({.kind = ErrorKind::capacity, .code = "out_of_memory", .message = "no memory for a connection"});
-    std::unique_ptr<Session> session(new Session(connection, place_of(connection, options.name)));
+    std::unique_ptr<Session> session(new Session(connection, place_of(connection, options.name), channel));
     if (PQstatus(connection) == CONNECTION_BAD) return fail(connect_error({options.name, {}}, PQerrorMessage(connection)));
     PN_CHECK(finish_connecting(connection, session->place_, options.connect_timeout, stop));
     PQsetNoticeProcessor(connection, [](void*, const char* message) { log::debug("server notice: {}", trimmed(message)); }, nullptr);
@@ -172,11 +181,17 @@ Status Session::prepare_session(const ConnectionOptions& options) {
     // Asked for UTF-8, such a database fails a whole COPY over one byte; as it is, we judge each value.
     if (parameter("server_encoding") == "SQL_ASCII") settings += "SET client_encoding = 'SQL_ASCII'; ";
     settings += fmt::format("SET statement_timeout = {}; ", millis(options.statement_timeout.value_or(std::chrono::microseconds(0))));
-    settings += fmt::format("SET lock_timeout = {}", millis(options.lock_timeout.value_or(std::chrono::seconds(30))));
+    auto lock_timeout = channel_ == Channel::replication ? std::chrono::microseconds(0) : options.lock_timeout.value_or(std::chrono::seconds(30));
+    settings += fmt::format("SET lock_timeout = {}", millis(lock_timeout));
     return execute(settings);
 }
 
 Result<Rows> Session::query(const std::string& sql, const std::vector<std::string>& parameters) {
+    // A walsender knows the simple protocol only (PostgreSQL documentation, "Streaming Replication Protocol").
+    if (channel_ == Channel::replication) {
+        PN_ASSERT(parameters.empty());
+        return take(PQexec(connection_, sql.c_str()), sql);
+    }
     std::vector<const char*> values;
     for (const auto& parameter : parameters) values.push_back(parameter.c_str());
     return take(PQexecParams(connection_, sql.c_str(), static_cast<int>(values.size()), nullptr, values.data(), nullptr, nullptr, 0), sql);
@@ -185,6 +200,27 @@ Result<Rows> Session::query(const std::string& sql, const std::vector<std::strin
 Status Session::execute(const std::string& sql) {
     PN_CHECK(take(PQexec(connection_, sql.c_str()), sql));
     return {};
+}
+
+Result<Rows> Session::query_patiently(const std::string& sql, std::stop_token stop, const std::function<void()>& waiting) {
+    auto lost = [&] { return fail(server_error(place_, "08006", trimmed(PQerrorMessage(connection_)), "", "", sql)); };
+    if (PQsendQuery(connection_, sql.c_str()) == 0) return lost();
+    bool cancelled = false;
+    auto next_word = steady_clock::now() + std::chrono::seconds(10);
+    while (PQisBusy(connection_) != 0) {
+        if (stop.stop_requested() && !std::exchange(cancelled, true)) cancel();
+        if (steady_clock::now() > next_word) {
+            waiting();
+            next_word += std::chrono::seconds(10);
+        }
+        pollfd wait{.fd = PQsocket(connection_), .events = POLLIN, .revents = 0};
+        if (poll(&wait, 1, 100) > 0 && PQconsumeInput(connection_) == 0) return lost();
+    }
+    auto rows = take(PQgetResult(connection_), sql);
+    while (PGresult* rest = PQgetResult(connection_)) PQclear(rest);
+    if (!rows && cancelled)
+        return fail({.kind = ErrorKind::interrupted, .code = "interrupted", .message = fmt::format("stopped while waiting for {}", place_.text())});
+    return rows;
 }
 
 Result<Rows> Session::describe(const std::string& sql) {

@@ -3,6 +3,7 @@
 #include <libpq-fe.h>
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <stop_token>
 #include <string>
@@ -40,15 +41,26 @@ class Rows {
 /// an error, not a loss), no idle timeouts. Belongs to one thread, but `cancel` may come from any.
 class Session {
   public:
+    enum class Channel {
+        ordinary,
+        /// To a walsender of the database, which takes replication commands and SQL without parameters. Locks are waited for
+        /// without end, for that is how a slot's creation waits for transactions; a dead network is noticed within a minute.
+        replication,
+    };
+
     /// Connects; the stop token ends the wait. Failures are told apart: unreachable, refused, certificate, too many.
-    static Result<std::unique_ptr<Session>> connect(const ConnectionOptions& options, const std::string& purpose, std::stop_token stop);
+    static Result<std::unique_ptr<Session>> connect(const ConnectionOptions& options, const std::string& purpose, std::stop_token stop,
+                                                    Channel channel = Channel::ordinary);
     ~Session();
     Session(const Session&) = delete;
     Session& operator=(const Session&) = delete;
 
-    /// A query with text parameters and a text result that fits memory.
+    /// A query with text parameters and a text result that fits memory. Without parameters it may be a replication command.
     Result<Rows> query(const std::string& sql, const std::vector<std::string>& parameters = {});
     Status execute(const std::string& sql);
+
+    /// A query or replication command that may wait for others. A stop cancels it; `waiting` is called every ten seconds.
+    Result<Rows> query_patiently(const std::string& sql, std::stop_token stop, const std::function<void()>& waiting);
 
     /// The result columns of a query without running it: names, type oids, type modifiers.
     Result<Rows> describe(const std::string& sql);
@@ -57,17 +69,19 @@ class Session {
     std::string parameter(const char* name) const;
     PGconn* raw() { return connection_; }
     const Place& place() const { return place_; }
+    Channel channel() const { return channel_; }
 
     /// Asks the server to cancel what runs; any thread.
     void cancel() noexcept;
 
   private:
-    Session(PGconn* connection, Place place) : connection_(connection), place_(std::move(place)) {}
+    Session(PGconn* connection, Place place, Channel channel) : connection_(connection), place_(std::move(place)), channel_(channel) {}
     Status prepare_session(const ConnectionOptions& options);
     Result<Rows> take(PGresult* result, const std::string& sql);
 
     PGconn* connection_;
     Place place_;
+    Channel channel_;
 };
 
 /// "public"."events"; the only quoting of identifiers and literals in this folder.
