@@ -42,6 +42,7 @@ struct Mirror {
     Status find_winners();
     Status leave_out_known();
     Status complete_values();
+    Status leave_out_losers();
     Status write();
     Status keep();
     Status insert(const std::string& from, const std::vector<std::string>& more);
@@ -56,17 +57,25 @@ struct Mirror {
 Status Mirror::find_winners() {
     std::string among = fmt::format("{} <> 't'", change::op);
     if (changes.truncates > 0 && !soft) among += fmt::format(" AND {} > {}", change::position, changes.last_truncate);
-    std::string newest = fmt::format(
-        "SELECT {0}, arg_max(rowid, {1}) FILTER ({2} <> 'd') AS penstock_content, max({1}) AS penstock_position, "
-        "arg_max({2}, {1}) AS penstock_op FROM {3} WHERE {4} GROUP BY {0}",
-        changes.keys(), change::position, change::op, staged_changes, among);
+    std::string newest;
+    if (soft) {
+        newest = fmt::format(
+            "SELECT {0}, arg_max(rowid, {1}) FILTER ({2} <> 'd') AS penstock_content, max({1}) AS penstock_position, "
+            "arg_max({2}, {1}) AS penstock_op FROM {3} WHERE {4} GROUP BY {0}",
+            changes.keys(), change::position, change::op, staged_changes, among);
+    } else {  // one aggregate, and the rest by row id: half the time
+        newest = fmt::format(
+            "SELECT {0}, CASE WHEN S.{1} <> 'd' THEN S.rowid END AS penstock_content, S.{2} AS penstock_position, "
+            "S.{1} AS "
+            "penstock_op FROM {3} S SEMI JOIN (SELECT arg_max(rowid, {2}) AS id FROM {3} WHERE {4} GROUP BY {5}) N ON "
+            "S.rowid = N.id",
+            changes.keys("S."), change::op, change::position, staged_changes, among, changes.keys());
+    }
     if (changes.truncates > 0 && soft) {
         newest = fmt::format(
             "SELECT W.* REPLACE (CASE WHEN W.penstock_op = 'd' THEN W.penstock_position ELSE coalesce(X.position, "
-            "W.penstock_position) END AS "
-            "penstock_position), W.penstock_op = 'd' OR X.position IS NOT NULL AS penstock_deleted FROM ({}) W ASOF "
-            "LEFT JOIN {} X ON W.penstock_position < "
-            "X.position",
+            "W.penstock_position) END AS penstock_position), W.penstock_op = 'd' OR X.position IS NOT NULL AS "
+            "penstock_deleted FROM ({}) W ASOF LEFT JOIN {} X ON W.penstock_position < X.position",
             newest, changes.truncates_table());
     } else {
         newest = fmt::format("SELECT *, penstock_op = 'd' AS penstock_deleted FROM ({})", newest);
@@ -100,13 +109,26 @@ Status Mirror::complete_values() {
     return {};
 }
 
+/// Under hard deletes only the rows to write are left, which spares the write a join.
+Status Mirror::leave_out_losers() {
+    if (soft) return {};
+    PN_CHECK(load.run(
+        fmt::format("DELETE FROM {} WHERE rowid NOT IN (SELECT penstock_content FROM {} WHERE NOT penstock_deleted)",
+                    staged_changes, winners)));
+    return {};
+}
+
 /// Complete rows with the target's columns, of winners that have values and are to be in the target.
 std::string Mirror::rows() const {
+    if (!soft)
+        return fmt::format("SELECT {}, S.{} AS {}, {} AS {}{} FROM {} S{}", values.columns(), change::position,
+                           change::position, changes.synced, change::synced_at,
+                           marks ? fmt::format(", false AS {}", change::deleted) : "", staged_changes, values.join());
     return fmt::format(
-        "SELECT {}, W.penstock_position AS {}, {} AS {}{} FROM {} S JOIN {} W ON S.rowid = W.penstock_content{}{}",
-        values.columns(), change::position, changes.synced, change::synced_at,
-        marks ? fmt::format(", W.penstock_deleted AS {}", change::deleted) : "", staged_changes, winners, values.join(),
-        soft ? "" : " WHERE NOT W.penstock_deleted");
+        "SELECT {}, W.penstock_position AS {}, {} AS {}, W.penstock_deleted AS {} FROM {} S JOIN {} W ON "
+        "S.rowid = W.penstock_content{}",
+        values.columns(), change::position, changes.synced, change::synced_at, change::deleted, staged_changes, winners,
+        values.join());
 }
 
 std::string Mirror::names() const {
@@ -211,6 +233,7 @@ Result<flow::Counts> mirror_by_key(Changes& changes) {
     PN_CHECK(mirror.find_winners());
     PN_CHECK(mirror.leave_out_known());
     PN_CHECK(mirror.complete_values());
+    PN_CHECK(mirror.leave_out_losers());
     PN_CHECK(changes.load.into_unique ? mirror.write_in_place() : mirror.write());
     PN_CHECK(truncate_target(changes));
     PN_TRY(auto counts, mirror.count());

@@ -336,8 +336,10 @@ void live_many(Mode mode, Deletes deletes) {
     REQUIRE(open);
     uint64_t first = from_environment("PENSTOCK_APPLY_SEED", 1);
     uint64_t runs = std::getenv("PENSTOCK_APPLY_SEED") != nullptr ? 1 : from_environment("PENSTOCK_APPLY_RUNS", 12);
-    for (uint64_t seed = first; seed < first + runs; ++seed)
+    for (uint64_t seed = first; seed < first + runs; ++seed) {
         if (!live(warehouse, seed, mode, deletes)) return;
+        warehouse.execute(fmt::format("DROP TABLE main.t{}", seed));
+    }
 }
 
 TEST_CASE("random lives: mirror") { live_many(Mode::merge, Deletes::hard); }

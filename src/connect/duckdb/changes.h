@@ -15,7 +15,7 @@ namespace penstock::duckdb {
 Result<flow::Counts> apply_changes(Load& load);
 
 /// A part of changes in a TEMP table: every row, under the target's column names, and beside them the columns of
-/// flow/change.h. Nothing is taken out of it, so that its row ids stay.
+/// flow/change.h. Its row ids stay.
 struct Changes {
     /// Pulls the scan to its end.
     static Result<Changes> stage(Load& load);
