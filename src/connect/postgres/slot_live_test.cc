@@ -123,6 +123,41 @@ TEST_CASE("live: slots are listed, judged, moved and dropped") {
     CHECK(found == 1);
 }
 
+TEST_CASE("live: a server on a new timeline goes on where the old one was left") {
+    ThrowawayServer own;
+    Captured table("timelines", own);
+    table.insert(1, 3);
+    auto stream = table.stream();
+    auto known = read_rows(*stream, 3).last_commit;
+    stream.reset();
+    table.creator.reset();
+    own.recover();
+    auto identity = must(identify_system(*session(Channel::replication, own)));
+    CHECK(identity.timeline == 2);
+    REQUIRE(identity.history.size() == 1);
+    CHECK(identity.history[0].timeline == 1);
+    CHECK(identity.history[0].at >= known);
+    SlotClaim claim{.pipeline = "p",
+                    .slot = "timelines",
+                    .plugin = "pgoutput",
+                    .database = "postgres",
+                    .held = known,
+                    .system = identity.system,
+                    .timeline = 1};
+    auto judge = [&] {
+        auto judged = judge_slot(claim, identity, table.state());
+        return judged ? std::string("ok") : judged.error().code;
+    };
+    CHECK(judge() == "ok");
+    table.insert(4, 5);
+    stream = table.stream(known);
+    CHECK(read_rows(*stream, 2).rows == 2);
+    claim.held = identity.history[0].at + 1;
+    CHECK(judge() == "diverged");
+    claim.timeline = 3;
+    CHECK(judge() == "diverged");
+}
+
 TEST_CASE("live: publications and identities are made and read back") {
     sql("CREATE SCHEMA \"Od'd\"; CREATE TABLE \"Od'd\".\"a \"\"table\" (id int PRIMARY KEY, \"b,c\" text, secret text, "
         "twice int GENERATED ALWAYS AS (id * 2) STORED);"

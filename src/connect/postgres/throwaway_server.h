@@ -82,6 +82,15 @@ class ThrowawayServer {
         start();
     }
 
+    /// As after a failover or a recovery: the same data on a new timeline.
+    void recover() {
+        stop(SIGINT);
+        std::ofstream(base_ + "/data/postgresql.conf", std::ios::app)
+            << "restore_command = 'false'\nhot_standby = off\n";
+        std::ofstream(base_ + "/data/recovery.signal").close();
+        start();
+    }
+
     /// Of a connection as a user who is trusted; `more` are parameters of libpq.
     ConnectionOptions options(const std::string& database = "postgres", const std::string& user = "postgres",
                               const std::string& more = "") const {
