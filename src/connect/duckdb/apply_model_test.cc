@@ -184,11 +184,11 @@ class Life {
     void act() {
         int what = number(100);
         if (what < 4) return truncate();
-        if (what < 35 || rows_.empty()) return insert();
+        if (what < 28 || rows_.empty()) return insert();
         auto at = std::next(rows_.begin(), number(static_cast<int>(rows_.size())));
-        if (what < 55) return remove(at);
-        if (what < 75 || keys_ == 0) return update(at);
-        if (what < 90) return move(at, key_of(fresh()));
+        if (what < 40) return remove(at);
+        if (what < 65 || keys_ == 0) return update(at);
+        if (what < 88) return move(at, key_of(fresh()));
         swap(at);
     }
     void truncate() {
@@ -210,14 +210,14 @@ class Life {
     Row changed(const Row& values) {
         Row now = values;
         for (size_t i = std::max<size_t>(keys_, 1); i < now.size(); ++i)
-            if ((i > 1 || keys_ == 0) && chance(40)) now[i] = text();
+            if ((i > 1 || keys_ == 0) && chance(25)) now[i] = text();
         if (keys_ == 1) now[1] = std::string(1, static_cast<char>('p' + number(3)));
         return now;
     }
     /// What of `now` is sent: a value that was there before may be left out.
     Row sent(const Row& before, Row now) {
         for (size_t i = std::max<size_t>(keys_, 1); i < now.size(); ++i)
-            if (now[i] && now[i] == before[i] && chance(60)) now[i] = "?";
+            if (now[i] && now[i] == before[i] && chance(75)) now[i] = "?";
         return now;
     }
     void update(Rows::iterator at) {
@@ -309,7 +309,7 @@ bool live(Warehouse& warehouse, uint64_t seed, Mode mode, Deletes deletes) {
     for (int i = 0; i < 3; ++i) {
         auto made = life.transactions();
         bool whole = keys > 0 || (stays && i > 0);  // all of it is recognised when it comes again
-        if (whole && life.chance(25)) {
+        if (whole && life.chance(40)) {
             auto both = parts.back();
             both.insert(both.end(), made.begin(), made.end());
             made = std::move(both);

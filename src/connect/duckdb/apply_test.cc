@@ -293,6 +293,22 @@ TEST_CASE("a target may be wider than the source, in its key too") {
     CHECK(warehouse.line(mirror) == "2,a,x");
 }
 
+TEST_CASE("a column that is new in the source comes with its values or not at all") {
+    Warehouse warehouse;
+    Stream stream(warehouse, notes(Mode::merge));
+    Log log;
+    REQUIRE_MESSAGE(stream.snapshot({log.r({"1", "a", "x"}), log.r({"2", "b", "y"})}), stream.error);
+    auto& fields = stream.target.info.schema.fields;
+    fields.push_back(field("stars", Kind::int32, 4));
+    REQUIRE_MESSAGE(stream.apply({log.u({"1", "a", "?", "5"})}), stream.error);
+    CHECK(warehouse.line("SELECT id, body, stars FROM shop.notes ORDER BY id") == "1,x,5 2,y,NULL");
+    // Its default was computed row by row: what rows already there have in it does not come with the stream.
+    fields.push_back(field("token", Kind::text, 5));
+    fields.back().initial_unknown = true;
+    CHECK(stream.apply({log.u({"1", "a", "?", "5", "t"})}).error().code == "schema_change_refused");
+    CHECK(stream.error.find("--full-refresh") != std::string::npos);
+}
+
 TEST_CASE("what cannot be applied is said plainly") {
     Warehouse warehouse;
     Log log;

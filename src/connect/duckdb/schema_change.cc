@@ -327,6 +327,7 @@ class Comparison {
 
     /// Why rows that are there cannot be read again and found by their key; "" when they can, or come again anyway.
     std::string no_rereading() const {
+        if (target_.info.changes) return "a stream of changes does not bring them again";
         if (target_.mode == Mode::append)
             return found_.batch && !target_.info.cursor.empty() ? "mode append does not look for them" : "";
         return target_.update_when.empty() ? "" : "update_when may keep them as they are";
