@@ -100,7 +100,17 @@ Pipeline::Pipeline(const config::Document& document, const config::PipelineConfi
       source_component_(component_of(document, config.source_connection)),
       target_component_(component_of(document, config.target_connection)),
       source_(context(document, config, config.source_connection, target_component_->target_holds)),
-      target_(context(document, config, config.target_connection, target_component_->target_holds)) {}
+      target_(context(document, config, config.target_connection, target_component_->target_holds)) {
+    source_.follow = config.run == config::RunKind::follow;
+    if (!is_stream()) return;
+    // What was received and not written yet has a budget of its own.
+    source_.memory_bytes /= 8;
+    target_.memory_bytes -= 2 * source_.memory_bytes;
+}
+
+bool Pipeline::is_stream() const {
+    return source_component_->is_stream != nullptr && source_component_->is_stream(source_);
+}
 
 Result<Pipeline> Pipeline::find(const config::Document& document, const std::string& name) {
     const auto* config = document.pipeline(name);
@@ -112,11 +122,59 @@ Result<Pipeline> Pipeline::find(const config::Document& document, const std::str
 Status Pipeline::validate() const {
     if (source_component_->validate_source != nullptr) PN_CHECK(source_component_->validate_source(source_));
     if (target_component_->validate_target != nullptr) PN_CHECK(target_component_->validate_target(target_));
+    return is_stream() ? validate_stream() : validate_read();
+}
+
+Error Pipeline::at_target(std::string code, std::string message, std::string hint) const {
+    return {.kind = ErrorKind::configuration,
+            .code = std::move(code),
+            .message = fmt::format("{}: {}", name(), message),
+            .where = config_->target.place.text(),
+            .hint = std::move(hint)};
+}
+
+Status Pipeline::validate_stream() const {
+    if (!target_component_->takes_changes)
+        return fail(at_target("changes_not_taken",
+                              fmt::format("a {} target does not take changes in this version", target_component_->type),
+                              "write them to a duckdb connection"));
+    if (options_.mode && (*options_.mode == config::WriteMode::append || *options_.mode == config::WriteMode::replace))
+        return fail(
+            at_target("mode_without_effect",
+                      fmt::format("mode {} is for reads; changes are merged", config::to_string(*options_.mode)),
+                      "use mode: merge or mode: history"));
+    if (!options_.key.empty() || !options_.update_when.empty())
+        return fail(at_target(
+            "option_without_effect",
+            "rows of a change stream are told apart by the source's replica identity, and every change is taken",
+            "leave out `key` and `update_when`"));
+    if (options_.deletes && options_.mode == config::WriteMode::history)
+        return fail(at_target("option_without_effect", "mode history keeps deleted rows as closed versions",
+                              "leave out `deletes`"));
+    return {};
+}
+
+Status Pipeline::validate_read() const {
+    if (options_.deletes)
+        return fail(at_target("option_without_effect",
+                              "`deletes` is for change streams: a read does not see what was deleted",
+                              "leave it out, or capture `changes`"));
+    if (config_->run)
+        return fail({.kind = ErrorKind::configuration,
+                     .code = "option_without_effect",
+                     .message = fmt::format("{}: `run` is for streams; this pipeline ends by itself", name()),
+                     .where = config_->place.text(),
+                     .hint = "leave it out"});
     return {};
 }
 
 Status Pipeline::limit(const flow::ReadBounds& bounds) {
     source_.bounds = bounds;
+    if (is_stream())
+        return fail({.kind = ErrorKind::usage,
+                     .code = "option_not_available",
+                     .message = fmt::format("{}: a change stream is taken whole, in order", name()),
+                     .hint = "run it without --limit, --from and --to"});
     if (source_component_->takes_bounds) return {};
     return fail({.kind = ErrorKind::usage,
                  .code = "option_not_available",
@@ -174,6 +232,14 @@ Result<flow::TableTarget> Pipeline::target_for(const flow::TableInfo& info) cons
     PN_TRY(target.name, target_component_->target_name(target_, info));
     PN_TRY(target.key, known_columns(options_.key, info, "key"));
     PN_TRY(target.cluster_by, known_columns(options_.cluster_by, info, "cluster_by"));
+    if (info.changes) {
+        target.key = info.key;
+        target.mode = options_.mode == config::WriteMode::history ? flow::Mode::history : flow::Mode::merge;
+        target.deletes = options_.deletes == config::Deletes::soft ? flow::Deletes::soft : flow::Deletes::hard;
+        target.partition_by = options_.partition_by.value;
+        target.schema_change = to_flow(options_.schema_change);
+        return target;
+    }
     // An increment of a table with a primary key is merged by it unless the configuration says otherwise.
     bool has_key = info.key_is_unique && !info.key.empty();
     bool incremental = !info.cursor.empty();

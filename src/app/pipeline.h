@@ -29,6 +29,12 @@ class Pipeline {
     /// Narrows what is read; refused where the source cannot.
     Status limit(const flow::ReadBounds& bounds);
 
+    /// Whether it goes on for ever unless it is drained.
+    bool is_stream() const;
+    /// Of a stream: whether a run goes on when everything was read.
+    void set_follow(bool follow) { source_.follow = follow; }
+    bool follows() const { return is_stream() && source_.follow; }
+
     Result<std::unique_ptr<flow::Source>> build_source() const;
     Result<std::unique_ptr<flow::Sink>> build_sink() const;
     /// Null when the target keeps none.
@@ -42,6 +48,9 @@ class Pipeline {
     flow::RunRequest request(const std::string& run_id, bool full_refresh = false) const;
 
   private:
+    Status validate_stream() const;
+    Status validate_read() const;
+    Error at_target(std::string code, std::string message, std::string hint) const;
     Pipeline(const config::Document& document, const config::PipelineConfig& config, config::TargetOptions options);
 
     Result<std::vector<std::string>> known_columns(const std::vector<config::Text>& names, const flow::TableInfo& info,

@@ -26,9 +26,6 @@ Status refuse_unavailable(const Options& options) {
         return fail(usage("option_not_available", fmt::format("`{}` is not available in this version: {}", option, why),
                           "run without it"));
     };
-    PN_CHECK(refuse(options.follow, "--follow", "no source that goes on"));
-    PN_CHECK(
-        refuse(options.drain, "--drain", "no source is a stream yet; a run reads what there is and ends by itself"));
     PN_CHECK(refuse(!options.shard.empty(), "--shard",
                     "a pipeline runs in one process and reads with several connections (`parallel:`)"));
     return refuse(!options.parameters.empty(), "--param",
@@ -58,6 +55,25 @@ Status give_bounds(std::vector<Pipeline>& pipelines, const Options& options) {
     flow::ReadBounds bounds{.limit = options.limit, .from = options.from, .to = options.to};
     if (!bounds.any()) return {};
     for (auto& pipeline : pipelines) PN_CHECK(pipeline.limit(bounds));
+    return {};
+}
+
+/// --drain and --follow over `run:`. A pipeline that follows leaves no turn to others.
+Status choose_end(std::vector<Pipeline>& pipelines, const Options& options) {
+    if (options.drain && options.follow)
+        return fail(usage("drain_and_follow", "--drain and --follow exclude one another", "leave out one of them"));
+    for (auto& pipeline : pipelines) {
+        if (options.follow && !pipeline.is_stream())
+            return fail(usage("not_a_stream", fmt::format("{} is no stream that could be followed", pipeline.name()),
+                              "run it without --follow"));
+        if (options.drain || options.follow) pipeline.set_follow(options.follow);
+        if (pipelines.size() > 1 && pipeline.follows())
+            return fail(
+                usage("follow_alone",
+                      fmt::format("{} follows its stream without end, and other pipelines would wait for it for ever",
+                                  pipeline.name()),
+                      "give it a process of its own, or --drain"));
+    }
     return {};
 }
 
@@ -111,6 +127,7 @@ Result<int> run(const Session& session) {
     PN_TRY(auto document, load_project(session));
     PN_TRY(auto pipelines, chosen_pipelines(document, session.options));
     PN_CHECK(give_bounds(pipelines, session.options));
+    PN_CHECK(choose_end(pipelines, session.options));
 
     // From here on the run is on record.
     PN_TRY(auto store, open_state(session, document));

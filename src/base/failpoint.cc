@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <atomic>
+#include <charconv>
 #include <chrono>
 #include <csignal>
 #include <string>
@@ -23,6 +25,7 @@ constexpr std::array infos = {
 };
 
 std::array<Action, infos.size()> actions{};
+std::array<std::atomic<int64_t>, infos.size()> to_pass{};  // visits before the action
 
 Result<Action> parse_action(std::string_view text) {
     if (text == "kill") return Action::kill;
@@ -39,9 +42,15 @@ Status arm_one(std::string_view item) {
     auto equals = item.find('=');
     auto name = item.substr(0, equals);
     PN_TRY(Action action, parse_action(equals == item.npos ? std::string_view{} : item.substr(equals + 1)));
+    int64_t visit = 1;
+    if (auto at = name.find('@'); at != name.npos) {
+        std::from_chars(name.data() + at + 1, name.data() + name.size(), visit);
+        name = name.substr(0, at);
+    }
     for (size_t i = 0; i < infos.size(); ++i) {
         if (infos[i].name != name) continue;
         actions[i] = action;
+        to_pass[i] = visit - 1;
         failpoints_armed = true;
         return {};
     }
@@ -69,6 +78,7 @@ Status arm_failpoints(const char* spec) {
 
 Status hit_failpoint(Failpoint point) {
     auto index = static_cast<size_t>(point);
+    if (actions[index] != Action::none && to_pass[index].fetch_sub(1) > 0) return {};
     switch (actions[index]) {
         case Action::none: return {};
         case Action::kill: std::raise(SIGKILL); return {};

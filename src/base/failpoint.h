@@ -7,7 +7,8 @@
 
 namespace penstock {
 
-/// A place where tests make the program fail. `PENSTOCK_FAILPOINT=name=kill|error|delay[,name=…]` arms them:
+/// A place where tests make the program fail. `PENSTOCK_FAILPOINT=name[@visit]=kill|error|delay[,name=…]` arms them, from that
+/// visit on (the first where none is given):
 /// kill sends SIGKILL to this process, error returns a retryable Error, delay sleeps a second. Unarmed it costs one load.
 /// Every external step has one before and one after; names stand in failpoints.h, the only table.
 enum class Failpoint : unsigned char {
@@ -32,8 +33,8 @@ Status hit_failpoint(Failpoint point);
 
 }  // namespace penstock
 
-#define PN_FAILPOINT(identifier)                                                                  \
-    do {                                                                                          \
-        if (::penstock::failpoints_armed) [[unlikely]]                                            \
-            PN_CHECK(::penstock::hit_failpoint(::penstock::Failpoint::identifier));               \
+#define PN_FAILPOINT(identifier)                                                    \
+    do {                                                                            \
+        if (::penstock::failpoints_armed) [[unlikely]]                              \
+            PN_CHECK(::penstock::hit_failpoint(::penstock::Failpoint::identifier)); \
     } while (false)

@@ -108,7 +108,11 @@ const Spec<TargetOptions>& target_spec() {
                      {"freeze", SchemaChange::freeze, "Keep the target as it is and leave new columns out."},
                      {"reject", SchemaChange::reject, "End the run."}},
                     "What happens when the source's columns change.")
-            .unavailable("deletes", "it belongs to change data capture (source: changes)")
+            .choice("deletes", &T::deletes,
+                    {{"hard", Deletes::hard, "The row is deleted."},
+                     {"soft", Deletes::soft, "The row stays and `_penstock_deleted` becomes true."}},
+                    "What a delete in a change stream does to the target's row, in mode merge.",
+                    {.default_note = "hard"})
             .check(check_update_when);
     return made;
 }
@@ -153,7 +157,11 @@ const Spec<PipelineConfig>& pipeline_spec() {
             .unavailable("jobs", "job tables are planned")
             .unavailable("trigger", "triggers come with the scheduler")
             .unavailable("for_each", "one pipeline for each row of a table is planned")
-            .unavailable("run", "it belongs to streams; pipelines of this version run once, to the end")
+            .choice("run", &P::run,
+                    {{"drain", RunKind::drain, "Up to where the stream was when the run began; then it ends."},
+                     {"follow", RunKind::follow, "On and on, until it is stopped."}},
+                    "How far a run of a stream goes; `--drain` and `--follow` of `penstock run` come first.",
+                    {.default_note = "drain"})
             .requires_other("timezone", "schedule")
             .requires_other("catchup", "schedule")
             .check([](const P& pipeline, const Node&) {

@@ -21,6 +21,7 @@ struct SourceOptions {
 
 enum class WriteMode { append, replace, merge, history };
 enum class SchemaChange { evolve, freeze, reject };
+enum class Deletes { hard, soft };
 
 std::string_view to_string(WriteMode mode);
 std::string_view to_string(SchemaChange policy);
@@ -33,6 +34,7 @@ struct TargetOptions {
     Text partition_by;
     std::vector<Text> cluster_by;
     SchemaChange schema_change = SchemaChange::evolve;
+    std::optional<Deletes> deletes;
 
     /// The mode, or what stands for it where none is given: whole reads replace; increments merge where there is a key, and
     /// append where there is none.
@@ -51,6 +53,7 @@ const Spec<TargetOptions>& target_spec();
 const Spec<TableTargetOptions>& table_target_spec();
 
 enum class Catchup { none, one, all };
+enum class RunKind { drain, follow };
 
 /// One entry of `pipelines`. The settings are those of `defaults` with the pipeline's own over them. `source` and `target` are
 /// parsed by the spec of their component (`connect/<system>`); the document has already reported their mistakes.
@@ -65,6 +68,7 @@ struct PipelineConfig : PipelineSettings {
     Text timezone;
     Catchup catchup = Catchup::none;
     std::vector<Text> after;
+    std::optional<RunKind> run;
 };
 
 const Spec<PipelineConfig>& pipeline_spec();

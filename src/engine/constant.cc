@@ -83,4 +83,11 @@ std::optional<std::string> older_rows_sql(const data::Field& field) {
     return fmt::format("CAST({} AS {})", quote_literal(*field.initial), type);
 }
 
+std::string default_literal(const data::Field& field) {
+    if (field.type.kind != Kind::bytes) return quote_literal(*field.initial);
+    std::string escaped;
+    for (size_t i = 2; i + 1 < field.initial->size(); i += 2) escaped += "\\x" + field.initial->substr(i, 2);
+    return quote_literal(escaped);
+}
+
 }  // namespace penstock::engine

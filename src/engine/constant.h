@@ -12,4 +12,8 @@ namespace penstock::engine {
 /// the source's rows come with: then those rows must be read.
 std::optional<std::string> older_rows_sql(const data::Field& field);
 
+/// The same constant for a DEFAULT clause, where there is one: a literal, because DuckDB (1.5) cannot commit a transaction that
+/// adds a column with any other default and then alters the table once more.
+std::string default_literal(const data::Field& field);
+
 }  // namespace penstock::engine

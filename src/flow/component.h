@@ -47,9 +47,10 @@ struct BuildContext {
     std::string connection_name;
     std::filesystem::path directory;  ///< of penstock.yaml; relative paths start here
     unsigned parallel = 1;            ///< resolved from `parallel: auto`
-    uint64_t memory_bytes = 0;        ///< the whole pipeline's budget
+    uint64_t memory_bytes = 0;        ///< the whole pipeline's budget; of a stream's, this side's share
     data::Holds holds = {};           ///< of the target; for sources
     ReadBounds bounds = {};           ///< for sources that take them
+    bool follow = false;              ///< for streams: go on when everything was read
 };
 
 /// A kind of connection and what can be done with it. `validate` does no I/O, `build` may connect and starts no thread.
@@ -60,6 +61,8 @@ struct Component {
     const config::SpecBase& (*connection_spec)() = nullptr;
     const config::SpecBase& (*source_spec)() = nullptr;
     const config::SpecBase& (*target_spec)() = nullptr;
+    /// Whether the pipeline's source goes on for ever: a stream, which a run drains or follows.
+    bool (*is_stream)(const BuildContext&) = nullptr;
     Status (*validate_source)(const BuildContext&) = nullptr;
     Status (*validate_target)(const BuildContext&) = nullptr;
     Result<std::unique_ptr<Source>> (*build_source)(const BuildContext&) = nullptr;
@@ -74,6 +77,7 @@ struct Component {
     /// What was written beside the data. Never creates the target; writes only in Ledger::resolve.
     Result<std::unique_ptr<Ledger>> (*open_ledger)(const BuildContext&) = nullptr;
     data::Holds target_holds = {};
+    bool takes_changes = false;  ///< the sink applies parts of changes (flow/change.h)
     /// The target's own name of a type: "DECIMAL(12,2)". For `penstock types`.
     std::string (*target_type)(const data::Type&) = nullptr;
     /// Every table of a database that somebody may want to load, for `penstock init --from`: their cursor is a guess, a

@@ -259,9 +259,9 @@ class Comparison {
     }
 
     /// Rows already there get the value that the source's own rows got when the column was added.
-    std::string add_with_initial(const data::Field& field, const std::string& value) const {
-        if (!field.initial) return add_column(field.name, field.type);
-        return fmt::format("{} DEFAULT {}; {}", add_column(field.name, field.type), value,
+    std::string add_with_initial(const data::Field& field) const {
+        if (!field.initial || found_.empty) return add_column(field.name, field.type);
+        return fmt::format("{} DEFAULT {}; {}", add_column(field.name, field.type), engine::default_literal(field),
                            alter(fmt::format("ALTER COLUMN {} DROP DEFAULT", quote_identifier(field.name))));
     }
 
@@ -301,7 +301,7 @@ class Comparison {
         if (value) {
             decision.detail +=
                 fmt::format("; rows already there have {}", field.initial && !found_.empty ? *field.initial : "NULL");
-            decision.sql = add_with_initial(field, *value);
+            decision.sql = add_with_initial(field);
         } else {
             read_again(decision);
             if (decision.decision == "refused") return;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "connect/postgres/change_source.h"
 #include "connect/postgres/doctor.h"
 #include "connect/postgres/table_source.h"
 
@@ -27,18 +28,40 @@ Result<TableSourceOptions> source_options(const flow::BuildContext& context) {
     return out;
 }
 
+bool is_stream(const flow::BuildContext& context) { return context.pipeline.source.find("changes") != nullptr; }
+
 Status validate_source(const flow::BuildContext& context) {
     PN_CHECK(source_options(context));
     return {};
 }
 
+std::unique_ptr<flow::Source> change_source(const flow::BuildContext& context, TableSourceOptions options) {
+    return std::make_unique<ChangeSource>(ChangeSourceOptions{.connection = std::move(options.connection),
+                                                              .source = std::move(options.source),
+                                                              .policies = options.policies,
+                                                              .holds = options.holds,
+                                                              .pipeline = context.pipeline.name,
+                                                              .purpose = std::move(options.purpose),
+                                                              .parallel = options.parallel,
+                                                              .memory_bytes = context.memory_bytes,
+                                                              .follow = context.follow});
+}
+
 Result<std::unique_ptr<flow::Source>> build_source(const flow::BuildContext& context) {
     PN_TRY(auto options, source_options(context));
+    if (options.source.changes) return change_source(context, std::move(options));
     return std::make_unique<TableSource>(std::move(options));
 }
 
-Result<std::unique_ptr<flow::Source>> build_replay_source(const flow::BuildContext& context, const std::vector<flow::RejectRecord>& rejects) {
+Result<std::unique_ptr<flow::Source>> build_replay_source(const flow::BuildContext& context,
+                                                          const std::vector<flow::RejectRecord>& rejects) {
     PN_TRY(auto options, source_options(context));
+    if (options.source.changes)
+        return fail({.kind = ErrorKind::usage,
+                     .code = "replay_not_available",
+                     .message = fmt::format("{}: a change cannot be read from the server again", context.pipeline.name),
+                     .hint = fmt::format("`penstock run {} --full-refresh` reads the tables as they are now",
+                                         context.pipeline.name)});
     options.replay = rejects;
     return std::make_unique<TableSource>(std::move(options));
 }
@@ -48,9 +71,10 @@ Result<std::unique_ptr<flow::Source>> build_replay_source(const flow::BuildConte
 const flow::Component& component() {
     static const flow::Component made = {
         .type = "postgres",
-        .doc = "PostgreSQL 12 and later: tables, views and queries, whole or by cursor.",
+        .doc = "PostgreSQL 12 and later: tables, views and queries, whole or by cursor; changes of tables.",
         .connection_spec = []() -> const config::SpecBase& { return connection_spec(); },
         .source_spec = []() -> const config::SpecBase& { return source_spec(); },
+        .is_stream = is_stream,
         .validate_source = validate_source,
         .build_source = build_source,
         .build_replay_source = build_replay_source,

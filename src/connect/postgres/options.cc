@@ -27,7 +27,8 @@ namespace {
 const config::Spec<TlsOptions>& tls_spec() {
     using T = TlsOptions;
     static const auto made =
-        config::Spec<T>("tls", "How the connection is encrypted and both ends prove who they are; libpq's sslmode family.")
+        config::Spec<T>("tls",
+                        "How the connection is encrypted and both ends prove who they are; libpq's sslmode family.")
             .choice("mode", &T::mode,
                     {{"disable", TlsMode::disable, "No encryption."},
                      {"allow", TlsMode::allow, "Encrypted only where the server insists."},
@@ -36,9 +37,11 @@ const config::Spec<TlsOptions>& tls_spec() {
                      {"verify-ca", TlsMode::verify_ca, "The certificate must be signed by `ca`."},
                      {"verify-full", TlsMode::verify_full, "Signed by `ca`, and issued for the host's name."}},
                     "How much is asked of the server.")
-            .field("ca", &T::ca, "Certificates of the authorities that are trusted (PEM).", {.example = "server-ca.pem"})
+            .field("ca", &T::ca, "Certificates of the authorities that are trusted (PEM).",
+                   {.example = "server-ca.pem"})
             .field("cert", &T::cert, "The client's own certificate (PEM).", {.example = "client-cert.pem"})
-            .field("key", &T::key, "The private key of `cert` (PEM), readable by its owner only.", {.example = "client-key.pem"})
+            .field("key", &T::key, "The private key of `cert` (PEM), readable by its owner only.",
+                   {.example = "client-key.pem"})
             .field("key_password", &T::key_password, "What `key` is encrypted with.")
             .requires_other("cert", "key")
             .requires_other("key", "cert");
@@ -52,11 +55,13 @@ namespace {
 /// What libpq itself takes for a connection's address; its words are not shown, for they may quote the password.
 Status check_url(const ConnectionOptions& options, const config::Node& node) {
     char* words = nullptr;
-    std::unique_ptr<PQconninfoOption, decltype(&PQconninfoFree)> parsed(PQconninfoParse(options.url.reveal().c_str(), &words), PQconninfoFree);
+    std::unique_ptr<PQconninfoOption, decltype(&PQconninfoFree)> parsed(
+        PQconninfoParse(options.url.reveal().c_str(), &words), PQconninfoFree);
     PQfreemem(words);
     if (parsed) return {};
-    return fail(config::problem(*node.find("url"), "bad_url", "this is neither a PostgreSQL URL nor libpq's key=value pairs",
-                                "write postgresql://user@host:5432/database; special characters of the password are encoded, %40 for @"));
+    return fail(config::problem(
+        *node.find("url"), "bad_url", "this is neither a PostgreSQL URL nor libpq's key=value pairs",
+        "write postgresql://user@host:5432/database; special characters of the password are encoded, %40 for @"));
 }
 
 }  // namespace
@@ -64,46 +69,112 @@ Status check_url(const ConnectionOptions& options, const config::Node& node) {
 const config::Spec<ConnectionOptions>& connection_spec() {
     using C = ConnectionOptions;
     static const auto made =
-        config::Spec<C>("postgres connection", "A PostgreSQL server of version 12 or later, or one that speaks like it.")
+        config::Spec<C>("postgres connection",
+                        "A PostgreSQL server of version 12 or later, or one that speaks like it.")
             .include(config::connection_spec())
             .required("url", &C::url,
-                      "Where the database is: an URL or a libpq key=value string. `service=`, `passfile=`, the PG… variables and "
+                      "Where the database is: an URL or a libpq key=value string. `service=`, `passfile=`, the PG… "
+                      "variables and "
                       "several hosts work as in psql.",
                       {.example = "${SHOP_URL}"})
             .field("tls", &C::tls, tls_spec(), "Encryption and certificates; what is said here wins over the URL.")
-            .field("statement_timeout", &C::statement_timeout, "Ends any statement that takes longer; none by default.", {.example = "30min"})
-            .field("lock_timeout", &C::lock_timeout, "Ends the wait for a table somebody has locked.", {.default_note = "30s"})
+            .field("statement_timeout", &C::statement_timeout, "Ends any statement that takes longer; none by default.",
+                   {.example = "30min"})
+            .field("lock_timeout", &C::lock_timeout, "Ends the wait for a table somebody has locked.",
+                   {.default_note = "30s"})
             .field("connect_timeout", &C::connect_timeout, "Ends an attempt to connect.")
             .check(check_url);
     return made;
 }
 
+namespace {
+
+const config::Spec<ChangesOptions>& changes_spec() {
+    using C = ChangesOptions;
+    static const auto made =
+        config::Spec<C>("changes",
+                        "Change data capture: tables as they are now, then every change of them, in the order of "
+                        "commits, from a logical "
+                        "replication slot. The server needs wal_level = logical and a role with REPLICATION.")
+            .required("tables", &C::tables,
+                      "Tables by name or pattern (`*` and `?`); partitioned ones by their parent.",
+                      {.example = "[public.orders]"})
+            .field("exclude", &C::exclude, "Patterns taken out of `tables`.", {.example = "[public.audit_*]"})
+            .required("publication", &C::publication, "The publication that names the tables to the server.",
+                      {.example = "penstock"})
+            .required("slot", &C::slot,
+                      "The replication slot: the server's memory of how far this pipeline is. One pipeline a slot.",
+                      {.example = "penstock_shop"})
+            .choice("plugin", &C::plugin, {{"pgoutput", ChangePlugin::pgoutput, "PostgreSQL's own."}},
+                    "What decodes the server's log.")
+            .choice(
+                "snapshot", &C::snapshot,
+                {{"initial", SnapshotChoice::initial, "A table that the target does not have yet is read whole first."},
+                 {"never", SnapshotChoice::never, "Only changes from now on."}},
+                "Where a table begins.")
+            .field("create", &C::create,
+                   "Makes the slot and the publication where they are missing; otherwise that is an error.")
+            .field("spill_directory", &C::spill_directory,
+                   "Where changes of transactions wait that do not fit into `memory`.",
+                   {.default_note = "the system's folder for temporary files"})
+            .field("spill_limit", &C::spill_limit,
+                   "What they may take of the disk; beyond it the run ends, and nothing is lost.");
+    return made;
+}
+
+/// Options that choose rows have no meaning for a stream of all of them.
+Status check_changes(const SourceOptions& options, const config::Node& node) {
+    if (!options.changes) return {};
+    for (const char* name : {"where", "cursor", "cursor_lag"})
+        if (const auto* found = node.find(name))
+            return fail(config::problem(
+                *found, "option_without_effect",
+                fmt::format("`{}` chooses rows of a read; with `changes` every row and change is taken", name),
+                "leave it out, or give the publication a row filter"));
+    return {};
+}
+
+}  // namespace
+
 const config::Spec<SourceOptions>& source_spec() {
     using S = SourceOptions;
     static const auto made =
-        config::Spec<S>("postgres source",
-                        "Reads tables, views, materialized views, partitioned and foreign tables, or a query, by binary COPY inside one "
-                        "snapshot that all readers share. With `cursor`, only what is new or changed since the last run.")
+        config::Spec<S>(
+            "postgres source",
+            "Reads tables, views, materialized views, partitioned and foreign tables, or a query, by binary COPY "
+            "inside one "
+            "snapshot that all readers share. With `cursor`, only what is new or changed since the last run.")
             .include(config::source_spec())
             .field("table", &S::table, "One table or view, schema-qualified.", {.example = "public.events"})
-            .field("tables", &S::tables, "Several, by name or pattern (`*` and `?`), each loaded and committed on its own from one common snapshot.",
+            .field("tables", &S::tables,
+                   "Several, by name or pattern (`*` and `?`), each loaded and committed on its own from one common "
+                   "snapshot.",
                    {.example = "[public.*]"})
             .field("exclude", &S::exclude, "Patterns taken out of `tables`.", {.example = "[public.audit_*]"})
-            .field("query", &S::query, "A SELECT whose result is read as if it were a table, or the path of a file (*.sql) that holds it.", {.example = "SELECT id, total FROM orders"})
-            .field("where", &S::where, "A condition in the source's SQL; rows that fail it are not read.", {.example = "NOT is_test"})
+            .field("query", &S::query,
+                   "A SELECT whose result is read as if it were a table, or the path of a file (*.sql) that holds it.",
+                   {.example = "SELECT id, total FROM orders"})
+            .field("where", &S::where, "A condition in the source's SQL; rows that fail it are not read.",
+                   {.example = "NOT is_test"})
             .field("cursor", &S::cursor,
-                   "The column that grows with each insert and update: a timestamp, date, integer or numeric. Rows that were committed late, "
+                   "The column that grows with each insert and update: a timestamp, date, integer or numeric. Rows "
+                   "that were committed late, "
                    "below a value already seen, are still found.",
                    {.example = "updated_at"})
             .field("cursor_lag", &S::cursor_lag,
-                   "Reads this much below the last value again: a duration for times, a number for numbers. Needed for views and queries, whose "
-                   "late commits cannot be recognised; on tables it lets an index serve cursors that are numbers, which otherwise "
+                   "Reads this much below the last value again: a duration for times, a number for numbers. Needed for "
+                   "views and queries, whose "
+                   "late commits cannot be recognised; on tables it lets an index serve cursors that are numbers, "
+                   "which otherwise "
                    "look through the whole table for rows that are new.",
                    {.example = "5m"})
-            .field("array_dimensions", &S::array_dimensions, "Dimensions of array columns where the declaration does not say (`int[]` holding matrices).",
+            .field("array_dimensions", &S::array_dimensions,
+                   "Dimensions of array columns where the declaration does not say (`int[]` holding matrices).",
                    {.example = "{grid: 2}"})
-            .unavailable("changes", "change data capture")
-            .one_of({"table", "tables", "query"})
+            .field("changes", &S::changes, changes_spec(),
+                   "The tables and every later change of them, instead of reads.")
+            .check(check_changes)
+            .one_of({"table", "tables", "query", "changes"})
             .requires_other("exclude", "tables")
             .requires_other("cursor_lag", "cursor");
     return made;
@@ -118,8 +189,11 @@ Result<SourceOptions> parse_source(const config::Node& node) {
     std::ifstream file(path);
     std::string text((std::istreambuf_iterator<char>(file)), {});
     if (!file || text.empty())
-        return fail({.kind = ErrorKind::configuration, .code = "query_file", .message = fmt::format("the query's file {} cannot be read, or is empty", query.value),
-                     .where = query.place.text(), .hint = "paths are relative to the configuration file"});
+        return fail({.kind = ErrorKind::configuration,
+                     .code = "query_file",
+                     .message = fmt::format("the query's file {} cannot be read, or is empty", query.value),
+                     .where = query.place.text(),
+                     .hint = "paths are relative to the configuration file"});
     query.value = std::move(text);
     return options;
 }

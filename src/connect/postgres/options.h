@@ -32,7 +32,23 @@ struct ConnectionOptions : config::ConnectionOptions {
     std::string name;  ///< of the connection, for messages; not an option
 };
 
-/// `source:` of a pipeline that reads tables or a query.
+enum class ChangePlugin { pgoutput };
+enum class SnapshotChoice { initial, never };
+
+/// `changes:` of a source: the stream of a replication slot.
+struct ChangesOptions {
+    std::vector<config::Text> tables;
+    std::vector<config::Text> exclude;
+    config::Text publication;
+    config::Text slot;
+    ChangePlugin plugin = ChangePlugin::pgoutput;
+    SnapshotChoice snapshot = SnapshotChoice::initial;
+    bool create = false;
+    config::FilePath spill_directory;
+    config::Bytes spill_limit{uint64_t{64} << 30};
+};
+
+/// `source:` of a pipeline that reads tables, a query or changes.
 struct SourceOptions : config::SourceOptions {
     config::Text table;
     std::vector<config::Text> tables;
@@ -42,6 +58,7 @@ struct SourceOptions : config::SourceOptions {
     config::Text cursor;
     config::Text cursor_lag;
     std::map<std::string, int64_t> array_dimensions;
+    std::optional<ChangesOptions> changes;
 };
 
 const config::Spec<ConnectionOptions>& connection_spec();

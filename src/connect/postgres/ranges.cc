@@ -10,15 +10,18 @@
 namespace penstock::postgres {
 namespace {
 
-/// More ranges than readers even out what pages hold; fewer pages than this are not worth a round trip.
-constexpr int64_t ranges_per_reader = 8;
+/// Each range is this part of a reader's share of what is left, so that the last ones are small and the readers end together;
+/// fewer pages than this are not worth a round trip.
+constexpr int64_t part_of_share = 4;
 constexpr int64_t fewest_pages = 512;
 /// Fewer pages than this are counted in less time than it takes to plan how.
 constexpr int64_t counted_pages = 32;
 
-std::string copy(const TableRead& read, const Leaf* leaf, const std::string& condition, const std::string& pages, int64_t limit) {
+std::string copy(const TableRead& read, const Leaf* leaf, const std::string& condition, const std::string& pages,
+                 int64_t limit) {
     std::string bound = limit >= 0 ? fmt::format(" LIMIT {}", limit) : "";
-    return fmt::format("COPY (SELECT {} FROM {}{}{}) TO STDOUT (FORMAT binary)", read.select_list(), read.from(leaf), read.where_clause({condition, pages}), bound);
+    return fmt::format("COPY (SELECT {} FROM {}{}{}) TO STDOUT (FORMAT binary)", read.select_list(), read.from(leaf),
+                       read.where_clause({condition, pages}), bound);
 }
 
 void add_whole(const RangeRequest& request, const Leaf* leaf, std::vector<Range>& out) {
@@ -27,15 +30,17 @@ void add_whole(const RangeRequest& request, const Leaf* leaf, std::vector<Range>
 }
 
 void add_pages(const RangeRequest& request, const Leaf& leaf, std::vector<Range>& out) {
-    int64_t wanted = static_cast<int64_t>(request.parallel) * ranges_per_reader;
-    int64_t size = std::max(fewest_pages, (leaf.pages + wanted - 1) / wanted);
+    int64_t parts = static_cast<int64_t>(request.parallel) * part_of_share;
+    int64_t size = 0;
     for (int64_t first = 0; first == 0 || first < leaf.pages; first += size) {
+        size = std::max(fewest_pages, (leaf.pages - first) / parts);
         // The last range has no end: pages may have been added since they were counted.
         bool last = first + size >= leaf.pages;
         std::string pages = fmt::format("ctid >= '({},0)'::tid", first);
         if (!last) pages += fmt::format(" AND ctid < '({},0)'::tid", first + size);
         out.push_back({copy(request.read, &leaf, request.condition, pages, -1),
-                       fmt::format("{}.{} pages {} to {}", leaf.schema, leaf.name, humane_count(first), last ? "the end" : humane_count(first + size - 1))});
+                       fmt::format("{}.{} pages {} to {}", leaf.schema, leaf.name, humane_count(first),
+                                   last ? "the end" : humane_count(first + size - 1))});
     }
 }
 
@@ -59,19 +64,24 @@ Result<bool> is_guess(const TableRead& read, Session& session) {
         oids += fmt::format("{}{}", oids.empty() ? "" : ", ", leaf.oid);
     }
     if (read.leaves.empty() || read.inherits || pages >= counted_pages) return false;
-    PN_TRY(auto rows, session.query(fmt::format("SELECT count(*) FROM pg_catalog.pg_class WHERE oid IN ({}) AND relpages = 0 AND reltuples <= 0", oids)));
+    PN_TRY(
+        auto rows,
+        session.query(fmt::format(
+            "SELECT count(*) FROM pg_catalog.pg_class WHERE oid IN ({}) AND relpages = 0 AND reltuples <= 0", oids)));
     return rows.integer(0, 0) > 0;
 }
 
 Result<int64_t> count_rows(const TableRead& read, const std::string& condition, Session& session) {
-    PN_TRY(auto rows, session.query(fmt::format("SELECT count(*) FROM {}{}", read.from(nullptr), read.where_clause({condition}))));
+    PN_TRY(auto rows,
+           session.query(fmt::format("SELECT count(*) FROM {}{}", read.from(nullptr), read.where_clause({condition}))));
     return rows.integer(0, 0);
 }
 
 }  // namespace
 
 Result<Estimate> estimate(const TableRead& read, const std::string& condition, Session& session) {
-    PN_TRY(auto rows, session.query(fmt::format("EXPLAIN (FORMAT json) SELECT {} FROM {}{}", read.select_list(), read.from(nullptr), read.where_clause({condition}))));
+    PN_TRY(auto rows, session.query(fmt::format("EXPLAIN (FORMAT json) SELECT {} FROM {}{}", read.select_list(),
+                                                read.from(nullptr), read.where_clause({condition}))));
     auto json = nlohmann::json::parse(rows.text(0, 0), nullptr, false);
     if (!json.is_array() || json.empty() || !json[0].contains("Plan")) return Estimate{};
     const auto& plan = json[0]["Plan"];
@@ -80,7 +90,8 @@ Result<Estimate> estimate(const TableRead& read, const std::string& condition, S
     if (guess) {
         PN_TRY(count, count_rows(read, condition, session));
     }
-    return Estimate{.rows = count, .bytes = count * plan.value("Plan Width", int64_t{0}), .by_index = mentions_index(plan)};
+    return Estimate{
+        .rows = count, .bytes = count * plan.value("Plan Width", int64_t{0}), .by_index = mentions_index(plan)};
 }
 
 Result<std::vector<Range>> divide(const RangeRequest& request, Session& session) {

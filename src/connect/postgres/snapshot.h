@@ -23,6 +23,12 @@ class Snapshot {
     static Result<std::unique_ptr<Snapshot>> take(const ConnectionOptions& options, const std::string& purpose,
                                                   const std::vector<std::string>& tables, std::stop_token stop);
 
+    /// A snapshot that somebody else exported and still holds: from here on it lives without them. `tables` are locked inside it,
+    /// and must be as they were when it was taken: what rewrote or emptied one since then cannot be read any more (retry).
+    static Result<std::unique_ptr<Snapshot>> adopt(const ConnectionOptions& options, const std::string& purpose,
+                                                   const std::string& exported, const std::vector<std::string>& tables,
+                                                   std::stop_token stop);
+
     /// A session inside the snapshot; idle ones are used again. Any thread.
     Result<std::unique_ptr<Session>> borrow();
     void give_back(std::unique_ptr<Session> session);
@@ -33,6 +39,8 @@ class Snapshot {
   private:
     Snapshot(const ConnectionOptions& options, std::string purpose, std::stop_token stop)
         : options_(options), purpose_(std::move(purpose)), stop_(std::move(stop)) {}
+    Status lock(const std::vector<std::string>& tables);
+    Status export_again();
 
     ConnectionOptions options_;
     std::string purpose_;

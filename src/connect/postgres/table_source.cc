@@ -34,7 +34,8 @@ Result<std::vector<flow::TableInfo>> TableSource::discover(std::stop_token stop)
     const auto& replay = options_.replay;
     if (!replay.empty())
         std::erase_if(reads_, [&](const TableRead& read) {
-            return std::ranges::none_of(replay, [&](const auto& record) { return record.reject.table == read.info.name; });
+            return std::ranges::none_of(replay,
+                                        [&](const auto& record) { return record.reject.table == read.info.name; });
         });
     std::vector<flow::TableInfo> tables;
     for (auto& read : reads_) {
@@ -53,8 +54,11 @@ Result<std::vector<flow::TableInfo>> TableSource::discover(std::stop_token stop)
 Status TableSource::check_bounds() const {
     bool window = !options_.bounds.from.empty() || !options_.bounds.to.empty();
     if (!window || !options_.source.cursor.empty()) return {};
-    return fail({.kind = ErrorKind::usage, .code = "no_cursor", .message = "--from and --to need a cursor, and the source has none",
-                 .where = options_.source.connection.place.text(), .hint = "add cursor: to the source, or leave them out"});
+    return fail({.kind = ErrorKind::usage,
+                 .code = "no_cursor",
+                 .message = "--from and --to need a cursor, and the source has none",
+                 .where = options_.source.connection.place.text(),
+                 .hint = "add cursor: to the source, or leave them out"});
 }
 
 Status TableSource::open(std::vector<flow::TableRead> tables) {
@@ -63,19 +67,26 @@ Status TableSource::open(std::vector<flow::TableRead> tables) {
     PN_TRY(around_, read_surroundings(*catalog_));
     std::vector<std::string> lockable;
     for (const auto& read : reads_)
-        if (read.lockable) lockable.push_back(fmt::format("{}.{}", quote_identifier(read.schema), quote_identifier(read.relation)));
+        if (read.lockable)
+            lockable.push_back(fmt::format("{}.{}", quote_identifier(read.schema), quote_identifier(read.relation)));
     PN_TRY(snapshot_, Snapshot::take(options_.connection, options_.purpose, lockable, stop_));
     // The tables can no longer change their shape; they must still have the one that the readers were chosen for.
     PN_TRY(auto reads, plan_reads(*catalog_, options_.source, options_.policies, options_.holds));
     for (const auto& read : reads_) {
         auto same = [&](const TableRead& other) {
-            auto same_column = [](const data::Field& a, const data::Field& b) { return a == b && a.source_id == b.source_id; };
-            return other.info.name == read.info.name && other.identity == read.identity && other.leaves.size() == read.leaves.size() &&
+            auto same_column = [](const data::Field& a, const data::Field& b) {
+                return a == b && a.source_id == b.source_id;
+            };
+            return other.info.name == read.info.name && other.identity == read.identity &&
+                   other.leaves.size() == read.leaves.size() &&
                    std::ranges::equal(other.info.schema.fields, read.info.schema.fields, same_column);
         };
         if (std::ranges::any_of(reads, same)) continue;
-        return fail({.kind = ErrorKind::unavailable, .code = "table_changed", .message = fmt::format("table {} was altered while the run began", read.info.name),
-                     .where = "table " + read.info.name, .hint = "nothing was read; a retry sees the new shape"});
+        return fail({.kind = ErrorKind::unavailable,
+                     .code = "table_changed",
+                     .message = fmt::format("table {} was altered while the run began", read.info.name),
+                     .where = "table " + read.info.name,
+                     .hint = "nothing was read; a retry sees the new shape"});
     }
     return {};
 }
@@ -91,22 +102,35 @@ Result<std::string> TableSource::condition(const TableRead& read, const std::opt
     const auto& bounds = options_.bounds;
     if (!bounds.from.empty() || !bounds.to.empty()) {
         std::string window;
-        if (!bounds.from.empty()) window = fmt::format("{} >= {}::{}", column, quote_literal(bounds.from), read.cursor_type);
-        if (!bounds.to.empty()) window += fmt::format("{}{} <= {}::{}", window.empty() ? "" : " AND ", column, quote_literal(bounds.to), read.cursor_type);
+        if (!bounds.from.empty())
+            window = fmt::format("{} >= {}::{}", column, quote_literal(bounds.from), read.cursor_type);
+        if (!bounds.to.empty())
+            window += fmt::format("{}{} <= {}::{}", window.empty() ? "" : " AND ", column, quote_literal(bounds.to),
+                                  read.cursor_type);
         return window;
     }
     if (!last) return "";
-    bool heap = !read.leaves.empty() && !read.inherits && std::ranges::all_of(read.leaves, [](const Leaf& leaf) { return leaf.heap; });
-    return increment_condition({.column = column, .type = read.cursor_type, .kind = read.cursor_kind, .nullable = read.cursor_nullable, .heap = heap,
-                                .lag = read.cursor_lag}, *last, around_);
+    bool heap = !read.leaves.empty() && !read.inherits &&
+                std::ranges::all_of(read.leaves, [](const Leaf& leaf) { return leaf.heap; });
+    return increment_condition({.column = column,
+                                .type = read.cursor_type,
+                                .kind = read.cursor_kind,
+                                .nullable = read.cursor_nullable,
+                                .heap = heap,
+                                .lag = read.cursor_lag},
+                               *last, around_);
 }
 
 /// Rows that the target has need values of a new column; bounds given by hand would leave some without, for good.
 Status TableSource::check_whole(const TableRead& read) const {
     if (!options_.bounds.any() && options_.replay.empty()) return {};
-    return fail({.kind = ErrorKind::usage, .code = "older_rows_need_all",
-                 .message = fmt::format("{} has a new column whose values in rows already loaded only a whole read can tell, and this run would read a part", read.info.name),
-                 .where = "table " + read.info.name, .hint = "run once without --from, --to and --limit; replay rejects after that"});
+    return fail({.kind = ErrorKind::usage,
+                 .code = "older_rows_need_all",
+                 .message = fmt::format("{} has a new column whose values in rows already loaded only a whole read can "
+                                        "tell, and this run would read a part",
+                                        read.info.name),
+                 .where = "table " + read.info.name,
+                 .hint = "run once without --from, --to and --limit; replay rejects after that"});
 }
 
 /// The catalog says NULL of rows older than a column without DEFAULT. It cannot know of a DEFAULT that was dropped after a rewrite
@@ -118,23 +142,31 @@ Status TableSource::check_older_rows(const TableRead& read, const Increment& las
         return before != last.files.end() && before->second != leaf.file;
     });
     if (!rewritten || last.relation != read.identity || condition.empty()) return {};
-    for (const auto& [field, expression, reader] : read.columns) {
+    for (const auto& column : read.columns) {
+        const auto& field = column.field;
         bool fresh = std::ranges::find(last.columns, field.source_id) == last.columns.end();
         if (!fresh || field.initial || field.initial_unknown) continue;
-        PN_TRY(auto rows, snapshot_->holder().query(fmt::format("SELECT EXISTS (SELECT FROM {}{})", read.from(nullptr),
-            read.where_clause({quote_identifier(field.name) + " IS NOT NULL", fmt::format("({}) IS NOT TRUE", condition)}))));
+        PN_TRY(auto rows,
+               snapshot_->holder().query(fmt::format("SELECT EXISTS (SELECT FROM {}{})", read.from(nullptr),
+                                                     read.where_clause({quote_identifier(field.name) + " IS NOT NULL",
+                                                                        fmt::format("({}) IS NOT TRUE", condition)}))));
         if (!rows.truth(0, 0)) continue;
-        return fail({.kind = ErrorKind::schema, .code = "older_rows_unseen",
-                     .message = fmt::format("column {} of {} is new, and rows loaded before hold values in it that this increment would not read: the table "
-                                            "was rewritten, and a DEFAULT of the column dropped", field.name, read.info.name),
-                     .where = "table " + read.info.name, .hint = "run once with --full-refresh"});
+        return fail({.kind = ErrorKind::schema,
+                     .code = "older_rows_unseen",
+                     .message = fmt::format("column {} of {} is new, and rows loaded before hold values in it that "
+                                            "this increment would not read: the table "
+                                            "was rewritten, and a DEFAULT of the column dropped",
+                                            field.name, read.info.name),
+                     .where = "table " + read.info.name,
+                     .hint = "run once with --full-refresh"});
     }
     return {};
 }
 
 Result<std::vector<Range>> TableSource::ranges_of(const TableRead& read, const std::string& condition) {
     if (!options_.replay.empty()) return replay_ranges(read, options_.replay);
-    return divide({.read = read, .condition = condition, .parallel = options_.parallel, .limit = options_.bounds.limit}, snapshot_->holder());
+    return divide({.read = read, .condition = condition, .parallel = options_.parallel, .limit = options_.bounds.limit},
+                  snapshot_->holder());
 }
 
 Result<std::optional<flow::Segment>> TableSource::next() {
@@ -146,42 +178,52 @@ Result<std::optional<flow::Segment>> TableSource::next() {
     if (wanted.from && !wanted.whole && read.cursor >= 0 && !wanted.from->position.empty()) {
         PN_TRY(auto parsed, Increment::from_json(wanted.from->position));
         if (parsed.of == sequence(read)) last = std::move(parsed);
-        else log::warning("{}: cursor, where or query has changed since the last run; everything is read again", read.info.name);
+        else
+            log::warning("{}: cursor, where or query has changed since the last run; everything is read again",
+                         read.info.name);
     }
     PN_TRY(std::string extra, condition(read, last));
     if (last) PN_CHECK(check_older_rows(read, *last, extra));
     PN_TRY(auto ranges, ranges_of(read, extra));
     bool bounded = options_.bounds.any() || !options_.replay.empty();
-    auto finish = [this, index = wanted.table, extra, last, bounded, before = wanted.from](int64_t maximum) -> Result<flow::Checkpoint> {
+    auto finish = [this, index = wanted.table, extra, last, bounded,
+                   before = wanted.from](int64_t maximum) -> Result<flow::Checkpoint> {
         // A run that was narrowed by hand leaves the checkpoint where it was.
         if (bounded && before) return *before;
         if (bounded) return flow::Checkpoint{};
         return checkpoint(index, extra, last, maximum);
     };
     flow::Segment segment;
-    segment.parts.push_back({wanted.table, std::make_unique<TableScan>(ScanPlan{.read = read,
-                                                                                .snapshot = *snapshot_,
-                                                                                .context = wanted.context,
-                                                                                .ranges = std::move(ranges),
-                                                                                .parallel = options_.parallel,
-                                                                                .key = options_.key.empty() ? read.info.key : options_.key,
-                                                                                .cursor_from = last && !last->cursor.empty() ? last->raw : CursorMaximum::none,
-                                                                                .checkpoint = std::move(finish)})});
+    segment.parts.push_back(
+        {wanted.table, std::make_unique<TableScan>(
+                           ScanPlan{.read = read,
+                                    .snapshot = *snapshot_,
+                                    .context = wanted.context,
+                                    .ranges = std::move(ranges),
+                                    .parallel = options_.parallel,
+                                    .key = options_.key.empty() ? read.info.key : options_.key,
+                                    .cursor_from = last && !last->cursor.empty() ? last->raw : CursorMaximum::none,
+                                    .checkpoint = std::move(finish)})});
     return segment;
 }
 
-Result<std::string> TableSource::cursor_text(const TableRead& read, const std::string& condition, const std::optional<Increment>& last, int64_t maximum) {
-    if (read.cursor_kind != CursorKind::decimal) return maximum == CursorMaximum::none ? std::string() : raw_text(read.cursor_kind, maximum);
+Result<std::string> TableSource::cursor_text(const TableRead& read, const std::string& condition,
+                                             const std::optional<Increment>& last, int64_t maximum) {
+    if (read.cursor_kind != CursorKind::decimal)
+        return maximum == CursorMaximum::none ? std::string() : raw_text(read.cursor_kind, maximum);
     // Infinity and NaN sort above every number; counted as the maximum they would hide all that comes later.
     std::string infinite = snapshot_->holder().server_version() >= 140000 ? "Infinity" : "NaN";
     std::string column = quote_identifier(read.info.cursor);
-    PN_TRY(auto rows, snapshot_->holder().query(fmt::format("SELECT greatest(max({0}), {1})::text FROM {2}{3}", column,
-        last && !last->cursor.empty() ? quote_literal(last->cursor) + "::numeric" : "NULL", read.from(nullptr),
-        read.where_clause({condition, fmt::format("{} < '{}'::numeric", column, infinite)}))));
+    PN_TRY(auto rows,
+           snapshot_->holder().query(fmt::format(
+               "SELECT greatest(max({0}), {1})::text FROM {2}{3}", column,
+               last && !last->cursor.empty() ? quote_literal(last->cursor) + "::numeric" : "NULL", read.from(nullptr),
+               read.where_clause({condition, fmt::format("{} < '{}'::numeric", column, infinite)}))));
     return rows.is_null(0, 0) ? std::string() : rows.text(0, 0);
 }
 
-Result<flow::Checkpoint> TableSource::checkpoint(size_t table, const std::string& condition, const std::optional<Increment>& last, int64_t maximum) {
+Result<flow::Checkpoint> TableSource::checkpoint(size_t table, const std::string& condition,
+                                                 const std::optional<Increment>& last, int64_t maximum) {
     const TableRead& read = reads_[table];
     flow::Checkpoint out;
     out.read_at = TimePoint(std::chrono::microseconds(around_.clock_micros));

@@ -1,0 +1,156 @@
+#include "connect/postgres/change_plan.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "connect/postgres/pgoutput.h"
+
+namespace penstock::postgres {
+namespace {
+
+/// The source's options as plan_reads() takes them.
+SourceOptions whole_tables(const SourceOptions& options) {
+    SourceOptions whole;
+    whole.connection = options.connection;
+    whole.tables = options.changes->tables;
+    whole.exclude = options.changes->exclude;
+    whole.array_dimensions = options.array_dimensions;
+    return whole;
+}
+
+void leave_out_generated(TableRead& read) {
+    std::vector<ReadColumn> kept;
+    data::Schema schema;
+    for (auto& column : read.columns) {
+        if (column.generated) {
+            read.info.notes.push_back(
+                fmt::format("generated column {} is not captured: changes do not carry it", column.field.name));
+            continue;
+        }
+        schema.fields.push_back(column.field);
+        kept.push_back(std::move(column));
+    }
+    read.columns = std::move(kept);
+    read.info.schema = std::move(schema);
+}
+
+Error no_identity(const TableRead& read, char kind) {
+    std::string table = quote_identifier(read.schema) + "." + quote_identifier(read.relation);
+    return {.kind = ErrorKind::refused,
+            .code = "no_replica_identity",
+            .message = fmt::format("table {} has no {}: its updates and deletes cannot say which row they mean",
+                                   read.info.name, kind == 'n' ? "replica identity" : "primary key"),
+            .where = "table " + read.info.name,
+            .hint = fmt::format("ALTER TABLE {0} REPLICA IDENTITY FULL; or give it a primary key, or ALTER TABLE {0} "
+                                "REPLICA IDENTITY USING INDEX … "
+                                "of a unique index over NOT NULL columns",
+                                table)};
+}
+
+Status set_key(ChangeTable& table, const ReplicaIdentity& identity) {
+    auto& info = table.read.info;
+    if (!identity.identifies()) return fail(no_identity(table.read, identity.kind));
+    // With FULL the whole old row comes; a primary key still tells rows apart with less.
+    if (identity.kind != 'f') info.key = identity.key;
+    info.key_is_unique = !info.key.empty();
+    for (const auto& name : info.key) {
+        int column = info.schema.find(name);
+        if (column < 0)
+            return fail(
+                {.kind = ErrorKind::refused,
+                 .code = "generated_key",
+                 .message = fmt::format("key column {} of {} is generated, and no change carries it", name, info.name),
+                 .where = "table " + info.name,
+                 .hint = "give the table another replica identity"});
+        table.key.push_back(static_cast<size_t>(column));
+    }
+    return {};
+}
+
+}  // namespace
+
+Result<ChangePlan> plan_changes(Session& session, const SourceOptions& options, const config::TypePolicies& policies,
+                                const data::Holds& holds) {
+    PN_TRY(auto reads, plan_reads(session, whole_tables(options), policies, holds));
+    std::vector<TableName> names;
+    std::vector<Oid> types;
+    for (auto& read : reads) {
+        if (!read.lockable || read.inherits)
+            return fail({.kind = ErrorKind::refused,
+                         .code = "not_capturable",
+                         .message = fmt::format("{} is no table whose changes the server streams{}", read.info.name,
+                                                read.inherits ? ": it has children by inheritance" : ""),
+                         .where = "table " + read.info.name,
+                         .hint = "name tables and partitioned tables; leave others out with exclude:"});
+        leave_out_generated(read);
+        if (read.leaves.size() > 1)
+            read.info.notes.push_back(
+                "PostgreSQL streams no TRUNCATE of a single partition: empty partitions with DELETE, or run once with "
+                "--full-refresh after it");
+        names.push_back({read.schema, read.relation});
+        for (const auto& column : read.columns) types.push_back(column.type);
+    }
+    PN_TRY(auto identities, replica_identities(session, names));
+    TypeCatalog catalog(session);
+    PN_CHECK(catalog.load(types));
+    ChangePlan plan{.binary = true};
+    for (size_t i = 0; i < reads.size(); ++i) {
+        ChangeTable table{.read = std::move(reads[i])};
+        table.read.info.changes = true;
+        PN_CHECK(set_key(table, identities[i]));
+        for (const auto& column : table.read.columns) {
+            PN_TRY(auto text, TextToWire::make(column.type, catalog, holds));
+            table.text.push_back(std::move(text));
+            plan.binary = plan.binary && !column.by_text;
+        }
+        plan.tables.push_back(std::move(table));
+    }
+    return plan;
+}
+
+Result<ChangeShape> match_shape(const ChangeTable& table, const RelationMessage& message) {
+    ChangeShape shape;
+    const auto& columns = table.read.columns;
+    std::vector<bool> seen(columns.size());
+    for (const auto& sent : message.columns) {
+        auto found = std::ranges::find(columns, sent.name,
+                                       [](const ReadColumn& column) { return std::string_view(column.field.name); });
+        if (found == columns.end()) {
+            shape.columns.push_back(ChangeShape::not_captured);
+            shape.complete = false;
+            continue;
+        }
+        auto index = static_cast<size_t>(found - columns.begin());
+        if (sent.type != found->type)
+            return fail(
+                {.kind = ErrorKind::schema,
+                 .code = "type_changed",
+                 .message = fmt::format(
+                     "the type of column {} of {} was changed: the server rewrote its rows and streams nothing of it",
+                     sent.name, table.read.info.name),
+                 .where = "table " + table.read.info.name,
+                 .hint = "run once with --full-refresh, which reads the tables anew and goes on from there"});
+        seen[index] = true;
+        shape.columns.push_back(static_cast<int>(index));
+    }
+    for (size_t i = 0; i < columns.size(); ++i) {
+        if (seen[i]) continue;
+        const auto& field = columns[i].field;
+        if (field.initial_unknown)
+            return fail({.kind = ErrorKind::schema,
+                         .code = "older_rows_unseen",
+                         .message = fmt::format(
+                             "column {} of {} is new, and what rows changed before hold in it was not streamed",
+                             field.name, table.read.info.name),
+                         .where = "table " + table.read.info.name,
+                         .hint = "run once with --full-refresh, which reads the tables anew and goes on from there"});
+        ChangeShape::Missing missing{.column = i};
+        if (field.initial) PN_CHECK(table.text[i].convert(*field.initial, missing.initial.emplace()));
+        shape.missing.push_back(std::move(missing));
+    }
+    return shape;
+}
+
+}  // namespace penstock::postgres
