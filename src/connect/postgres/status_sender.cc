@@ -9,6 +9,8 @@ namespace {
 
 /// What became durable is told at most so often: the server may keep its log a little longer.
 constexpr auto news = std::chrono::seconds(1);
+/// Between two in a hurry: the server reads all that have come before it sends on.
+constexpr auto spacing = std::chrono::milliseconds(5);
 
 void put(std::string& out, uint64_t value) {
     value = std::byteswap(value);
@@ -76,7 +78,7 @@ void StatusSender::run(std::stop_token stop) {
 
 /// Under the mutex.
 WireSocket::Clock::time_point StatusSender::due() const {
-    if (hurry_) return {};
+    if (hurry_) return sent_at_ + std::min<milliseconds>(interval_, spacing);
     return sent_at_ + (fresh_ ? std::min<milliseconds>(interval_, news) : interval_);
 }
 

@@ -37,7 +37,7 @@ class StatusSender {
     /// All up to here is durable; never goes back, nor past what was received.
     void confirm(Lsn flushed);
 
-    /// A status at once; `asking`, for a keepalive in return.
+    /// A status at once (within 5 ms of the last); `asking`, for a keepalive in return.
     void hurry(bool asking);
 
     /// Sends the present status from the caller's thread.
