@@ -104,25 +104,31 @@ def test_writers_never_stop(shop, project):
     assert_mirrored(shop, project)
 
 
-FAILPOINTS = ["source_connect_before", "slot_create_before", "slot_create_after", "source_snapshot_after", "source_read_during", "target_open_after", "target_schema_before",
-              "target_stage_before", "target_stage_after", "target_merge_after", "target_commit_before", "target_commit_after", "source_confirm_before",
-              "changes_stream_before", "changes_receive_after"]
+FAILPOINTS = ["source_connect_before", "slot_create_before", "slot_create_after", "source_snapshot_after", "source_read_during", "target_open_after",
+              "target_schema_before", "target_stage_before", "target_stage_after", "target_merge_after", "target_commit_before", "target_commit_after",
+              "source_confirm_before", "changes_stream_before", "changes_receive_after"]
 
 
 @pytest.mark.parametrize("failpoint", FAILPOINTS)
 def test_killed_in_the_snapshot_and_in_the_stream(shop, project, failpoint):
     capture(shop, project)
     work = Workload(shop, 5)
+    codes = []
+
+    def killed(visit):
+        codes.append(project.run("run", "--all", expect=None, env={"PENSTOCK_FAILPOINT": f"{failpoint}@{visit}=kill"}).code)
+
     for visit in (1, 2, 3):
-        project.run("run", "--all", expect=None, env={"PENSTOCK_FAILPOINT": f"{failpoint}=kill" if visit == 1 else f"{failpoint}@{visit}=kill"})
+        killed(visit)
         work.run(10)
     project.load()
     assert_mirrored(shop, project)
     for visit in (1, 2, 4):
         work.run(15)
-        project.run("run", "--all", expect=None, env={"PENSTOCK_FAILPOINT": f"{failpoint}=kill" if visit == 1 else f"{failpoint}@{visit}=kill"})
+        killed(visit)
     project.load()
     assert_mirrored(shop, project)
+    assert -signal.SIGKILL in codes, codes
     assert not project.staging_left()
     assert len(shop.rows("SELECT 1 FROM pg_replication_slots WHERE database = current_database()")) == 1
 
