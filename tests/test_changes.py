@@ -246,6 +246,67 @@ def test_one_large_transaction_within_the_budget(shop, project):
     assert_mirrored_count(shop, project, "customers")
 
 
+def test_a_table_that_was_left_out_for_a_while_is_refused(shop, project):
+    capture(shop, project, tables=["customers", "orders"])
+    project.load()
+    capture(shop, project, tables=["customers"], publish=False)
+    shop.execute("UPDATE customers SET balance = 5 WHERE id = 5; UPDATE orders SET amount = 5 WHERE number = 5")
+    project.load()
+    capture(shop, project, tables=["customers", "orders"], publish=False)
+    refused = project.load(expect=1)
+    assert refused.error["code"] == "table_left_behind" and "orders" in refused.error["message"], refused.output
+    project.load("--full-refresh")
+    assert_mirrored(shop, project, ["customers", "orders"])
+
+
+def test_a_table_made_anew_is_refused(shop, project):
+    capture(shop, project, tables=["customers", "orders"])
+    project.load()
+    shop.execute("DROP TABLE customers; CREATE TABLE customers (id int PRIMARY KEY, name text); ALTER PUBLICATION pub ADD TABLE customers;"
+                 "INSERT INTO customers VALUES (1, 'other')")
+    refused = project.load(expect=1)
+    assert refused.error["code"] == "table_left_behind" and "made anew" in refused.error["message"], refused.output
+    project.load("--full-refresh")
+    assert_mirrored(shop, project, ["customers", "orders"])
+
+
+def test_a_publication_of_parts_is_refused(shop, project):
+    capture(shop, project, tables=["customers"])
+    for part in ("SET (publish = 'insert, update')", "SET TABLE customers (id, name)", "SET TABLE customers WHERE (id > 5)"):
+        shop.execute("ALTER PUBLICATION pub SET (publish = 'insert, update, delete, truncate'); ALTER PUBLICATION pub SET TABLE customers")
+        shop.execute(f"ALTER PUBLICATION pub {part}")
+        refused = project.load(expect=1)
+        assert refused.error["code"] == "published_in_part", refused.output
+    shop.execute("ALTER PUBLICATION pub SET TABLE customers")
+    project.load()
+    shop.execute("ALTER PUBLICATION pub DROP TABLE customers; UPDATE customers SET balance = 1")
+    refused = project.load(expect=1)
+    assert refused.error["code"] == "not_published" and "--full-refresh" in refused.error["hint"], refused.output
+
+
+def test_full_refresh_is_the_way_past_a_changed_type(shop, project):
+    capture(shop, project, tables=["customers", "orders"])
+    project.load()
+    shop.execute("UPDATE customers SET balance = 2 WHERE id = 2; ALTER TABLE customers ALTER COLUMN balance TYPE text USING balance || ' EUR';"
+                 "UPDATE customers SET balance = '3 EUR' WHERE id = 3")
+    refused = project.load(expect=1)
+    assert refused.error["code"] in ("type_changed", "schema_change_refused") and "--full-refresh" in refused.error["hint"], refused.output
+    project.load("--full-refresh")
+    shop.execute("UPDATE customers SET balance = '4 EUR' WHERE id = 4")
+    project.load()
+    assert_mirrored(shop, project, ["customers", "orders"])
+
+
+def test_names_that_moved_while_changes_waited_are_refused(shop, project):
+    capture(shop, project, tables=["customers"])
+    project.load()
+    shop.execute("UPDATE customers SET name = 'waits' WHERE id = 2; ALTER TABLE customers RENAME COLUMN name TO full_name")
+    refused = project.load(expect=1)
+    assert refused.error["code"] == "columns_renamed", refused.output
+    project.load("--full-refresh")
+    assert_mirrored(shop, project, ["customers"])
+
+
 def test_what_makes_no_sense_is_said(shop, project):
     capture(shop, project)
     project.pipeline(shop, {"table": "public.customers"}, {"deletes": "soft"})

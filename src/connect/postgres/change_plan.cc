@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <set>
 
 #include "connect/postgres/pgoutput.h"
 
@@ -49,11 +50,13 @@ Error no_identity(const TableRead& read, char kind) {
                                 table)};
 }
 
-Status set_key(ChangeTable& table, const ReplicaIdentity& identity) {
+Status set_key(ChangeTable& table, const ReplicaIdentity& identity, bool deferrable) {
     auto& info = table.read.info;
     if (!identity.identifies()) return fail(no_identity(table.read, identity.kind));
     // With FULL the whole old row comes; a primary key still tells rows apart with less.
     if (identity.kind != 'f') info.key = identity.key;
+    // Two rows may have a deferrable key between two statements: only their values tell them apart.
+    else if (deferrable) info.key.clear();
     info.key_is_unique = !info.key.empty();
     for (const auto& name : info.key) {
         int column = info.schema.find(name);
@@ -93,13 +96,17 @@ Result<ChangePlan> plan_changes(Session& session, const SourceOptions& options, 
         for (const auto& column : read.columns) types.push_back(column.type);
     }
     PN_TRY(auto identities, replica_identities(session, names));
+    PN_TRY(auto late,
+           session.query("SELECT indrelid FROM pg_catalog.pg_index WHERE indisprimary AND NOT indimmediate"));
+    std::set<Oid> deferrable;
+    for (int row = 0; row < late.count(); ++row) deferrable.insert(static_cast<Oid>(late.integer(row, 0)));
     TypeCatalog catalog(session);
     PN_CHECK(catalog.load(types));
     ChangePlan plan{.binary = true};
     for (size_t i = 0; i < reads.size(); ++i) {
         ChangeTable table{.read = std::move(reads[i])};
         table.read.info.changes = true;
-        PN_CHECK(set_key(table, identities[i]));
+        PN_CHECK(set_key(table, identities[i], deferrable.contains(table.read.oid)));
         for (const auto& column : table.read.columns) {
             PN_TRY(auto text, TextToWire::make(column.type, catalog, holds));
             table.text.push_back(std::move(text));
@@ -113,6 +120,24 @@ Result<ChangePlan> plan_changes(Session& session, const SourceOptions& options, 
 Result<ChangeShape> match_shape(const ChangeTable& table, const RelationMessage& message) {
     ChangeShape shape;
     const auto& columns = table.read.columns;
+    auto refused = [&](std::string code, std::string why) {
+        return fail({.kind = ErrorKind::schema,
+                     .code = std::move(code),
+                     .message = std::move(why),
+                     .where = "table " + table.read.info.name,
+                     .hint = "run once with --full-refresh, which reads the tables anew and goes on from there"});
+    };
+    for (size_t column : table.key) {
+        auto sent =
+            std::ranges::find(message.columns, std::string_view(columns[column].field.name), &RelationColumn::name);
+        if (message.replica_identity != 'f' && (sent == message.columns.end() || !sent->key))
+            return refused("identity_changed", fmt::format("the replica identity of {} is not what it was when these "
+                                                           "changes were made",
+                                                           table.read.info.name));
+    }
+    if (table.key.empty() && message.replica_identity != 'f')
+        return refused("identity_changed", fmt::format("changes of {} were made before it had REPLICA IDENTITY FULL",
+                                                       table.read.info.name));
     std::vector<bool> seen(columns.size());
     for (const auto& sent : message.columns) {
         auto found = std::ranges::find(columns, sent.name,
@@ -150,6 +175,11 @@ Result<ChangeShape> match_shape(const ChangeTable& table, const RelationMessage&
         if (field.initial) PN_CHECK(table.text[i].convert(*field.initial, missing.initial.emplace()));
         shape.missing.push_back(std::move(missing));
     }
+    // One of the names may be the other's later one.
+    if (!shape.complete && !shape.missing.empty())
+        return refused("columns_renamed", fmt::format("columns of {} were renamed, or dropped and added, after these "
+                                                      "changes were made",
+                                                      table.read.info.name));
     return shape;
 }
 

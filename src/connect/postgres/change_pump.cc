@@ -129,11 +129,25 @@ Status ChangePump::on(const RelationMessage& message) {
     auto same = [&](const PumpedTable& pumped) { return pumped.table->read.oid == message.relation; };
     auto found = std::ranges::find_if(tables_, same);
     relation.captured = found != tables_.end();
-    if (!relation.captured) return {};
+    if (!relation.captured) return check_other(message);
     relation.table = static_cast<size_t>(found - tables_.begin());
     PN_TRY(auto shape, match_shape(*found->table, message));
     if (!shape.complete) PN_CHECK(options_.check_left_out(*found->table, message));
     relation.shape = found->shapes->add(std::move(shape));
+    return {};
+}
+
+/// A captured table's name on another relation: it was dropped and made anew since the tables were looked at.
+Status ChangePump::check_other(const RelationMessage& message) const {
+    for (const auto& pumped : tables_) {
+        const auto& read = pumped.table->read;
+        if (read.schema != message.schema || read.relation != message.name) continue;
+        return fail({.kind = ErrorKind::unavailable,
+                     .code = "table_changed",
+                     .message = fmt::format("table {} was dropped and made anew", read.info.name),
+                     .where = "table " + read.info.name,
+                     .hint = "what came before is in the target; run once with --full-refresh"});
+    }
     return {};
 }
 

@@ -76,6 +76,7 @@ class ChangePump {
     Status on(const Other&) {
         return {};
     }
+    Status check_other(const RelationMessage& message) const;
     Result<const Relation*> relation(uint32_t oid) const;
     Status append(uint32_t subxid, const Relation& relation, Change change);
     Status committed(uint32_t xid, uint64_t commit_lsn, uint64_t end_lsn, int64_t committed_at);

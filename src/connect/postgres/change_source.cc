@@ -37,16 +37,25 @@ Error table_changed(const std::string& table, std::string message) {
 }  // namespace
 
 std::string ChangePosition::to_json() const {
-    return nlohmann::json{{"lsn", streamed.text()}, {"from", from.text()}, {"system", system}, {"timeline", timeline}}
+    return nlohmann::json{{"lsn", streamed.text()}, {"from", from.text()}, {"system", system}, {"timeline", timeline},
+                          {"born", born.text()},    {"oid", oid},          {"tables", tables}}
         .dump();
 }
 
 Result<ChangePosition> ChangePosition::from_json(const std::string& text) {
     auto json = nlohmann::json::parse(text, nullptr, false);
-    if (json.is_object() && json.contains("lsn") && json.contains("from")) {
-        auto streamed = Lsn::parse(json.value("lsn", "")), from = Lsn::parse(json.value("from", ""));
-        if (streamed && from)
-            return ChangePosition{*streamed, *from, json.value("system", ""), json.value("timeline", int64_t{0})};
+    try {
+        auto lsn = [&](const char* name) { return Lsn::parse(json.at(name).get<std::string>()); };
+        auto streamed = lsn("lsn"), from = lsn("from"), born = lsn("born");
+        if (streamed && from && born)
+            return ChangePosition{.streamed = *streamed,
+                                  .from = *from,
+                                  .system = json.at("system"),
+                                  .timeline = json.at("timeline"),
+                                  .born = *born,
+                                  .oid = json.at("oid"),
+                                  .tables = json.at("tables")};
+    } catch (const nlohmann::json::exception&) {  // said below
     }
     return fail({.kind = ErrorKind::configuration,
                  .code = "other_checkpoint",
@@ -72,6 +81,7 @@ Result<std::vector<flow::TableInfo>> ChangeSource::discover(std::stop_token stop
 }
 
 Status ChangeSource::read_checkpoints(const std::vector<flow::TableRead>& tables) {
+    std::vector<std::pair<size_t, ChangePosition>> positions;
     for (const auto& read : tables) {
         auto& captured = captured_[read.table];
         captured.context.emplace(read.context);
@@ -82,23 +92,59 @@ Status ChangeSource::read_checkpoints(const std::vector<flow::TableRead>& tables
         auto position = ChangePosition::from_json(read.from->position);
         if (!position) return fail(std::move(position.error()).at("table " + plan_.tables[read.table].read.info.name));
         captured.from = position->from;
-        if (position->streamed < held_) continue;
-        held_ = position->streamed;
-        held_system_ = position->system;
-        held_timeline_ = position->timeline;
+        positions.emplace_back(read.table, std::move(*position));
     }
-    streamed_ = held_;
+    if (positions.empty()) return {};
+    auto of = [](const auto& entry) { return uint64_t{entry.second.streamed}; };
+    const auto& newest = std::ranges::max_element(positions, {}, of)->second;
+    for (const auto& [table, position] : positions) PN_CHECK(check_belongs(table, position, newest));
+    streamed_ = held_ = newest.streamed;
+    held_system_ = newest.system;
+    held_timeline_ = newest.timeline;
+    born_ = newest.born;
     return {};
+}
+
+/// The stream goes on where its newest checkpoint is. That is right for a table with an older one only if the stream
+/// captured the table all the while.
+Status ChangeSource::check_belongs(size_t table, const ChangePosition& position, const ChangePosition& newest) const {
+    const auto& read = plan_.tables[table].read;
+    std::string why;
+    if (position.oid != read.oid) why = "is another table than the one that was captured: it was dropped and made anew";
+    else if (position.system != newest.system || position.born != newest.born)
+        why = "was captured by another slot than the other tables";
+    else if (position.streamed < newest.streamed && std::ranges::find(newest.tables, read.oid) == newest.tables.end())
+        why = fmt::format("was left out of the stream after {}", position.streamed.text());
+    if (why.empty()) return {};
+    return fail({.kind = ErrorKind::refused,
+                 .code = "table_left_behind",
+                 .message = fmt::format("table {} {}, and what changed meanwhile is not known", read.info.name, why),
+                 .where = "table " + read.info.name,
+                 .hint = "run once with --full-refresh, which reads the tables anew and goes on from there"});
 }
 
 Status ChangeSource::check_publication() {
     const auto& name = changes().publication.value;
     PN_TRY(auto found, find_publication(*catalog_, name));
     std::vector<PublishedTable> missing;
-    for (const auto& table : plan_.tables) {
-        TableName wanted{table.read.schema, table.read.relation};
+    for (size_t i = 0; i < plan_.tables.size(); ++i) {
+        const auto& read = plan_.tables[i].read;
+        TableName wanted{read.schema, read.relation};
         auto is_it = [&](const PublishedTable& published) { return published.table == wanted; };
-        if (!found || std::ranges::none_of(found->tables, is_it)) missing.push_back({.table = wanted});
+        auto published = found ? std::ranges::find_if(found->tables, is_it) : std::vector<PublishedTable>::iterator();
+        if (found && published != found->tables.end()) {
+            PN_CHECK(check_published(*found, *published, read));
+            continue;
+        }
+        if (std::ranges::find(pending_, i) == pending_.end())
+            return fail({.kind = ErrorKind::refused,
+                         .code = "not_published",
+                         .message = fmt::format("publication {} no longer publishes {}, and what changed since it was "
+                                                "taken out is not known",
+                                                name, wanted.quoted()),
+                         .where = changes().publication.place.text(),
+                         .hint = "put it back and run once with --full-refresh"});
+        missing.push_back({.table = wanted});
     }
     if (missing.empty()) return {};
     if (changes().create) {
@@ -115,6 +161,27 @@ Status ChangeSource::check_publication() {
                  .hint = fmt::format("{} {} {}TABLE {}; or set create: true, with a role that owns the tables",
                                      found ? "ALTER PUBLICATION" : "CREATE PUBLICATION", quote_identifier(name),
                                      found ? "ADD " : "FOR ", fmt::join(names, ", "))});
+}
+
+/// A mirror needs all of it.
+Status ChangeSource::check_published(const Publication& publication, const PublishedTable& published,
+                                     const TableRead& read) const {
+    std::string why;
+    if (!publication.inserts || !publication.updates || !publication.deletes || !publication.truncates)
+        why = "leaves out some of insert, update, delete and truncate";
+    else if (!published.row_filter.empty()) why = fmt::format("has a row filter on {}", read.info.name);
+    for (const auto& column : read.columns) {
+        bool left_out = !published.columns.empty() &&
+                        std::ranges::find(published.columns, column.field.name) == published.columns.end();
+        if (left_out) why = fmt::format("leaves out column {} of {}", column.field.name, read.info.name);
+    }
+    if (why.empty()) return {};
+    return fail(
+        {.kind = ErrorKind::refused,
+         .code = "published_in_part",
+         .message = fmt::format("publication {} {}: the target would not be the table's mirror", publication.name, why),
+         .where = changes().publication.place.text(),
+         .hint = "publish the whole table with all operations, in a publication of the pipeline's own"});
 }
 
 Status ChangeSource::judge(int32_t own_pid) {
@@ -141,7 +208,7 @@ Status ChangeSource::open(std::vector<flow::TableRead> tables) {
         PN_FAILPOINT(slot_create_before);
         PN_CHECK(take_snapshot({.name = changes().slot.value}, *replication));
         PN_FAILPOINT(slot_create_after);
-        streamed_ = snapshot_at_;
+        streamed_ = born_ = snapshot_at_;
         for (auto& captured : captured_) captured.from = snapshot_at_;
     } else {
         PN_CHECK(judge(0));
@@ -152,7 +219,10 @@ Status ChangeSource::open(std::vector<flow::TableRead> tables) {
                 {.name = fmt::format("penstock_snapshot_{}", PQbackendPID(replication->raw())), .temporary = true},
                 *replication));
             for (size_t table : pending_) captured_[table].from = snapshot_at_;
+            // All tables are read anew: what the slot holds of before is not wanted, and may have other shapes.
+            if (held_ == 0) streamed_ = snapshot_at_;
         }
+        if (held_ == 0) born_ = streamed_;
     }
     if (changes().snapshot == SnapshotChoice::never) {
         for (size_t table : pending_) captured_[table].from = streamed_;
@@ -200,8 +270,13 @@ Status ChangeSource::same_shape() {
 }
 
 flow::Checkpoint ChangeSource::checkpoint(size_t table) const {
-    ChangePosition position{
-        .streamed = streamed_, .from = captured_[table].from, .system = system_.system, .timeline = system_.timeline};
+    ChangePosition position{.streamed = streamed_,
+                            .from = captured_[table].from,
+                            .system = system_.system,
+                            .timeline = system_.timeline,
+                            .born = born_,
+                            .oid = plan_.tables[table].read.oid};
+    for (const auto& captured : plan_.tables) position.tables.push_back(captured.read.oid);
     return {.cursor_from = "", .cursor_to = "", .position = position.to_json(), .read_at = now()};
 }
 
@@ -247,11 +322,17 @@ Status ChangeSource::start_stream() {
     if (plan_.binary && streams) request.options.emplace_back("binary", "true");
     PN_FAILPOINT(changes_stream_before);
     PN_TRY(stream_, ReplicationStream::start(options_.connection, request, stop_));
-    // Nobody else can move the slot from here on.
-    PN_CHECK(judge(stream_->server_pid()));
     PN_TRY(auto end, catalog_->query("SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN "
                                      "pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_lsn() END"));
     drain_to_ = Lsn::parse(end.text(0, 0)).value_or(Lsn());
+    system_.flushed = std::max<uint64_t>(system_.flushed, drain_to_);
+    // Nobody else can move the slot from here on; nobody may have moved it since the snapshot either.
+    if (held_ == 0) {
+        held_ = streamed_;
+        held_system_ = system_.system;
+        held_timeline_ = system_.timeline;
+    }
+    PN_CHECK(judge(stream_->server_pid()));
     std::vector<PumpedTable> tables;
     for (size_t i = 0; i < plan_.tables.size(); ++i)
         tables.push_back({.table = &plan_.tables[i], .shapes = captured_[i].shapes});
@@ -283,6 +364,11 @@ Status ChangeSource::check_left_out(const ChangeTable& table, const RelationMess
 
 Result<std::optional<flow::Segment>> ChangeSource::stream_segment() {
     if (!stream_) PN_CHECK(start_stream());
+    // The segment before is durable: others may go on writing for ever, this run ends where it was to end.
+    if (!options_.follow && streamed_ >= drain_to_) {
+        PN_CHECK(end_stream());
+        return std::nullopt;
+    }
     stream_->ask();
     auto asked_at = Clock::now();
     std::optional<Clock::time_point> waiting_since;

@@ -34,6 +34,9 @@ struct ChangePosition {
     Lsn from;  ///< the table's snapshot holds what committed before; its changes count from here on
     std::string system;
     int64_t timeline = 0;
+    Lsn born;                      ///< where the slot began, or was taken up anew: tables of one stream share it
+    uint32_t oid = 0;              ///< of the table
+    std::vector<uint32_t> tables;  ///< all that the stream captured then: others may have changed meanwhile
 
     std::string to_json() const;
     static Result<ChangePosition> from_json(const std::string& text);
@@ -68,7 +71,10 @@ class ChangeSource : public flow::Source {
 
     const ChangesOptions& changes() const { return *options_.source.changes; }
     Status read_checkpoints(const std::vector<flow::TableRead>& tables);
+    Status check_belongs(size_t table, const ChangePosition& position, const ChangePosition& newest) const;
     Status check_publication();
+    Status check_published(const Publication& publication, const PublishedTable& published,
+                           const TableRead& read) const;
     Status judge(int32_t own_pid);
     Status make_slot();
     Status take_snapshot(const SlotRequest& request, Session& replication);
@@ -92,6 +98,7 @@ class ChangeSource : public flow::Source {
     Lsn held_;      ///< the newest checkpoint of the target; 0 none
     std::string held_system_;
     int64_t held_timeline_ = 0;
+    Lsn born_;
     std::unique_ptr<Snapshot> snapshot_;
     Lsn snapshot_at_;
     int64_t snapshot_micros_ = 0;

@@ -10,8 +10,8 @@ namespace {
 /// Everything after what the target has is needed, and not to be had any more.
 std::string start_over(const SlotClaim& claim, bool drop) {
     return fmt::format("{}`penstock run --full-refresh {}` copies the tables again{}",
-                       drop ? fmt::format("`penstock slots drop {} --confirm`, then ", claim.slot) : "", claim.pipeline,
-                       drop ? " through a new slot" : "");
+                       drop ? fmt::format("`SELECT pg_drop_replication_slot('{}')`, then ", claim.slot) : "",
+                       claim.pipeline, drop ? " through a new slot" : "");
 }
 
 Error problem(const SlotClaim& claim, ErrorKind kind, std::string code, std::string message, std::string hint) {
