@@ -297,6 +297,29 @@ def test_full_refresh_is_the_way_past_a_changed_type(shop, project):
     assert_mirrored(shop, project, ["customers", "orders"])
 
 
+def test_a_narrowed_column_is_a_changed_type(shop, project):
+    capture(shop, project, tables=["customers"])
+    project.load()
+    shop.execute("UPDATE customers SET balance = 2.5 WHERE id = 2; ALTER TABLE customers ALTER COLUMN balance TYPE numeric(14,2); UPDATE customers SET balance = 3 WHERE id = 3")
+    project.load()
+    assert_mirrored(shop, project, ["customers"])
+    shop.execute("UPDATE customers SET balance = 4.5 WHERE id = 4; ALTER TABLE customers ALTER COLUMN balance TYPE numeric(12,0)")
+    refused = project.load(expect=1)
+    assert refused.error["code"] == "type_changed", refused.output
+    project.load("--full-refresh")
+    assert_mirrored(shop, project, ["customers"])
+
+
+def test_long_keys_out_of_line(shop, project):
+    shop.execute("CREATE TABLE long_keys (k text PRIMARY KEY, v int, body text); ALTER TABLE long_keys ALTER k SET STORAGE EXTERNAL, ALTER body SET STORAGE EXTERNAL;"
+                 "INSERT INTO long_keys SELECT string_agg(md5(i::text || j), ''), i, repeat(md5(i::text), 99) FROM generate_series(1, 9) i, generate_series(1, 80) j GROUP BY i")
+    capture(shop, project, tables=["long_keys"])
+    project.load()
+    shop.execute("UPDATE long_keys SET v = v + 100 WHERE v < 5; UPDATE long_keys SET k = reverse(k) WHERE v = 6; UPDATE long_keys SET v = 60 WHERE v = 6; DELETE FROM long_keys WHERE v = 7")
+    project.load()
+    assert_mirrored(shop, project, ["long_keys"])
+
+
 def test_names_that_moved_while_changes_waited_are_refused(shop, project):
     capture(shop, project, tables=["customers"])
     project.load()

@@ -117,6 +117,28 @@ Result<ChangePlan> plan_changes(Session& session, const SourceOptions& options, 
     return plan;
 }
 
+namespace {
+
+/// Whether PostgreSQL gives rows other values when a column's modifier goes from one to another: numeric(10,2) to
+/// numeric(10,0), timestamp(6) to timestamp(0), char(5) to char(9). Oids of pg_type.dat; a modifier of -1 is no bound.
+bool changes_values(Oid type, int32_t from, int32_t to) {
+    if (from == to) return false;
+    auto scale = [](int32_t modifier) { return (modifier - 4) & 0x7ff; };
+    switch (type) {
+        case 1700: return to >= 0 && (from < 0 || scale(from) != scale(to));  // numeric
+        case 1083:                                                            // time
+        case 1266:                                                            // timetz
+        case 1114:                                                            // timestamp
+        case 1184: return to >= 0 && to < (from < 0 ? 6 : from);              // timestamptz
+        case 1042:                                                            // char
+        case 1560:                                                            // bit
+        case 1186: return true;                                               // interval
+        default: return false;
+    }
+}
+
+}  // namespace
+
 Result<ChangeShape> match_shape(const ChangeTable& table, const RelationMessage& message) {
     ChangeShape shape;
     const auto& columns = table.read.columns;
@@ -148,7 +170,7 @@ Result<ChangeShape> match_shape(const ChangeTable& table, const RelationMessage&
             continue;
         }
         auto index = static_cast<size_t>(found - columns.begin());
-        if (sent.type != found->type)
+        if (sent.type != found->type || changes_values(sent.type, sent.type_modifier, found->modifier))
             return fail(
                 {.kind = ErrorKind::schema,
                  .code = "type_changed",

@@ -99,7 +99,11 @@ class ChangeReader : public flow::ScanReader {
         PN_CHECK(put(record.new_tuple, shape, row, block));
         if (!has_old) return record.op == 'u' ? go_on(row) : Status();
         if (full) take_unsent_from(first, row);
-        if (key_size() != 0 && same_key(first, row)) return merge_rows(first, row);
+        else take_key_from(first, row);
+        if (key_size() != 0 && same_key(first, row)) {
+            merge_rows(first, row);
+            return go_on(first);
+        }
         rows_[row].op = 'c';
         return follow(first, row);
     }
@@ -160,6 +164,17 @@ class ChangeReader : public flow::ScanReader {
         rows_[row].unsent = false;
     }
 
+    /// A long key that is stored out of line: the new tuple leaves it out, the old one has it.
+    void take_key_from(size_t old_row, size_t row) {
+        for (size_t column : part_.table.key) {
+            if (unsent(row, column) != '1') continue;
+            field(row, column) = field(old_row, column);
+            unsent(row, column) = '0';
+        }
+        rows_[row].unsent = false;
+        for (size_t column = 0; column < columns_; ++column) rows_[row].unsent |= unsent(row, column) == '1';
+    }
+
     bool same_key(size_t a, size_t b) {
         return std::ranges::all_of(part_.table.key, [&](size_t column) {
             FieldRef left = field(a, column), right = field(b, column);
@@ -168,7 +183,7 @@ class ChangeReader : public flow::ScanReader {
     }
 
     /// The old tuple told nothing but what stayed.
-    Status merge_rows(size_t old_row, size_t row) {
+    void merge_rows(size_t old_row, size_t row) {
         rows_[old_row] = rows_[row];
         rows_[old_row].op = 'u';
         for (size_t column = 0; column < columns_; ++column) {
@@ -176,7 +191,6 @@ class ChangeReader : public flow::ScanReader {
             unsent(old_row, column) = unsent(row, column);
         }
         rows_.pop_back();
-        return {};
     }
 
     std::string key_of(size_t row) {
