@@ -52,6 +52,22 @@ VALUES (1, 'NaN', 'open', '[]', '{}', clock_timestamp());
 )";
 }
 
+std::string_view capture() {
+    return R"(
+  customers_live:
+    source: {connection: shop, changes: {tables: [public.customers], publication: demo, slot: demo, create: true}}
+    target: {connection: warehouse, dataset: live, mode: merge}
+)";
+}
+
+std::string_view visitors() {
+    return R"(
+INSERT INTO customers (name, email, profile) SELECT 'Visitor ' || i, NULL, '{}' FROM generate_series(1, 30) AS i;
+UPDATE customers SET name = upper(name) WHERE id <= 100;
+DELETE FROM customers WHERE name LIKE 'Visitor 1%';
+)";
+}
+
 std::string fingerprint_customers(std::string_view table) {
     return fmt::format(
         "SELECT CAST(count(*) AS varchar), md5(string_agg(CAST(id AS varchar) || '|' || name || '|' || coalesce(email, "

@@ -12,6 +12,11 @@ std::string_view next_day();
 /// An order whose amount no decimal type can hold.
 std::string_view bad_order();
 
+/// One more pipeline for the configuration: the customers' changes from the server's log.
+std::string_view capture();
+/// 30 customers come, 100 change, 11 go.
+std::string_view visitors();
+
 /// Rows, and a fingerprint of their values, as text. The same SQL means the same in PostgreSQL and DuckDB.
 std::string fingerprint_customers(std::string_view table);
 std::string fingerprint_orders(std::string_view table);

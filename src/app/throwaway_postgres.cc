@@ -185,8 +185,9 @@ Status ThrowawayPostgres::make_cluster(const fs::path& programs, const Account& 
 
 Status ThrowawayPostgres::start_server(const fs::path& programs, const Account& account, std::stop_token stop) {
     std::vector<std::string> command = {programs / "postgres", "-D", folder_ / "data"};
-    for (const std::string& setting : {std::string("listen_addresses="), "unix_socket_directories=" + folder_.string(),
-                                       std::string("fsync=off"), std::string("shared_buffers=32MB")}) {
+    for (const std::string& setting :
+         {std::string("listen_addresses="), "unix_socket_directories=" + folder_.string(), std::string("fsync=off"),
+          std::string("wal_level=logical"), std::string("shared_buffers=32MB")}) {
         command.push_back("-c");
         command.push_back(setting);
     }
