@@ -5,7 +5,9 @@
 #include <sqlite3.h>
 
 #include <array>
+#include <chrono>
 #include <string_view>
+#include <thread>
 
 namespace penstock::state {
 namespace {
@@ -57,6 +59,24 @@ void execute_each(soci::session& sql, std::string_view statements) {
         sql << std::string(statements.substr(0, end));
         statements.remove_prefix(end + 1);
     }
+}
+
+int result_of(const std::exception& error) {
+    const auto* sqlite = dynamic_cast<const soci::sqlite3_soci_error*>(&error);
+    return sqlite != nullptr ? sqlite->result() & 0xff : SQLITE_ERROR;
+}
+
+/// While several processes turn a new file to WAL, SQLite answers "busy" at once instead of waiting for `timeout`: two
+/// that hold the read lock and want the exclusive one would wait for each other.
+void enter_wal(soci::session& sql) {
+    auto until = std::chrono::steady_clock::now() + std::chrono::seconds(busy_seconds);
+    while (true) try {
+            sql << "PRAGMA journal_mode = WAL";
+            return;
+        } catch (const std::exception& error) {
+            if (result_of(error) != SQLITE_BUSY || std::chrono::steady_clock::now() >= until) throw;
+            std::this_thread::sleep_for(std::chrono::milliseconds(2));
+        }
 }
 
 bool has_table(soci::session& sql, const std::string& name) {
@@ -124,7 +144,7 @@ Status Connection::connect() try {
     session_.open(soci::sqlite3, fmt::format("timeout={} dbname=\"{}\"", busy_seconds, file_.string()));
     // With WAL readers and the writer do not wait for one another; a run's record need not survive a power cut of the
     // last instant, so NORMAL is enough.
-    session_ << "PRAGMA journal_mode = WAL";
+    enter_wal(session_);
     session_ << "PRAGMA synchronous = NORMAL";
     return {};
 } catch (const std::exception& error) {
@@ -175,10 +195,8 @@ Status Connection::read(const std::function<Status(soci::session&)>& work) try {
 }
 
 Error Connection::error_of(const std::exception& error) const {
-    const auto* sqlite = dynamic_cast<const soci::sqlite3_soci_error*>(&error);
-    int code = sqlite != nullptr ? sqlite->result() & 0xff : SQLITE_ERROR;
     Error out{.kind = ErrorKind::internal, .code = "state_failed", .message = "", .where = file_.string()};
-    switch (code) {
+    switch (result_of(error)) {
         case SQLITE_NOTADB:
             out.kind = ErrorKind::refused, out.code = "state_not_sqlite";
             out.message = "the state file is not a SQLite database";

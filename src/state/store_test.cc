@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <fstream>
+#include <thread>
 
 #include "state/connection.h"
 
@@ -43,7 +44,7 @@ struct Folder {
 };
 
 /// Runs one of the "child" test cases below in a process of its own; a plain fork would not do, because it has threads.
-pid_t start_child(const std::string& name, const Folder& folder, int number, int until_closed) {
+pid_t start_child(const std::string& name, const Folder& folder, int64_t number, int until_closed) {
     std::string filter = "--test-case=" + name, number_text = fmt::format("{}", number);
     std::string pipe_text = fmt::format("{}", until_closed);
     pid_t pid = ::fork();
@@ -115,6 +116,12 @@ int run_racing_child() {
     return lock ? 1 : 0;
 }
 
+int run_opening_child() {
+    std::this_thread::sleep_until(std::chrono::system_clock::time_point(
+        std::chrono::microseconds(std::atoll(std::getenv("PENSTOCK_TEST_NUMBER")))));
+    return Store::open(url, child_folder()) ? 0 : 1;
+}
+
 int run_dying_child() {
     auto store = Store::open(url, child_folder());
     if (!store) return 1;
@@ -127,6 +134,7 @@ int run_dying_child() {
 }  // namespace
 
 TEST_CASE("child that races" * doctest::skip()) { ::_exit(run_racing_child()); }
+TEST_CASE("child that opens" * doctest::skip()) { ::_exit(run_opening_child()); }
 TEST_CASE("child that dies" * doctest::skip()) { ::_exit(run_dying_child()); }
 
 TEST_CASE("of many processes at once one gets the lock and all are recorded") {
@@ -156,6 +164,17 @@ TEST_CASE("of many processes at once one gets the lock and all are recorded") {
     auto all = store.runs(1'000);
     REQUIRE(all);
     CHECK(all->size() == processes * runs_each);
+}
+
+TEST_CASE("processes that make the state in the same instant all get it") {
+    for (int round = 0; round < 20; ++round) {
+        Folder folder;
+        auto start = std::chrono::system_clock::now() + std::chrono::milliseconds(100);
+        auto micros = std::chrono::duration_cast<std::chrono::microseconds>(start.time_since_epoch()).count();
+        std::vector<pid_t> children;
+        for (int i = 0; i < processes; ++i) children.push_back(start_child("child that opens", folder, micros, -1));
+        for (pid_t child : children) CHECK(wait_for(child) == 0);
+    }
 }
 
 TEST_CASE("the lock of a killed process is taken over at once and its run is failed") {
