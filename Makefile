@@ -29,6 +29,7 @@ test-unit: build  ## unit tests only
 
 .PHONY: test-integration
 test-integration: build  ## integration tests only; PYTEST='-k name' chooses
+	@tools/bootstrap servers
 	@cmake --build build -j $(JOBS) --target text_wire_oracle
 	@$(DEPS)/venv/bin/python -m pytest tests $(PYTEST)
 

@@ -8,7 +8,7 @@ set(penstock_pch <algorithm> <chrono> <cstdint> <functional> <map> <memory> <opt
   <unordered_map> <utility> <variant> <vector> <fmt/format.h> <nlohmann/json.hpp>)
 
 # penstock_folder(connect/postgres USES flow state LIBS PostgreSQL::PostgreSQL)
-#   library penstock_connect_postgres from *.cc, program connect_postgres_tests from *_test.cc.
+#   library penstock_connect_postgres from *.cc there and below, program connect_postgres_tests from *_test.cc.
 # A folder without sources is skipped; one with headers only becomes an interface.
 macro(penstock_folder folder)
   list(APPEND penstock_known_folders ${folder})
@@ -22,8 +22,8 @@ endmacro()
 function(penstock_folder_targets folder)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "USES;LIBS")
   string(REPLACE "/" "_" name ${folder})
-  file(GLOB sources CONFIGURE_DEPENDS src/${folder}/*.cc)
-  file(GLOB headers CONFIGURE_DEPENDS src/${folder}/*.h)
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS src/${folder}/*.cc)
+  file(GLOB_RECURSE headers CONFIGURE_DEPENDS src/${folder}/*.h)
   set(tests ${sources})
   list(FILTER tests INCLUDE REGEX "_test\\.cc$")
   list(FILTER sources EXCLUDE REGEX "(_test|/main)\\.cc$")

@@ -9,7 +9,7 @@
 #include <string>
 #include <type_traits>
 
-#include "connect/postgres/pgoutput.h"
+#include "connect/postgres/replication/pgoutput.h"
 
 namespace {
 

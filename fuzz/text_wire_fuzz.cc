@@ -7,8 +7,8 @@
 
 #include "connect/postgres/numeric.h"
 #include "connect/postgres/reader.h"
+#include "connect/postgres/text/text_wire.h"
 #include "connect/postgres/text_form.h"
-#include "connect/postgres/text_wire.h"
 
 namespace {
 

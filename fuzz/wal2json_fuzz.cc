@@ -8,8 +8,8 @@
 #include <cstdlib>
 #include <vector>
 
-#include "connect/postgres/json_cursor.h"
-#include "connect/postgres/wal2json.h"
+#include "connect/postgres/replication/json_cursor.h"
+#include "connect/postgres/replication/wal2json.h"
 
 namespace {
 

@@ -11,7 +11,7 @@
 #include <nlohmann/json.hpp>
 #include <span>
 
-#include "connect/postgres/text_wire.h"
+#include "connect/postgres/text/text_wire.h"
 #include "connect/postgres/types.h"
 
 namespace {

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "connect/postgres/change_source.h"
+#include "connect/postgres/capture/change_source.h"
 #include "connect/postgres/doctor.h"
 #include "connect/postgres/table_source.h"
 

@@ -11,7 +11,7 @@
 #include "connect/postgres/catalog.h"
 #include "connect/postgres/increment.h"
 #include "connect/postgres/read_plan.h"
-#include "connect/postgres/slot.h"
+#include "connect/postgres/replication/slot.h"
 
 namespace penstock::postgres {
 namespace {

@@ -3,8 +3,8 @@
 #include <string>
 #include <string_view>
 
-#include "connect/postgres/text_cursor.h"
-#include "connect/postgres/text_parser.h"
+#include "connect/postgres/text/text_cursor.h"
+#include "connect/postgres/text/text_parser.h"
 
 namespace penstock::postgres {
 

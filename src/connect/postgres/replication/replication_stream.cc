@@ -1,0 +1,167 @@
+#include "connect/postgres/replication/replication_stream.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "connect/postgres/replication/replication_error.h"
+#include "connect/postgres/replication/slot.h"
+#include "connect/postgres/wire.h"
+
+namespace penstock::postgres {
+namespace {
+
+using std::chrono::milliseconds;
+
+/// How long the server may take to end what it is sending, or to get over an error.
+constexpr auto patience = std::chrono::seconds(5);
+
+/// Replication commands have a grammar of their own (repl_scanner.l): quotes are doubled, backslashes are themselves.
+std::string literal(std::string_view text) {
+    std::string out = "'";
+    for (char c : text) out += c == '\'' ? "''" : std::string(1, c);
+    return out + '\'';
+}
+
+/// The server's patience with a silent reader; 0 none is lost.
+Result<milliseconds> wal_sender_timeout(Session& session) {
+    PN_TRY(auto rows, session.query("SELECT setting FROM pg_catalog.pg_settings WHERE name = 'wal_sender_timeout'"));
+    return milliseconds(rows.count() == 0 ? 0 : rows.integer(0, 0));
+}
+
+}  // namespace
+
+std::string start_replication_command(const StreamRequest& request) {
+    std::string command =
+        fmt::format("START_REPLICATION SLOT {} LOGICAL {}", quote_identifier(request.slot), request.from.text());
+    for (size_t i = 0; i < request.options.size(); ++i)
+        command += fmt::format("{}{} {}", i == 0 ? " (" : ", ", quote_identifier(request.options[i].first),
+                               literal(request.options[i].second));
+    return request.options.empty() ? command : command + ")";
+}
+
+Result<std::unique_ptr<ReplicationStream>> ReplicationStream::start(const ConnectionOptions& options,
+                                                                    const StreamRequest& request,
+                                                                    std::stop_token stop) {
+    PN_TRY(auto session, Session::connect(options, request.purpose, stop, Session::Channel::replication));
+    PN_TRY(auto timeout, wal_sender_timeout(*session));
+    auto interval = request.status_interval;
+    if (timeout.count() > 0) interval = std::min(interval, timeout / 3);
+    std::unique_ptr<ReplicationStream> stream(new ReplicationStream(std::move(session), interval, std::move(stop)));
+    PN_CHECK(stream->begin(request));
+    return stream;
+}
+
+ReplicationStream::ReplicationStream(std::unique_ptr<Session> session, milliseconds interval, std::stop_token stop)
+    : session_(std::move(session)),
+      socket_(*session_, WireSocket::Pace::latency, std::move(stop)),
+      sender_(socket_, std::max(interval, milliseconds(1))) {}
+
+ReplicationStream::~ReplicationStream() { sender_.stop(); }
+
+Status ReplicationStream::begin(const StreamRequest& request) {
+    PN_CHECK(socket_.query(start_replication_command(request)));
+    while (true) {
+        WireSocket::Message message;
+        if (!socket_.take(message)) {
+            PN_TRY(auto filled, socket_.fill());
+            if (filled == WireSocket::Filled::full) socket_.release();
+            continue;
+        }
+        if (message.type == 'E') return fail(refused(request, message.body));
+        if (message.type == 'W') break;  // CopyBothResponse
+    }
+    sender_.received(request.from);
+    sender_.start();
+    return {};
+}
+
+/// The server answered no: it will take SQL again, and can be asked who is in the way.
+Error ReplicationStream::refused(const StreamRequest& request, std::string_view body) {
+    auto error = replication_error(socket_.answered(body));
+    if (error.code != "slot_active" || !until_ready()) return error;
+    auto slot = find_slot(*session_, request.slot);
+    if (slot && *slot && !(*slot)->holder.empty()) error.message += "; it is read by " + (*slot)->holder;
+    return error;
+}
+
+Result<ReplicationStream::Got> ReplicationStream::receive(Received& into, milliseconds wait) {
+    if (closed_) return Got::end;
+    auto deadline = WireSocket::never;
+    while (true) {
+        WireSocket::Message message;
+        if (!socket_.take(message)) {
+            if (deadline == WireSocket::never) deadline = WireSocket::Clock::now() + wait;
+            PN_TRY(auto filled, socket_.fill(deadline));
+            if (filled == WireSocket::Filled::late) return Got::timeout;
+            if (filled == WireSocket::Filled::full) socket_.release();
+            continue;
+        }
+        if (message.type == 'd') {
+            PN_TRY(bool data, take_copied(message.body, into));
+            if (data) return Got::message;
+        } else if (message.type != 'N' && message.type != 'S' && message.type != 'A') {
+            return ended(message);
+        }
+    }
+}
+
+/// XLogData is for the caller (true), a keepalive for us.
+Result<bool> ReplicationStream::take_copied(std::string_view body, Received& into) {
+    WireCursor cursor(body);
+    auto type = cursor.integer<char>();
+    if (type == 'w') {
+        into.start_lsn = cursor.integer<uint64_t>();
+        into.end_lsn = cursor.integer<uint64_t>();
+        into.sent_at_micros = cursor.integer<int64_t>() + epoch_micros;
+        into.payload = cursor.bytes(cursor.left());
+        if (cursor.ok()) sender_.received(into.end_lsn);
+    } else if (type == 'k') {
+        Lsn end = cursor.integer<uint64_t>();
+        cursor.integer<int64_t>();  // the server's clock
+        bool reply = cursor.integer<char>() != 0;
+        if (cursor.ok()) sender_.received(end);
+        if (cursor.ok() && reply) sender_.hurry(false);
+    } else {
+        return fail(socket_.lost(fmt::format("replication message {:#04x} is not known", static_cast<uint8_t>(type))));
+    }
+    if (!cursor.ok()) return fail(socket_.lost(fmt::format("replication message '{}' of {} bytes", type, body.size())));
+    return type == 'w';
+}
+
+Result<ReplicationStream::Got> ReplicationStream::ended(const WireSocket::Message& message) {
+    if (message.type == 'E') return fail(replication_error(socket_.answered(message.body)));
+    // walsender.c, WalSndDone: when all is sent and confirmed, a server that shuts down says so by CommandComplete.
+    if (message.type == 'c' || message.type == 'C')
+        return fail(server_error(session_->place(), "57P01",
+                                 "the server ended the stream, as it does when it shuts down", "", "",
+                                 "START_REPLICATION"));
+    return fail(socket_.lost(fmt::format("message '{}' is not expected in a stream", message.type)));
+}
+
+Status ReplicationStream::close() {
+    if (std::exchange(closed_, true)) return {};
+    sender_.stop();
+    socket_.heed({});
+    PN_CHECK(sender_.send_now());
+    PN_CHECK(socket_.send(std::string_view("c\0\0\0\4", 5), {}));
+    return until_ready();
+}
+
+/// Reads past everything until the server waits for a command.
+Status ReplicationStream::until_ready() {
+    auto deadline = WireSocket::Clock::now() + patience;
+    while (true) {
+        WireSocket::Message message;
+        while (socket_.take(message)) {
+            if (message.type == 'Z') return {};
+            if (message.type == 'E') return fail(replication_error(socket_.answered(message.body)));
+        }
+        socket_.release();
+        PN_TRY(auto filled, socket_.fill(deadline));
+        if (filled == WireSocket::Filled::late || WireSocket::Clock::now() > deadline)
+            return fail(socket_.lost("it did not end the stream in time"));
+    }
+}
+
+}  // namespace penstock::postgres

@@ -1,0 +1,103 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "connect/postgres/replication/lsn.h"
+#include "connect/postgres/replication/status_sender.h"
+#include "connect/postgres/session.h"
+#include "connect/postgres/wire_socket.h"
+
+namespace penstock::postgres {
+
+struct StreamRequest {
+    std::string slot;
+    /// All that commits after it is sent. Where the slot stands further, the server goes from there and does not say so: ask
+    /// judge_slot(), and again once the stream holds the slot. 0 is where the slot stands.
+    Lsn from;
+    std::vector<std::pair<std::string, std::string>> options;  ///< of the output plugin: {"proto_version", "4"}, …
+    std::string purpose = "penstock";                          ///< application_name
+    std::chrono::milliseconds status_interval =
+        std::chrono::seconds(10);  ///< at most; a third of wal_sender_timeout if less
+};
+
+/// START_REPLICATION SLOT "s" LOGICAL 16/B374D848 ("proto_version" '4', …)
+std::string start_replication_command(const StreamRequest& request);
+
+/// A logical slot's changes as the server sends them, on a connection of its own:
+///
+///     server --- XLogData, keepalives ---> receive()        the caller's thread
+///     server <-- status updates ---------- StatusSender     a thread of its own, however long the caller is away
+///
+/// What arrives is not confirmed by arriving: the server keeps all that confirm() was not told of, and sends it again to the
+/// next stream (I1). While nobody receives, the server waits; nothing is dropped.
+class ReplicationStream {
+  public:
+    /// Connects as Session does (a walsender of the database), and starts. An error names who holds the slot, or what is
+    /// missing, and the remedy: see replication_error.h.
+    static Result<std::unique_ptr<ReplicationStream>> start(const ConnectionOptions& options,
+                                                            const StreamRequest& request, std::stop_token stop);
+    ~ReplicationStream();
+
+    enum class Got {
+        message,
+        timeout,  ///< nothing until then: a good moment to confirm(server_end()), if all that came before is durable
+        end,      ///< close() was called
+    };
+
+    /// One XLogData.
+    struct Received {
+        std::string_view payload;    ///< what the plugin wrote, in place until the next receive()
+        Lsn start_lsn, end_lsn;      ///< of the change; of a commit message, the end of its record. May be 0: not told
+        int64_t sent_at_micros = 0;  ///< server's clock, since 1970
+    };
+
+    /// The next message, waiting at most so long. One thread at a time. A server that shuts down, an ended connection and the
+    /// plugin's own errors are Errors; after one the stream is over. A stop is one of kind `interrupted`, after which close()
+    /// is still in order.
+    Result<Got> receive(Received& into, std::chrono::milliseconds wait);
+
+    /// The newest position the server told, in keepalives and with data: all that committed before it has been received. A
+    /// caller with nothing left to make durable writes it into its checkpoint, then confirms it, so that an idle table does
+    /// not keep the server's log, and so that the server can shut down: it waits until who has confirmed anything confirms
+    /// all. Checkpoint first: a slot that stands past it looks like one that somebody else has moved (slot_guard.h).
+    Lsn server_end() const { return sender_.received(); }
+
+    /// All that committed up to here is durable; sent within a second, or with close(). Never moves back, nor past what was
+    /// received. Any thread.
+    void confirm(Lsn flushed) { sender_.confirm(flushed); }
+
+    /// Asks the server where it is: server_end() follows, with a receive() soon. A quiet server says nothing by itself.
+    void ask() { sender_.hurry(true); }
+
+    /// Tells the last confirmed position and ends the stream in order: when this succeeds, the server has it and has let go of
+    /// the slot. What it was about to send is dropped, and comes again. Not while another thread receives.
+    Status close();
+
+    /// Of the server's process that reads the slot for us: pg_replication_slots.active_pid.
+    int32_t server_pid() const { return PQbackendPID(session_->raw()); }
+
+    int64_t bytes() const { return socket_.bytes(); }
+
+  private:
+    ReplicationStream(std::unique_ptr<Session> session, std::chrono::milliseconds interval, std::stop_token stop);
+    Status begin(const StreamRequest& request);
+    Error refused(const StreamRequest& request, std::string_view body);
+    Result<bool> take_copied(std::string_view body, Received& into);
+    Result<Got> ended(const WireSocket::Message& message);
+    Status until_ready();
+
+    std::unique_ptr<Session> session_;
+    WireSocket socket_;
+    StatusSender sender_;
+    bool closed_ = false;
+};
+
+}  // namespace penstock::postgres
