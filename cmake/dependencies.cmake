@@ -26,6 +26,13 @@ endif()
 
 find_path(DOCTEST_INCLUDE doctest/doctest.h REQUIRED)
 
+# Shared: it loads SASL mechanisms at run time.
+find_library(RDKAFKA_FILE NAMES rdkafka REQUIRED)
+find_path(RDKAFKA_INCLUDE librdkafka/rdkafka.h REQUIRED)
+add_library(Kafka::rdkafka SHARED IMPORTED GLOBAL)
+set_target_properties(Kafka::rdkafka PROPERTIES
+  IMPORTED_LOCATION ${RDKAFKA_FILE} INTERFACE_INCLUDE_DIRECTORIES ${RDKAFKA_INCLUDE})
+
 # SOCI comes without CMake files in Debian.
 function(penstock_archive target archive)
   find_library(${target}_FILE NAMES ${archive} REQUIRED)
