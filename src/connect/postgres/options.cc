@@ -118,7 +118,28 @@ const config::Spec<ChangesOptions>& changes_spec() {
                    "Where changes of transactions wait that do not fit into `memory`.",
                    {.default_note = "the system's folder for temporary files"})
             .field("spill_limit", &C::spill_limit,
-                   "What they may take of the disk; beyond it the run ends, and nothing is lost.");
+                   "What they may take of the disk; beyond it the run ends, and nothing is lost.")
+            .choice("origin", &C::origin,
+                    {{"any", OriginChoice::any, "All of them."},
+                     {"none", OriginChoice::none,
+                      "Those made in this database itself, not those that reached it by replication; PostgreSQL 16."}},
+                    "Which changes are captured.")
+            .field("failover", &C::failover,
+                   "A slot that is made here is kept on standbys that synchronise slots, so that after a failover the "
+                   "capture goes on from the promoted one; PostgreSQL 17.")
+            .field("low_room", &C::low_room,
+                   "When the server's max_slot_wal_keep_size leaves less than this before the slot is lost, changes are "
+                   "committed in small segments, at once, and a warning is logged.")
+            .field("heartbeat", &C::heartbeat,
+                   "Writes a message into the server's log this often while the stream is read. Not needed to let go of "
+                   "the log of idle tables, which the server's own keepalives do; for servers that send none, or to see "
+                   "that a quiet source is alive.",
+                   {.example = "1min"})
+            .field("heartbeat_table", &C::heartbeat_table,
+                   "Beats by a row of this table (`slot text PRIMARY KEY, beat_at timestamptz`) where messages are not "
+                   "allowed.",
+                   {.example = "public.penstock_heartbeat"})
+            .requires_other("heartbeat_table", "heartbeat");
     return made;
 }
 

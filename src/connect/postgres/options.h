@@ -34,6 +34,7 @@ struct ConnectionOptions : config::ConnectionOptions {
 
 enum class ChangePlugin { pgoutput };
 enum class SnapshotChoice { initial, never };
+enum class OriginChoice { any, none };
 
 /// `changes:` of a source: the stream of a replication slot.
 struct ChangesOptions {
@@ -46,6 +47,11 @@ struct ChangesOptions {
     bool create = false;
     config::FilePath spill_directory;
     config::Bytes spill_limit{uint64_t{64} << 30};
+    OriginChoice origin = OriginChoice::any;
+    bool failover = false;
+    config::Bytes low_room{uint64_t{256} << 20};
+    std::optional<std::chrono::microseconds> heartbeat;
+    config::Text heartbeat_table;
 };
 
 /// `source:` of a pipeline that reads tables, a query or changes.
