@@ -8,6 +8,7 @@
 
 #include "base/failpoint.h"
 #include "base/log.h"
+#include "connect/postgres/capture/pgoutput_intake.h"
 #include "connect/postgres/ranges.h"
 #include "connect/postgres/table_scan.h"
 
@@ -333,16 +334,16 @@ Status ChangeSource::start_stream() {
         held_timeline_ = system_.timeline;
     }
     PN_CHECK(judge(stream_->server_pid()));
-    std::vector<PumpedTable> tables;
+    std::vector<IntakeTable> tables;
     for (size_t i = 0; i < plan_.tables.size(); ++i)
         tables.push_back({.table = &plan_.tables[i], .shapes = captured_[i].shapes});
-    PumpOptions pumping{.protocol_version = streams ? 2 : 1,
-                        .streaming = streams ? Streaming::on : Streaming::off,
-                        .pause_bytes = options_.memory_bytes / 2};
-    pumping.check_left_out = [this](const ChangeTable& table, const RelationMessage& message) {
+    PgoutputIntakeOptions taking{.protocol_version = streams ? 2 : 1,
+                                 .streaming = streams ? Streaming::on : Streaming::off};
+    taking.check_left_out = [this](const ChangeTable& table, const RelationMessage& message) {
         return check_left_out(table, message);
     };
-    pump_ = std::make_unique<ChangePump>(*stream_, *log_, std::move(tables), std::move(pumping));
+    auto intake = std::make_unique<PgoutputIntake>(*log_, std::move(tables), std::move(taking));
+    pump_ = std::make_unique<ChangePump>(*stream_, *log_, std::move(intake), options_.memory_bytes / 2);
     return {};
 }
 

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <memory>
+
+#include "base/error.h"
+#include "connect/postgres/capture/change_scan.h"
+#include "connect/postgres/replication/replication_stream.h"
+
+namespace penstock::postgres {
+
+/// A captured table as its changes are met in the stream.
+struct IntakeTable {
+    const ChangeTable* table = nullptr;
+    std::shared_ptr<ChangeShapes> shapes;  ///< of the tuples that are put into the log
+};
+
+/// What an output plugin writes, into the log of changes: one for each plugin. On the pump's thread.
+class ChangeIntake {
+  public:
+    virtual ~ChangeIntake() = default;
+
+    /// One message. Where it ends a transaction that is in the log now: what may be confirmed when that is durable; else 0.
+    virtual Result<Lsn> take(const ReplicationStream::Received& received) = 0;
+};
+
+/// A change of a table that was dropped and made anew under the same name.
+Error made_anew(const flow::TableInfo& table);
+
+}  // namespace penstock::postgres
