@@ -46,6 +46,45 @@ constexpr std::array migrations = {
             lease_until       BIGINT NOT NULL
         );
     )"),
+    // Of targets that cannot keep these themselves. An empty text or a zero time is none.
+    std::string_view(R"(
+        CREATE TABLE checkpoints (
+            pipeline          VARCHAR(255) NOT NULL,
+            source_table      VARCHAR(255) NOT NULL,
+            target            VARCHAR(255) NOT NULL,
+            connection        VARCHAR(255) NOT NULL,
+            run_id            VARCHAR(64) NOT NULL,
+            batch             BIGINT NOT NULL,
+            cursor_from       TEXT NOT NULL,
+            cursor_to         TEXT NOT NULL,
+            source_position   TEXT NOT NULL,
+            read_at           BIGINT NOT NULL,
+            rows_read         BIGINT NOT NULL,
+            rows_written      BIGINT NOT NULL,
+            rows_rejected     BIGINT NOT NULL,
+            rows_filtered     BIGINT NOT NULL,
+            rows_deleted      BIGINT NOT NULL,
+            committed_at      BIGINT NOT NULL,
+            PRIMARY KEY (pipeline, source_table, target)
+        );
+        CREATE TABLE rejects (
+            id                BIGINT PRIMARY KEY,
+            pipeline          VARCHAR(255) NOT NULL,
+            connection        VARCHAR(255) NOT NULL,
+            run_id            VARCHAR(64) NOT NULL,
+            source_table      VARCHAR(255) NOT NULL,
+            route             TEXT NOT NULL,
+            source_position   TEXT NOT NULL,
+            row_key           TEXT NOT NULL,
+            column_name       TEXT NOT NULL,
+            code              VARCHAR(64) NOT NULL,
+            reason            TEXT NOT NULL,
+            payload           TEXT NOT NULL,
+            received_at       BIGINT NOT NULL,
+            replayed_at       BIGINT NOT NULL,
+            discarded_at      BIGINT NOT NULL
+        );
+    )"),
 };
 constexpr long long newest_version = migrations.size();
 
@@ -205,7 +244,9 @@ Error Connection::error_of(const std::exception& error) const {
         case SQLITE_CORRUPT:
             out.kind = ErrorKind::refused, out.code = "state_corrupt";
             out.message = "the state file is damaged";
-            out.hint = "move it away: a new one is made. Only run history is lost, checkpoints are in the targets";
+            out.hint =
+                "move it away: a new one is made. Run history is lost, and the checkpoints of targets that cannot keep "
+                "them themselves (buses): their pipelines begin with a snapshot again";
             break;
         case SQLITE_CANTOPEN:
         case SQLITE_READONLY:

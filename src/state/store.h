@@ -15,7 +15,7 @@ namespace penstock::state {
 
 class Connection;
 
-/// Run history and locks. Holds nothing that cannot be lost: checkpoints are in the targets. Any number of processes may
+/// Run history and locks. Holds nothing that cannot be lost: checkpoints are in the targets, or in target_ledger.h. Any number of processes may
 /// have it open; one object belongs to one thread.
 class Store {
   public:
