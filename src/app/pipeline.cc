@@ -38,7 +38,9 @@ flow::BuildContext context(const config::Document& document, const config::Pipel
             .directory = document.directory,
             .parallel = resolve_threads(pipeline),
             .memory_bytes = pipeline.memory.count,
-            .holds = holds};
+            .holds = holds,
+            .state = document.state,
+            .state_directory = document.state_directory};
 }
 
 const flow::Component* component_of(const config::Document& document, const std::string& connection) {

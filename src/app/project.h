@@ -10,12 +10,12 @@
 namespace penstock::app {
 
 /// The configuration that the command line names, all mistakes in it reported. What can be known without connecting has
-/// been checked for every pipeline.
+/// been checked for every pipeline. `--state` stands in for its `state`.
 Result<config::Document> load_project(const Session& session);
 
 /// Run history and locks, made when there are none.
-Result<state::Store> open_state(const Session& session, const config::Document& document);
+Result<state::Store> open_state(const config::Document& document);
 /// For commands that only look: nothing when nothing was run yet.
-Result<std::optional<state::Store>> look_at_state(const Session& session, const config::Document& document);
+Result<std::optional<state::Store>> look_at_state(const config::Document& document);
 
 }  // namespace penstock::app

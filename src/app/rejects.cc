@@ -232,7 +232,7 @@ Result<int> command::rejects_replay(const Session& session) {
         PN_CHECK(session.json() ? print_json({{"runs", Json::array()}}) : print("no rejected rows are open\n"));
         return 0;
     }
-    PN_TRY(auto store, open_state(session, document));
+    PN_TRY(auto store, open_state(document));
     // The commit that writes the rows marks their rejects, so that nothing can come between the two.
     auto result = execute(pipeline, replay_request(pipeline, open), store, session.stop);
     if (result.error) return fail(std::move(*result.error));

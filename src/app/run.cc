@@ -130,7 +130,7 @@ Result<int> run(const Session& session) {
     PN_CHECK(choose_end(pipelines, session.options));
 
     // From here on the run is on record.
-    PN_TRY(auto store, open_state(session, document));
+    PN_TRY(auto store, open_state(document));
     auto results = run_in_order(session, pipelines, store);
 
     // Nothing below changes what was done.

@@ -119,7 +119,7 @@ std::string moment(TimePoint time) {
 Result<int> command::runs(const Session& session) {
     const Options& options = session.options;
     PN_TRY(auto document, load_project(session));
-    PN_TRY(auto store, look_at_state(session, document));
+    PN_TRY(auto store, look_at_state(document));
     std::vector<state::RunRecord> records;
     if (!options.names.empty()) {
         if (!store) return fail(no_such_run(options.names.front()));

@@ -97,7 +97,7 @@ Json status_json(const PipelineStatus& status) {
 Result<int> command::status(const Session& session) {
     PN_TRY(auto document, load_project(session));
     PN_TRY(auto pipelines, select_pipelines(document, session.options.names));
-    PN_TRY(auto store, look_at_state(session, document));
+    PN_TRY(auto store, look_at_state(document));
     std::vector<state::RunRecord> last_runs;
     if (store) {
         PN_TRY(last_runs, store->last_runs());

@@ -43,6 +43,7 @@ class DocumentReader {
         document_.defaults = options.defaults;
         if (root.place.file) document_.file = *root.place.file;
         document_.directory = document_.file.parent_path();
+        document_.state_directory = document_.directory;
         if (!is_map_of_names(options.connections) || !is_map_of_names(options.pipelines)) return std::move(document_);
         for (const auto& entry : options.connections.entries) read_connection(entry);
         for (const auto& entry : options.pipelines.entries) read_pipeline(entry);

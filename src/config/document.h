@@ -34,8 +34,9 @@ const Spec<DocumentOptions>& document_spec();
 /// A whole, valid configuration. Every name in it refers to something in it; every component's options were found good.
 struct Document {
     std::filesystem::path file;
-    std::filesystem::path directory;  ///< what relative paths are relative to
-    Secret state;                     ///< sqlite:path, mysql://… or postgres://…
+    std::filesystem::path directory;        ///< what relative paths are relative to
+    Secret state;                           ///< sqlite:path, mysql://… or postgres://…
+    std::filesystem::path state_directory;  ///< what a relative path in `state` is relative to
     PipelineSettings defaults;
     std::vector<Connection> connections;    ///< in the order of the file
     std::vector<PipelineConfig> pipelines;  ///< in the order of the file

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/secret.h"
 #include "data/holds.h"
 #include "flow/ledger.h"
 #include "flow/sink.h"
@@ -51,6 +52,10 @@ struct BuildContext {
     data::Holds holds = {};           ///< of the target; for sources
     ReadBounds bounds = {};           ///< for sources that take them
     bool follow = false;              ///< for streams: go on when everything was read
+    /// Where the project's state is, for targets that have no place for checkpoints of their own: an URL, and where relative
+    /// paths in it start.
+    Secret state = {};
+    std::filesystem::path state_directory = {};
 };
 
 /// A kind of connection and what can be done with it. `validate` does no I/O, `build` may connect and starts no thread.
