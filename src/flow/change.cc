@@ -17,6 +17,8 @@ data::Field field(std::string name, data::Kind kind, bool nullable) {
 
 std::string origin(size_t key_column) { return fmt::format("_penstock_origin_{}", key_column); }
 
+std::string before(size_t column) { return fmt::format("_penstock_before_{}", column); }
+
 void write_position(char* out, uint64_t commit_position, uint64_t ordinal) {
     write_hex(out, commit_position);
     out[16] = '/';
@@ -46,6 +48,10 @@ data::Schema part_schema(const TableInfo& info) {
         auto type = found < 0 ? data::scalar(data::Kind::text) : info.schema.fields[static_cast<size_t>(found)].type;
         schema.fields.push_back({.name = origin(i), .type = std::move(type)});
     }
+    if (info.old_rows) schema.fields.push_back(field(transaction, data::Kind::int64, true));
+    if (!info.full_old_rows) return schema;
+    for (size_t i = 0; i < info.schema.fields.size(); ++i)
+        schema.fields.push_back({.name = before(i), .type = info.schema.fields[i].type});
     return schema;
 }
 

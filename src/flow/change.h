@@ -11,14 +11,16 @@
 namespace penstock::flow {
 
 /// A part of changes (TableInfo::changes) is a scan whose columns are the table's, in the order of TableInfo::schema, followed
-/// by those named here. Its rows come in no particular order: positions order them, and no two changes have the same one.
+/// by those named here. Several readers get its rows in no particular order: positions order them, and no two changes have the
+/// same one. One reader alone gets them in the order of their positions, which is that of the source's commits.
 ///
 /// A part that is nothing but rows of a snapshot may end after `committed_at`: then every `op` is 'r', each key comes once, and
 /// rows go straight into an empty target.
 namespace change {
 
 /// 'r' a row of a snapshot, 'c' insert, 'u' update, 'd' delete, 't' truncate (all columns of the table are NULL). An update
-/// that moves a row to another key comes as 'd' with the old key, then 'c' with the new one. Without key, every update comes
+/// that moves a row to another key comes as 'd' with the old key, then 'c' with the new one: neighbours in one block, with
+/// ordinals 2n and 2n+1; all other changes have even ordinals, but for some 'u'. Without key, every update comes
 /// as 'd' with the whole old row, then 'c' with the whole new one.
 inline constexpr const char* op = "_penstock_op";
 /// Sorts as text: see position_of(). All rows of a snapshot have the position where the stream begins.
@@ -34,6 +36,11 @@ inline constexpr const char* identity = "_penstock_identity";
 /// With an identity: the key under which the row stood before the change that started it. `key_column` counts TableInfo::key
 /// from 0.
 std::string origin(size_t key_column);
+/// Only where TableInfo::old_rows, NULL where not known: the number of the source's transaction, a 64-bit integer.
+inline constexpr const char* transaction = "_penstock_transaction";
+/// Only where TableInfo::full_old_rows: what column i held before an update, in rows 'u'; NULL in all others. Updates of rows
+/// without key come as 'u' as well then. A 'd' holds the old row in the table's own columns, as always.
+std::string before(size_t column);
 
 /// Columns that a target of changes has after the source's.
 /// `position` of the last change of the row, and when it was written to the target:

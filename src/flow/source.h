@@ -24,6 +24,9 @@ struct TableInfo {
     /// Its parts are changes: scans with the columns of flow/change.h, applied in the order of their positions. `key` is then
     /// what identifies a row in the stream; empty: rows are told apart by all their values.
     bool changes = false;
+    std::string database = {};   ///< where the table lives, "" where that is not known; set for changes
+    bool old_rows = false;       ///< parts of changes bring change::transaction …
+    bool full_old_rows = false;  ///< … and change::before of each column: the source sends whole old rows
 };
 
 /// A piece of one table inside a segment.

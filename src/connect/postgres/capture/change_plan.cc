@@ -96,6 +96,7 @@ Result<ChangePlan> plan_changes(Session& session, const SourceOptions& options, 
         for (const auto& column : read.columns) types.push_back(column.type);
     }
     PN_TRY(auto identities, replica_identities(session, names));
+    PN_TRY(auto here, session.query("SELECT pg_catalog.current_database()"));
     PN_TRY(auto late,
            session.query("SELECT indrelid FROM pg_catalog.pg_index WHERE indisprimary AND NOT indimmediate"));
     std::set<Oid> deferrable;
@@ -106,6 +107,9 @@ Result<ChangePlan> plan_changes(Session& session, const SourceOptions& options, 
     for (size_t i = 0; i < reads.size(); ++i) {
         ChangeTable table{.read = std::move(reads[i])};
         table.read.info.changes = true;
+        table.read.info.database = here.text(0, 0);
+        table.read.info.old_rows = holds.old_rows;
+        table.read.info.full_old_rows = holds.old_rows && identities[i].kind == 'f';
         PN_CHECK(set_key(table, identities[i], deferrable.contains(table.read.oid)));
         for (const auto& column : table.read.columns) {
             PN_TRY(auto text, TextToWire::make(column.type, catalog, holds));

@@ -24,7 +24,8 @@ struct Row {
     char op = 0;
     ChangeCommit commit;
     uint64_t ordinal = 0;
-    bool unsent = false;  ///< some of its fields are null because they were not sent
+    bool unsent = false;   ///< some of its fields are null because they were not sent
+    bool updated = false;  ///< an update that stayed at its key, with the old row in `before`
     const Followed* followed = nullptr;
 };
 
@@ -46,7 +47,8 @@ class ChangeReader : public flow::ScanReader {
           columns_(part_.table.read.columns.size()),
           capacity_(std::clamp<size_t>(most_fields / std::max<size_t>(columns_, 1), 64, data::block_rows)),
           fields_(columns_ * capacity_),
-          unsent_(columns_ * capacity_) {
+          unsent_(columns_ * capacity_),
+          before_(part_.table.read.info.full_old_rows ? columns_ * capacity_ : 0) {
         rows_.reserve(capacity_);
     }
 
@@ -75,6 +77,7 @@ class ChangeReader : public flow::ScanReader {
   private:
     FieldRef& field(size_t row, size_t column) { return fields_[column * capacity_ + row]; }
     char& unsent(size_t row, size_t column) { return unsent_[column * capacity_ + row]; }
+    FieldRef& before(size_t row, size_t column) { return before_[column * capacity_ + row]; }
     size_t key_size() const { return part_.table.key.size(); }
 
     Status lay_out(const ChangeRecord& record, data::Block& block) {
@@ -100,7 +103,9 @@ class ChangeReader : public flow::ScanReader {
         if (!has_old) return record.op == 'u' ? go_on(row) : Status();
         if (full) take_unsent_from(first, row);
         else take_key_from(first, row);
-        if (key_size() != 0 && same_key(first, row)) {
+        bool keeps_old = full && !before_.empty();
+        if (key_size() != 0 ? same_key(first, row) : keeps_old) {
+            if (keeps_old) keep_old(first, row);
             merge_rows(first, row);
             return go_on(first);
         }
@@ -182,7 +187,13 @@ class ChangeReader : public flow::ScanReader {
         });
     }
 
-    /// The old tuple told nothing but what stayed.
+    /// For change::before: under the place where merge_rows() puts the row.
+    void keep_old(size_t old_row, size_t row) {
+        for (size_t column = 0; column < columns_; ++column) before(old_row, column) = field(old_row, column);
+        rows_[row].updated = true;
+    }
+
+    /// The old tuple told nothing but what stayed, or is kept.
     void merge_rows(size_t old_row, size_t row) {
         rows_[old_row] = rows_[row];
         rows_[old_row].op = 'u';
@@ -266,6 +277,17 @@ class ChangeReader : public flow::ScanReader {
                                                                  refused_);
         }
         for (size_t i = 0; i < key_size(); ++i) read_origin(i, block, context);
+        if (!before_.empty()) read_before(block, context);
+    }
+
+    void read_before(data::Block& block, ReadContext& context) {
+        for (size_t column = 0; column < columns_; ++column) {
+            std::span<FieldRef> fields(before_.data() + column * capacity_, rows_.size());
+            for (size_t row = 0; row < rows_.size(); ++row)
+                if (!rows_[row].updated) fields[row] = {};
+            auto& into = block.columns[columns_ + 6 + key_size() + column];
+            part_.table.read.columns[column].reader->read_column(fields, 0, column, into, context, refused_);
+        }
     }
 
     void read_origin(size_t i, data::Block& block, ReadContext& context) {
@@ -299,6 +321,7 @@ class ChangeReader : public flow::ScanReader {
         }
         if (about.followed != nullptr) at[4].values<int64_t>()[row] = about.followed->identity;
         else at[4].set_null(row);
+        if (part_.table.read.info.old_rows) at[5 + key_size()].values<int64_t>()[row] = about.commit.xid;
     }
 
     Status reject(const RefusedRow& refused) {
@@ -343,6 +366,7 @@ class ChangeReader : public flow::ScanReader {
             for (size_t column = 0; column < columns_; ++column) {
                 field(kept, column) = field(row, column);
                 unsent(kept, column) = unsent(row, column);
+                if (!before_.empty()) before(kept, column) = before(row, column);
             }
             ++kept;
         }
@@ -355,6 +379,7 @@ class ChangeReader : public flow::ScanReader {
     size_t capacity_;
     std::vector<FieldRef> fields_;  // column-major
     std::vector<char> unsent_;      // the same, '1' where nothing was sent
+    std::vector<FieldRef> before_;  // the same, of updates; empty where nobody asks
     std::vector<Row> rows_;
     ChangeChunk chunk_;
     size_t next_ = 0;

@@ -123,6 +123,7 @@ class Builder {
     }
 
     Result<Form> range(const PgType& type, int depth) const {
+        if (holds_.range_text) return by_text();
         PN_TRY(auto bound, build(type.subtype, depth + 1));
         if (bound.rewritten) return Form{range_record_parser(bound.part()), record_oid, true};
         return Form{range_parser(bound.part().parser), type.oid};
