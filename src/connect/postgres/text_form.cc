@@ -49,8 +49,9 @@ std::string date_text(int32_t days) {
 std::string timestamp_text(int64_t micros, bool with_zone) {
     if (micros == std::numeric_limits<int64_t>::max()) return "infinity";
     if (micros == std::numeric_limits<int64_t>::min()) return "-infinity";
-    int64_t days = micros / micros_per_day - (micros % micros_per_day < 0);
-    return dated(days, " " + time_text(micros - days * micros_per_day) + (with_zone ? "+00" : ""));
+    int64_t days = micros / micros_per_day, of_day = micros % micros_per_day;
+    if (of_day < 0) --days, of_day += micros_per_day;
+    return dated(days, " " + time_text(of_day) + (with_zone ? "+00" : ""));
 }
 
 std::string time_text(int64_t micros) {

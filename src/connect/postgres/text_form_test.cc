@@ -18,6 +18,8 @@ TEST_CASE("dates and times read as PostgreSQL writes them") {
     CHECK(timestamp_text(1, false) == "2000-01-01 00:00:00.000001");
     CHECK(timestamp_text(-1, true) == "1999-12-31 23:59:59.999999+00");
     CHECK(timestamp_text(-63082281600000000, false) == "0001-01-01 00:00:00");
+    // What no server sends, but bytes can say.
+    CHECK(timestamp_text(std::numeric_limits<int64_t>::min() + 1, false) == "290279-12-22 19:59:05.224193 BC");
     CHECK(time_text(86'400'000'000) == "24:00:00");
     CHECK(time_text(3'661'500'000) == "01:01:01.5");
     CHECK(offset_text(19800) == "+05:30");
