@@ -2,9 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <chrono>
 #include <map>
 #include <mutex>
 #include <system_error>
+#include <thread>
 
 #include "engine/error.h"
 #include "engine/scan_function.h"
@@ -61,6 +64,24 @@ struct ResultGuard {
 
 Error cancelled() { return error_from(DUCKDB_ERROR_INTERRUPT, ""); }
 
+/// Runs a query's tasks on this thread as on DuckDB's own. Where all that is left is in the hands of other threads,
+/// duckdb_execute_pending() spins; who reads a stream meanwhile, or the server beside us, has better use for the core.
+Status run_tasks(duckdb_pending_result pending) {
+    constexpr auto least = std::chrono::microseconds(20), most = std::chrono::microseconds(320);
+    auto pause = least;
+    while (true) {
+        auto state = duckdb_pending_execute_task(pending);
+        if (state == DUCKDB_PENDING_ERROR) return fail(error_from(DUCKDB_ERROR_INVALID, duckdb_pending_error(pending)));
+        if (duckdb_pending_execution_is_finished(state)) return {};
+        if (state != DUCKDB_PENDING_NO_TASKS_AVAILABLE) {
+            pause = least;
+            continue;
+        }
+        std::this_thread::sleep_for(pause);
+        pause = std::min(2 * pause, most);
+    }
+}
+
 /// Runs a prepared statement to its end. The query is started before the stop callback is installed, because starting it
 /// is what clears an earlier interrupt: none can get lost.
 Status run(duckdb_connection connection, duckdb_prepared_statement statement, std::span<const Value> parameters,
@@ -76,6 +97,7 @@ Status run(duckdb_connection connection, duckdb_prepared_statement statement, st
     Pending pending(raw);
     if (started == DuckDBError) return fail(error_from(DUCKDB_ERROR_INVALID, duckdb_pending_error(raw)));
     std::stop_callback interrupt(stop, [connection] { duckdb_interrupt(connection); });
+    PN_CHECK(run_tasks(raw));
     if (duckdb_execute_pending(raw, &result) == DuckDBError) {
         const char* message = duckdb_result_error(&result);
         return fail(error_from(duckdb_result_error_type(&result), message != nullptr ? message : "unknown failure"));
