@@ -130,6 +130,10 @@ const config::Spec<ChangesOptions>& changes_spec() {
             .field("low_room", &C::low_room,
                    "When the server's max_slot_wal_keep_size leaves less than this before the slot is lost, changes are "
                    "committed in small segments, at once, and a warning is logged.")
+            .field("most_kept", &C::most_kept,
+                   "When the server keeps more of its log than this although it is confirmed, it is asked for another "
+                   "place to let go up to, which it makes by itself every 15 s only: by pg_log_standby_snapshot() where "
+                   "the role may call it (PostgreSQL 16), else by a temporary slot. 0 never asks.")
             .field("heartbeat", &C::heartbeat,
                    "Writes a message into the server's log this often while the stream is read. Not needed to let go of "
                    "the log of idle tables, which the server's own keepalives do; for servers that send none, or to see "

@@ -50,6 +50,7 @@ struct ChangesOptions {
     OriginChoice origin = OriginChoice::any;
     bool failover = false;
     config::Bytes low_room{uint64_t{256} << 20};
+    config::Bytes most_kept{uint64_t{24} << 20};
     std::optional<std::chrono::microseconds> heartbeat;
     config::Text heartbeat_table;
 };
