@@ -1,0 +1,99 @@
+#include "connect/pubsub/component.h"
+
+#include <fmt/format.h>
+
+#include "config/spec.h"
+#include "connect/pubsub/client.h"
+#include "connect/pubsub/options.h"
+#include "connect/pubsub/sink.h"
+
+namespace penstock::pubsub {
+namespace {
+
+using flow::Finding;
+using Severity = Finding::Severity;
+
+Status validate_target(const flow::BuildContext& context) {
+    PN_CHECK(connection_spec().parse(context.connection));
+    PN_CHECK(target_spec().parse(context.pipeline.target));
+    return {};
+}
+
+debezium::EnvelopeOptions envelope_of(const flow::BuildContext& context, const TargetOptions& target) {
+    auto envelope = target.options(context.pipeline.source_connection);
+    envelope.tombstones = false;  // they are for compacted logs
+    return envelope;
+}
+
+Result<std::unique_ptr<flow::Sink>> build_sink(const flow::BuildContext& context) {
+    PN_TRY(auto connection, connection_spec().parse(context.connection));
+    PN_TRY(auto target, target_spec().parse(context.pipeline.target));
+    SinkSettings settings{.connection = std::move(connection),
+                          .envelope = envelope_of(context, target),
+                          .pipeline = context.pipeline.name,
+                          .state_url = context.state.reveal(),
+                          .state_directory = context.state_directory,
+                          .connection_name = context.connection_name,
+                          .memory_bytes = context.memory_bytes};
+    settings.target = std::move(target);
+    return std::make_unique<Sink>(std::move(settings));
+}
+
+Result<std::string> name_for(const flow::BuildContext& context, const flow::TableInfo& table) {
+    PN_TRY(auto connection, connection_spec().parse(context.connection));
+    PN_TRY(auto target, target_spec().parse(context.pipeline.target));
+    PN_TRY(auto topic, topic_of(connection, target, envelope_of(context, target).server, table));
+    return target_name(target, topic, table);
+}
+
+Result<std::unique_ptr<flow::Ledger>> open_ledger(const flow::BuildContext& context) {
+    return std::make_unique<state::TargetLedger>(context.state.reveal(), context.state_directory,
+                                                 context.connection_name);
+}
+
+Finding as_finding(const CallStatus& status, const ConnectionOptions& options) {
+    std::string where = fmt::format("project {} at {}", options.project.value, options.endpoint.value);
+    if (status.ok()) return {.what = "service", .detail = where + " answers", .fix = ""};
+    if (status.code == Code::permission_denied)
+        return {.what = "service",
+                .detail = where + " answers; this account may not list topics, so they cannot be looked at beforehand",
+                .fix = ""};
+    auto error = call_error(status, "list the topics of " + where);
+    return {.severity = Severity::problem, .what = "service", .detail = error.message, .fix = error.hint};
+}
+
+Result<std::vector<Finding>> doctor(const config::Node& connection, const std::filesystem::path&,
+                                    std::stop_token stop) {
+    PN_TRY(auto options, connection_spec().parse(connection));
+    PN_TRY(auto client, Client::make(options, 1));
+    return std::vector<Finding>{as_finding(client->probe(options.project.value, stop), options)};
+}
+
+}  // namespace
+
+const flow::Component& component() {
+    static const flow::Component made = {
+        .type = "pubsub",
+        .doc =
+            "Google Cloud Pub/Sub: changes as Debezium envelopes with ordering keys, at least once, each with an id "
+            "that a consumer can drop repeats by.",
+        .connection_spec = []() -> const config::SpecBase& { return connection_spec(); },
+        .target_spec = []() -> const config::SpecBase& { return target_spec(); },
+        .validate_target = validate_target,
+        .build_sink = build_sink,
+        .target_name = name_for,
+        .open_ledger = open_ledger,
+        .target_holds = {.infinite_dates = true,
+                         .end_of_day = true,
+                         .timetz = true,
+                         .interval = true,
+                         .free_decimals = true,
+                         .range_text = true,
+                         .old_rows = true},
+        .takes_changes = true,
+        .doctor = doctor,
+    };
+    return made;
+}
+
+}  // namespace penstock::pubsub
