@@ -280,7 +280,7 @@ Status TargetLedger::commit(const flow::RunIdentity& run, std::span<const flow::
             PN_CHECK(put_rejects(sql, run, rejects, connection_name_));
             PN_CHECK(put(target.info.name, target.name, checkpoint, counts));
         }
-        return stream ? put(flow::stream_row, "", *stream, {}) : Status();
+        return stream ? put(stream_source, "", *stream, {}) : Status();
     });
     if (!written) return written;
     for (const auto& [names, batch] : batch_of) known_batches_[names] = batch;

@@ -24,6 +24,9 @@ class Connection;
 /// Of a table's batches only the newest stays. One thread; any number of processes.
 class TargetLedger : public flow::Ledger {
   public:
+    /// The source under which a stream's own checkpoint lies; its target is "".
+    static constexpr const char* stream_source = "(stream)";
+
     /// Of the target that is named `connection` in the configuration. `url` and `directory` as for Store::open.
     TargetLedger(std::string url, std::filesystem::path directory, std::string connection);
     ~TargetLedger() override;

@@ -76,7 +76,7 @@ TEST_CASE("a stream's own checkpoint commits with the tables'") {
     Folder folder;
     auto ledger = ledger_of(folder);
     REQUIRE(ledger.commit({.pipeline = "shop", .run_id = "run_1"}, {}, checkpoint_at(9)));
-    CHECK(**ledger_of(folder).checkpoint("shop", flow::stream_row, "") == checkpoint_at(9));
+    CHECK(**ledger_of(folder).checkpoint("shop", TargetLedger::stream_source, "") == checkpoint_at(9));
 }
 
 TEST_CASE("a run that was overtaken commits nothing") {
