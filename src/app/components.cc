@@ -5,12 +5,13 @@
 #include "connect/duckdb/component.h"
 #include "connect/parquet/component.h"
 #include "connect/postgres/component.h"
+#include "connect/pubsub/component.h"
 
 namespace penstock::app {
 
 const std::vector<const flow::Component*>& components() {
     static const std::vector<const flow::Component*> list = {&postgres::component(), &duckdb::component(),
-                                                             &parquet::component()};
+                                                             &parquet::component(), &pubsub::component()};
     return list;
 }
 
