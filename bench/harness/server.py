@@ -60,9 +60,10 @@ def free_port():
 class Server:
     """Started by entering the context, stopped by leaving it; its data folder stays."""
 
-    def __init__(self, work):
+    def __init__(self, work, folder="pg15", settings=None):
         self.bin = find_binaries()
-        self.data = pathlib.Path(work) / "pg15"
+        self.data = pathlib.Path(work) / folder
+        self._settings = settings or {}
         self.port = free_port()
         self.sockets = None
         self.version = ""
@@ -142,7 +143,7 @@ class Server:
                        "--encoding=UTF8", "--locale=C.UTF-8")
 
     def _start(self):
-        options = dict(SETTINGS, shared_buffers=f"{self.shared_buffers_mb}MB", port=self.port,
+        options = dict(SETTINGS | self._settings, shared_buffers=f"{self.shared_buffers_mb}MB", port=self.port,
                        unix_socket_directories=self.sockets)
         flags = " ".join(f"-c {name}={value}" for name, value in options.items())
         log = self.data / "server.log"

@@ -1,0 +1,118 @@
+// Penstock's own share of a change stream: receive, decode, log, scan into the memory a sink lends, with nobody taking the rows.
+//
+//     stream_share postgres://… public.events SLOT PUBLICATION CHECKPOINT [threads]
+//
+// The first time, while there is no file CHECKPOINT, it makes slot and publication, reads the snapshot and writes the file. From
+// then on it drains the slot from there to where the server is. Prints changes, bytes, wall and CPU seconds of this process.
+
+#include <fmt/format.h>
+#include <sys/resource.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <thread>
+#include <vector>
+
+#include "connect/postgres/capture/change_source.h"
+
+namespace {
+
+using namespace penstock;
+
+constexpr uint64_t memory = uint64_t{512} << 20;  // the default budget
+
+double cpu_seconds() {
+    rusage usage{};
+    getrusage(RUSAGE_SELF, &usage);
+    auto seconds = [](timeval time) { return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6; };
+    return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+}
+
+std::string content_of(const char* path) {
+    std::stringstream text;
+    text << std::ifstream(path).rdbuf();
+    return text.str();
+}
+
+/// Pulls one reader to its end, lending memory as a sink does.
+Status drain(flow::Scan& scan) {
+    PN_TRY(auto reader, scan.reader());
+    data::Block block(scan.schema());
+    while (true) {
+        block.clear();
+        PN_CHECK(reader->fill(block));
+        if (block.rows == 0) return {};
+    }
+}
+
+Status pull(flow::Scan& scan, unsigned threads) {
+    std::vector<Status> ended(std::min(threads, std::max(scan.max_readers(), 1U)));
+    {
+        std::vector<std::jthread> pulling;
+        for (auto& status : ended) pulling.emplace_back([&] { status = drain(scan); });
+    }
+    for (auto& status : ended) PN_CHECK(std::move(status));
+    return {};
+}
+
+postgres::ChangeSourceOptions options_of(char** arguments, unsigned threads) {
+    postgres::ChangeSourceOptions options;
+    options.connection.url = Secret(arguments[0]);
+    options.connection.name = "bench";
+    auto& changes = options.source.changes.emplace();
+    changes.tables.push_back({.value = arguments[1], .place = {}});
+    changes.slot.value = arguments[2];
+    changes.publication.value = arguments[3];
+    changes.create = true;
+    options.holds = {.infinite_dates = true, .end_of_day = true, .timetz = true, .interval = true};
+    options.pipeline = "bench";
+    options.purpose = "penstock/bench";
+    options.parallel = threads;
+    options.memory_bytes = memory;
+    return options;
+}
+
+Status run(char** arguments, unsigned threads) {
+    const char* file = arguments[4];
+    std::optional<flow::Checkpoint> from;
+    if (std::filesystem::exists(file)) from.emplace().position = content_of(file);
+    auto start = std::chrono::steady_clock::now();
+    postgres::ChangeSource source(options_of(arguments, threads));
+    PN_CHECK(source.discover({}));
+    flow::Progress progress;
+    flow::RejectLog rejects({});
+    PN_CHECK(source.open({{.table = 0, .from = from, .context = {progress, rejects, {}}}}));
+    int segments = 0;
+    std::string reached;
+    while (true) {
+        PN_TRY(auto segment, source.next());
+        if (!segment) break;
+        ++segments;
+        for (auto& part : segment->parts) {
+            PN_CHECK(pull(*part.scan, threads));
+            PN_TRY(auto checkpoint, part.scan->finish());
+            reached = checkpoint.position;
+            PN_CHECK(source.confirm(part.table, checkpoint));
+        }
+    }
+    if (!from) std::ofstream(file) << reached;
+    std::chrono::duration<double> wall = std::chrono::steady_clock::now() - start;
+    fmt::print("{} changes, {} bytes, {} segments: {:.2f} s wall, {:.2f} s CPU of this process\n", progress.rows_read.load(),
+               progress.bytes_read.load(), segments, wall.count(), cpu_seconds());
+    return {};
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+    if (count < 6) {
+        fmt::print(stderr, "usage: stream_share URL TABLE SLOT PUBLICATION CHECKPOINT [THREADS]\n");
+        return 2;
+    }
+    auto status = run(arguments + 1, count > 6 ? static_cast<unsigned>(std::atoi(arguments[6])) : 2);
+    if (!status) fmt::print(stderr, "{}\n", status.error().text());
+    return status ? 0 : 1;
+}
