@@ -3,6 +3,7 @@
 #include <string>
 
 #include "connect/duckdb/component.h"
+#include "connect/kafka/component.h"
 #include "connect/parquet/component.h"
 #include "connect/postgres/component.h"
 #include "connect/pubsub/component.h"
@@ -10,8 +11,8 @@
 namespace penstock::app {
 
 const std::vector<const flow::Component*>& components() {
-    static const std::vector<const flow::Component*> list = {&postgres::component(), &duckdb::component(),
-                                                             &parquet::component(), &pubsub::component()};
+    static const std::vector<const flow::Component*> list = {
+        &postgres::component(), &duckdb::component(), &kafka::component(), &parquet::component(), &pubsub::component()};
     return list;
 }
 

@@ -4,8 +4,8 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <mutex>
-#include <set>
 
 #include "base/log.h"
 
@@ -189,6 +189,12 @@ Result<Client> Client::open(Role role, const ConnectionOptions& connection, cons
 
 Error Client::error(rd_kafka_resp_err_t code, std::string_view doing, std::string_view words) const {
     if (!state_->consumer) rd_kafka_poll(handle(), 0);  // hands out what is known of the brokers
+    Words fatal{};
+    if (code == RD_KAFKA_RESP_ERR__FATAL || code == RD_KAFKA_RESP_ERR__STATE)
+        if (auto cause = rd_kafka_fatal_error(handle(), fatal.data(), fatal.size()); cause != 0) {
+            code = cause;
+            words = fatal.data();
+        }
     std::string text(words.empty() ? rd_kafka_err2str(code) : words);
     Judgement judged = judge(code);
     {
@@ -241,6 +247,29 @@ std::optional<std::string_view> view(const void* bytes, size_t size) {
     return std::string_view(static_cast<const char*>(bytes), size);
 }
 
+/// How long to wait for transactions that are neither committed nor taken back: those about to be are so within moments.
+constexpr auto unended_transactions = std::chrono::seconds(2);
+
+struct End {
+    int64_t offset = 0;
+    bool stuck = false;  ///< readers of committed transactions get no further
+};
+
+/// Where each partition that has anything ends.
+Result<std::map<int32_t, End>> ends_of(const Client& client, const rd_kafka_topic_partition_list_t& partitions,
+                                       std::string_view doing) {
+    std::map<int32_t, End> ends;
+    for (int i = 0; i < partitions.cnt; ++i) {
+        const auto& partition = partitions.elems[i];
+        int64_t low = 0, high = 0;
+        auto code = rd_kafka_query_watermark_offsets(client.handle(), partition.topic, partition.partition, &low, &high,
+                                                     client.timeout_ms());
+        if (code != 0) return fail(client.error(code, doing));
+        if (high > low) ends[partition.partition].offset = high;
+    }
+    return ends;
+}
+
 Error interrupted() {
     return {.kind = ErrorKind::interrupted, .code = "interrupted", .message = "stopped while reading from Kafka"};
 }
@@ -258,24 +287,30 @@ Status read_topic(const ConnectionOptions& connection, const std::string& topic,
                                       {"auto.offset.reset", "earliest"}}));
     PN_TRY(auto partitions, partitions_of(client, topic));
     auto doing = fmt::format("reading topic {}", topic);
-    if (partitions->cnt == 0) return {};
-    std::set<int32_t> ended;
+    PN_TRY(auto ends, ends_of(client, *partitions, doing));
     if (auto code = rd_kafka_assign(client.handle(), partitions.get()); code != 0)
         return fail(client.error(code, doing));
     auto last_news = std::chrono::steady_clock::now();
-    while (ended.size() < static_cast<size_t>(partitions->cnt)) {
+    while (!ends.empty()) {
         if (stop.stop_requested()) return fail(interrupted());
-        MessagePtr message(rd_kafka_consumer_poll(client.handle(), 100), rd_kafka_message_destroy);
-        auto now = std::chrono::steady_clock::now();
+        MessagePtr message(rd_kafka_consumer_poll(client.handle(), 50), rd_kafka_message_destroy);
+        auto quiet = std::chrono::steady_clock::now() - last_news;
         if (message == nullptr) {
-            if (now - last_news > connection.timeout) return fail(client.error(RD_KAFKA_RESP_ERR__TIMED_OUT, doing));
+            // What is left belongs to transactions that nobody has ended.
+            if (std::ranges::all_of(ends, [](const auto& end) { return end.second.stuck; }) &&
+                quiet > unended_transactions)
+                return {};
+            if (quiet > connection.timeout) return fail(client.error(RD_KAFKA_RESP_ERR__TIMED_OUT, doing));
             continue;
         }
         if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
-            ended.insert(message->partition);
+            auto end = ends.find(message->partition);
+            if (end == ends.end()) continue;
+            end->second.stuck = message->offset < end->second.offset;
+            if (!end->second.stuck) ends.erase(end);
         } else if (message->err != 0) {
             // Brokers that went away come back, or the timeout ends it.
-            if (judge(message->err).kind != ErrorKind::unavailable || now - last_news > connection.timeout)
+            if (judge(message->err).kind != ErrorKind::unavailable || quiet > connection.timeout)
                 return fail(client.error(message->err, doing, rd_kafka_message_errstr(message.get())));
             continue;
         } else {
@@ -285,7 +320,7 @@ Status read_topic(const ConnectionOptions& connection, const std::string& topic,
                             .value = view(message->payload, message->len),
                             .message = message.get()}));
         }
-        last_news = now;
+        last_news = std::chrono::steady_clock::now();
     }
     return {};
 }

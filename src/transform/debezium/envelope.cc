@@ -104,6 +104,10 @@ class Encoder::Body {
         return {};
     }
 
+    std::string_view position(const data::Block& block, size_t row) const {
+        return text_at(block.columns[position_], row);
+    }
+
     std::string exact_json(const data::Block& block, size_t row, bool key_only) const {
         std::string json;
         Out to{.text = json};
@@ -368,6 +372,7 @@ Status Encoder::encode(const data::Block& block, size_t row, std::vector<Message
 std::string Encoder::row_json(const data::Block& block, size_t row) const {
     return body_->exact_json(block, row, false);
 }
+std::string_view Encoder::position(const data::Block& block, size_t row) const { return body_->position(block, row); }
 std::string Encoder::key_json(const data::Block& block, size_t row) const {
     return body_->exact_json(block, row, true);
 }

@@ -93,6 +93,8 @@ class Encoder {
     /// A row as one JSON object of values, for a reject's payload and key: the same encodings, no envelope.
     std::string row_json(const data::Block& block, size_t row) const;
     std::string key_json(const data::Block& block, size_t row) const;
+    /// flow::change::position of the row.
+    std::string_view position(const data::Block& block, size_t row) const;
 
   private:
     class Body;

@@ -1,0 +1,9 @@
+#pragma once
+
+#include "flow/component.h"
+
+namespace penstock::kafka {
+
+const flow::Component& component();
+
+}  // namespace penstock::kafka

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "config/pipeline.h"
+#include "transform/debezium/decode_options.h"
+
+namespace penstock::kafka {
+
+enum class SourceFormat { debezium };
+
+/// Columns with their types, in the order in which they were written.
+struct DeclaredColumns {
+    std::vector<std::pair<std::string, config::Text>> list;
+};
+
+/// `source: {connection: bus, topics: [shop.public.orders], format: debezium}`
+struct SourceOptions : config::SourceOptions {
+    std::vector<config::Text> topics;
+    SourceFormat format = SourceFormat::debezium;
+    config::Text group;
+    DeclaredColumns columns;
+    debezium::Decimals decimals = debezium::Decimals::precise;
+    debezium::Times times = debezium::Times::adaptive;
+    debezium::Intervals intervals = debezium::Intervals::numeric;
+    debezium::Binaries binaries = debezium::Binaries::bytes;
+    std::string unavailable = std::string(debezium::unavailable_value);
+};
+
+const config::Spec<SourceOptions>& source_spec();
+
+/// The columns declared for a table ("public.orders"): `orders.id` before `id`. The types are not looked at.
+std::vector<std::pair<std::string, std::string>> columns_for(const SourceOptions& options, const std::string& table);
+
+/// "public.orders" of topic "shop.public.orders".
+std::string table_of_topic(const std::string& topic);
+
+}  // namespace penstock::kafka
