@@ -45,6 +45,15 @@ def ascii_server():
     made.destroy()
 
 
+@pytest.fixture(scope="session")
+def broker():
+    from support.kafka import KafkaBroker
+
+    made = KafkaBroker()
+    yield made
+    made.destroy()
+
+
 @pytest.fixture
 def make_database():
     made = []
