@@ -50,7 +50,7 @@ def test_mixed_workload(shop, project, broker, seed):
     assert project.load().run()["rows_read"] == 0
 
 
-FAILPOINTS = ["source_read_during", "target_open_after", "target_schema_before", "kafka_fence_after", "target_stage_after", "target_commit_before",
+FAILPOINTS = ["source_read_during", "target_open_after", "target_schema_before", "bus_fence_after", "target_stage_after", "target_commit_before",
               "target_commit_after", "source_confirm_before"]
 
 

@@ -17,6 +17,6 @@ PN_FAILPOINT_ENTRY(target_commit_before, "before the target transaction commits 
 PN_FAILPOINT_ENTRY(target_publish_during, "between two steps of publishing files")
 PN_FAILPOINT_ENTRY(target_commit_after, "after the target has committed, before anything else learns of it")
 PN_FAILPOINT_ENTRY(target_cleanup_before, "before leftovers of the run are removed")
-PN_FAILPOINT_ENTRY(kafka_fence_after, "after older producers of the pipeline were fenced, before its checkpoint is read again")
+PN_FAILPOINT_ENTRY(bus_fence_after, "after older producers of the pipeline were fenced, before its checkpoint is read again")
 PN_FAILPOINT_ENTRY(state_run_started_after, "after the run was recorded as started")
 PN_FAILPOINT_ENTRY(state_run_ended_before, "before the run is recorded as ended")

@@ -65,7 +65,7 @@ Result<std::unique_ptr<Producer>> Producer::open(const ConnectionOptions& connec
     // A coordinator that is only just coming up says so for a while.
     PN_CHECK(insist(*producer->client_, std::chrono::milliseconds(producer->client_->timeout_ms()), stop,
                     "opening transactions", [&](int wait) { return rd_kafka_init_transactions(handle, wait); }));
-    PN_FAILPOINT(kafka_fence_after);
+    PN_FAILPOINT(bus_fence_after);
     return producer;
 }
 
