@@ -1,18 +1,14 @@
 // Penstock's own share of a change stream: receive, decode, log, scan into the memory a sink lends, with nobody taking the rows.
 //
-//     stream_share postgres://… public.events SLOT PUBLICATION CHECKPOINT [threads]
+//     stream_share postgres://… public.events SLOT PUBLICATION [threads]
 //
-// The first time, while there is no file CHECKPOINT, it makes slot and publication, reads the snapshot and writes the file. From
-// then on it drains the slot from there to where the server is. Prints changes, bytes, wall and CPU seconds of this process.
+// Drains the slot from where it stands to where the server is. Prints changes, bytes, wall and CPU seconds of this process.
 
 #include <fmt/format.h>
 #include <sys/resource.h>
 
 #include <chrono>
 #include <cstdlib>
-#include <filesystem>
-#include <fstream>
-#include <sstream>
 #include <thread>
 #include <vector>
 
@@ -22,19 +18,13 @@ namespace {
 
 using namespace penstock;
 
-constexpr uint64_t memory = uint64_t{512} << 20;  // the default budget
+constexpr uint64_t memory = uint64_t{128} << 20;  // a source's share of the default budget
 
 double cpu_seconds() {
     rusage usage{};
     getrusage(RUSAGE_SELF, &usage);
     auto seconds = [](timeval time) { return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6; };
     return seconds(usage.ru_utime) + seconds(usage.ru_stime);
-}
-
-std::string content_of(const char* path) {
-    std::stringstream text;
-    text << std::ifstream(path).rdbuf();
-    return text.str();
 }
 
 /// Pulls one reader to its end, lending memory as a sink does.
@@ -66,7 +56,7 @@ postgres::ChangeSourceOptions options_of(char** arguments, unsigned threads) {
     changes.tables.push_back({.value = arguments[1], .place = {}});
     changes.slot.value = arguments[2];
     changes.publication.value = arguments[3];
-    changes.create = true;
+    changes.snapshot = postgres::SnapshotChoice::never;
     options.holds = {.infinite_dates = true, .end_of_day = true, .timetz = true, .interval = true};
     options.pipeline = "bench";
     options.purpose = "penstock/bench";
@@ -76,17 +66,13 @@ postgres::ChangeSourceOptions options_of(char** arguments, unsigned threads) {
 }
 
 Status run(char** arguments, unsigned threads) {
-    const char* file = arguments[4];
-    std::optional<flow::Checkpoint> from;
-    if (std::filesystem::exists(file)) from.emplace().position = content_of(file);
     auto start = std::chrono::steady_clock::now();
     postgres::ChangeSource source(options_of(arguments, threads));
     PN_CHECK(source.discover({}));
     flow::Progress progress;
     flow::RejectLog rejects({});
-    PN_CHECK(source.open({{.table = 0, .from = from, .context = {progress, rejects, {}}}}));
+    PN_CHECK(source.open({{.table = 0, .from = {}, .context = {progress, rejects, {}}}}));
     int segments = 0;
-    std::string reached;
     while (true) {
         PN_TRY(auto segment, source.next());
         if (!segment) break;
@@ -94,11 +80,9 @@ Status run(char** arguments, unsigned threads) {
         for (auto& part : segment->parts) {
             PN_CHECK(pull(*part.scan, threads));
             PN_TRY(auto checkpoint, part.scan->finish());
-            reached = checkpoint.position;
             PN_CHECK(source.confirm(part.table, checkpoint));
         }
     }
-    if (!from) std::ofstream(file) << reached;
     std::chrono::duration<double> wall = std::chrono::steady_clock::now() - start;
     fmt::print("{} changes, {} bytes, {} segments: {:.2f} s wall, {:.2f} s CPU of this process\n", progress.rows_read.load(),
                progress.bytes_read.load(), segments, wall.count(), cpu_seconds());
@@ -108,11 +92,11 @@ Status run(char** arguments, unsigned threads) {
 }  // namespace
 
 int main(int count, char** arguments) {
-    if (count < 6) {
-        fmt::print(stderr, "usage: stream_share URL TABLE SLOT PUBLICATION CHECKPOINT [THREADS]\n");
+    if (count < 5) {
+        fmt::print(stderr, "usage: stream_share URL TABLE SLOT PUBLICATION [THREADS]\n");
         return 2;
     }
-    auto status = run(arguments + 1, count > 6 ? static_cast<unsigned>(std::atoi(arguments[6])) : 2);
+    auto status = run(arguments + 1, count > 5 ? static_cast<unsigned>(std::atoi(arguments[5])) : 2);
     if (!status) fmt::print(stderr, "{}\n", status.error().text());
     return status ? 0 : 1;
 }

@@ -7,7 +7,7 @@ import time
 
 from . import contestants as roster
 from .check import Verdict
-from .measure import Run, measure
+from .measure import Run
 from .peers import QUIET
 from .rounds import SETTLE_SECONDS, last_words
 from .server import BenchError
@@ -61,7 +61,7 @@ class Course:
         if most and self.source.stream.changes > most:
             self.backlog.left_out[contestant.name] = f"takes at most {most:,} changes"
             return
-        folder = roster.seed_folder(self._work, self.source.stream, contestant)
+        folder = roster.fresh_folder(self._work, self.source.stream, contestant)
         job = roster.Job(self.source, self.source.slot(contestant.name), folder)
         try:
             contestant.begin(job)
@@ -71,7 +71,8 @@ class Course:
             self.backlog.drained.append(Drained(contestant, 1, error=str(problem)))
             return
         self.source.drop_slots(f"^{job.slot}$")
-        self._seeds[contestant.name] = folder
+        # Some keep their paths in their state: every round runs where the first run was.
+        self._seeds[contestant.name] = folder.rename(folder.with_name(folder.name + "-seed"))
         self._ready.append(contestant)
 
     def drain(self, number, patience):
@@ -84,17 +85,17 @@ class Course:
             self.backlog.drained.append(self._measure(contestant, number))
 
     def _measure(self, contestant, number):
-        folder = self._work / "runs" / f"{self.source.stream.name}-{contestant.name}-{number}"
-        shutil.rmtree(folder, ignore_errors=True)
-        shutil.copytree(self._seeds[contestant.name], folder)
-        job = roster.Job(self.source, self.source.slot(contestant.name), folder)
-        one = Drained(contestant, number, folder=folder)
+        folder = roster.fresh_folder(self._work, self.source.stream, contestant)
+        shutil.copytree(self._seeds[contestant.name], folder, dirs_exist_ok=True)
+        job = roster.Job(self.source, self.source.slot(contestant.name), folder, round=number)
+        one = Drained(contestant, number)
         self.source.give_slot(job.slot)
         os.sync()
         time.sleep(SETTLE_SECONDS)
         environment = {**os.environ, **QUIET, "HOME": str(folder / "home"), "TZ": "UTC", **contestant.environment(job)}
-        one.run = measure(contestant.command(job), folder, environment, self._timeout)
+        one.run = contestant.measure(job, environment, self._timeout)
         self.source.drop_slots(f"^{job.slot}$")
+        one.folder = folder.rename(folder.with_name(f"{folder.name}-{number}"))
         if one.run.timed_out:
             one.error = f"stopped after {self._timeout:.0f} s"
         elif one.run.exit_code != 0:
@@ -109,7 +110,7 @@ class Course:
         for one in self.backlog.drained:
             if one.error or one.verdict:
                 continue
-            job = roster.Job(self.source, "", one.folder)
+            job = roster.Job(self.source, "", one.folder, round=one.round)
             one.verdict = one.contestant.check(job, one.run, self._checker, reference)
             if one.verdict.wrong:
                 self._say(f"{self.source.stream.name}, {one.contestant.name}, round {one.round}: WRONG, {'; '.join(one.verdict.wrong)}")

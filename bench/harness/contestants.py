@@ -13,6 +13,7 @@ import shutil
 import subprocess
 
 from .check import Verdict
+from .measure import measure
 from .peers import QUIET, Ingestr as BatchIngestr
 from .server import BenchError
 from .stream import PUBLICATION, TABLE, short_version
@@ -30,6 +31,7 @@ class Job:
     out: pathlib.Path
     table: object = EVENTS
     to: str = "duckdb"
+    round: int = 0
 
     @property
     def url(self):
@@ -66,6 +68,10 @@ class Contestant:
 
     def command(self, job):
         raise NotImplementedError
+
+    def measure(self, job, environment, timeout):
+        """One round, in job.out."""
+        return measure(self.command(job), job.out, environment, timeout)
 
     def check(self, job, run, checker, reference):
         """What is wrong with what it left; a limit leaves nothing."""
@@ -115,11 +121,7 @@ class StreamShare(Contestant):
     def command(self, job):
         if not self.tools.stream_share.exists():
             raise BenchError(f"{self.tools.stream_share} does not exist: cmake --build build --target stream_share")
-        return [self.tools.stream_share, job.url, f"public.{TABLE}", job.slot, PUBLICATION, job.out / "checkpoint.json"]
-
-    def begin(self, job):
-        job.source.drop_slots(f"^{job.slot}$")
-        self.first(self.command(job), job)
+        return [self.tools.stream_share, job.url, f"public.{TABLE}", job.slot, PUBLICATION]
 
     def check(self, job, run, checker, reference):
         found = re.match(r"(\d+) changes", run.stdout)
@@ -130,7 +132,6 @@ class StreamShare(Contestant):
 
 class IntoDuckdb(Contestant):
     into = "duckdb"
-    relation = f"out.main.{TABLE}"
 
     def check(self, job, run, checker, reference):
         return checker.check(self, job, reference)
@@ -140,32 +141,87 @@ class Penstock(IntoDuckdb):
     name = "penstock"
     note = "a mirror with hard deletes, default settings"
     run_kind = "--drain"
-    target = "connection: target, dataset: main, mode: merge"
-    connection = "type: duckdb, path: out.duckdb"
     snapshot = "initial"
+
+    def connection(self, job):
+        return "type: duckdb, path: out.duckdb"
+
+    def target(self, job):
+        return "connection: target, dataset: main, mode: merge"
 
     def relation(self, job):
         return f"out.main.{TABLE}"
 
     def begin(self, job):
+        self.check_built()
+        job.source.drop_slots(f"^{job.slot}$")
+        self.configure(job)
+        self.first(self.command(job), job)
+
+    def check_built(self):
         if not self.tools.penstock.exists():
             raise BenchError(f"{self.tools.penstock} does not exist: build it first, or name it with --penstock")
-        job.source.drop_slots(f"^{job.slot}$")
+
+    def configure(self, job):
         (job.out / "bench.yaml").write_text(f"""\
 version: 1
 state: sqlite:state.db
 connections:
   shop: {{type: postgres, url: "{job.url}"}}
-  target: {{{self.connection}}}
+  target: {{{self.connection(job)}}}
 pipelines:
   stream:
     source: {{connection: shop, changes: {{tables: [public.{TABLE}], publication: {PUBLICATION}, slot: {job.slot}, create: true, snapshot: {self.snapshot}}}}}
-    target: {{{self.target}}}
+    target: {{{self.target(job)}}}
 """)
-        self.first(self.command(job), job)
 
     def command(self, job):
         return [self.tools.penstock, "run", "-f", "bench.yaml", "stream", self.run_kind, "--output", "json"]
+
+
+class IntoKafka(Contestant):
+    """A topic of its own each round, in the end counted by operation."""
+    into = "kafka"
+
+    def topic(self, job):
+        return f"{self.prefix(job)}.public.{TABLE}"
+
+    def prefix(self, job):
+        return f"{self.name}_{job.source.stream.name}_{job.round}"
+
+    def check(self, job, run, checker, reference):
+        found = self.tools.kafka.count(self.topic(job))
+        made = job.source.made
+        return Verdict([] if found == made else [f"inserts, updates, deletes {found} instead of {made}"], [], [], 0, None)
+
+
+class PenstockKafka(IntoKafka, Penstock):
+    name = "penstock-kafka"
+    note = "Debezium's envelopes without schemas, default settings: transactions, idempotence, lz4"
+    snapshot = "never"
+
+    def begin(self, job):
+        self.check_built()
+        job.source.create_slot(job.slot, "pgoutput")
+
+    def connection(self, job):
+        return f'type: kafka, brokers: "{self.tools.kafka.brokers}"'
+
+    def target(self, job):
+        return f"connection: target, server: {self.prefix(job)}, bookkeeping: {self.prefix(job)}, transactional_id: {self.prefix(job)}"
+
+    def command(self, job):
+        self.configure(job)
+        return super().command(job)
+
+
+class Debezium(IntoKafka):
+    name = "debezium"
+    note = ("3.7.0.Final on a Kafka Connect worker that runs already: from the connector's start to the last event in the topic; CPU and memory "
+            "are the worker's, its start included in memory only; without schemas, lz4, else default settings")
+
+    def measure(self, job, environment, timeout):
+        return self.tools.kafka.run_debezium(job.source, job.slot, self.prefix(job), self.topic(job), PUBLICATION, job.out, timeout)
 
 
 class Ingestr(IntoDuckdb):
@@ -217,13 +273,14 @@ class Tools:
     penstock: pathlib.Path
     stream_share: pathlib.Path
     dlt_sources: pathlib.Path | None = None
+    kafka: object = None
 
 
-ALL = (LimitText, LimitBinary, LimitWal2json, StreamShare, Penstock, Ingestr, Dlt)
+ALL = (LimitText, LimitBinary, LimitWal2json, StreamShare, Penstock, Ingestr, Dlt, PenstockKafka, Debezium)
 
 
-def seed_folder(work, stream, contestant):
-    folder = pathlib.Path(work) / "seeds" / stream.name / contestant.name
+def fresh_folder(work, stream, contestant):
+    folder = pathlib.Path(work) / "runs" / f"{stream.name}-{contestant.name}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     return folder

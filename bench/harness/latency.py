@@ -75,7 +75,7 @@ def source_of(server, changes, say):
 def measure_latency(source, following, rate, minutes, work, duckdb_venv, say):
     """Follows while pgbench works, waits until all is there, then asks the target."""
     result = Latency("penstock", "duckdb", rate, minutes)
-    folder = roster.seed_folder(work, source.stream, following)
+    folder = roster.fresh_folder(work, source.stream, following)
     job = roster.Job(source, source.slot(f"follow_{rate}"), folder)
     follower = None
     try:

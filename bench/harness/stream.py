@@ -84,6 +84,7 @@ class Source:
         self.stream = stream
         self.database = f"changes_{stream.name}_{stream.changes}"
         self.end = ""
+        self.made = []  # inserts, updates, deletes
         self._say = say
 
     def slot(self, contestant):
@@ -112,7 +113,7 @@ class Source:
         """All of them; what the server counted must be what was meant."""
         before, started = self._counted(), time.monotonic()
         self.sql(self.stream.make)
-        made = [after - earlier for earlier, after in zip(before, self._counted())]
+        self.made = made = [after - earlier for earlier, after in zip(before, self._counted())]
         if sum(made) != self.stream.changes:
             raise BenchError(f"{self.stream.name}: {made} inserts, updates and deletes were made instead of {self.stream.changes}")
         self.sql("CHECKPOINT")  # nothing of it is written while others are measured
