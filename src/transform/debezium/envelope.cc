@@ -2,29 +2,18 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "flow/change.h"
 #include "transform/debezium/connect_schema.h"
+#include "transform/debezium/source_block.h"
 #include "transform/debezium/value_forms.h"
 
 namespace penstock::debezium {
 namespace {
 
 namespace change = flow::change;
-
-/// What a row's position says: sixteen hex digits of the commit, a slash, sixteen of the ordinal.
-struct Position {
-    uint64_t commit = 0;
-    uint64_t ordinal = 0;
-};
-
-Position parse_position(std::string_view text) {
-    Position out;
-    std::from_chars(text.data(), text.data() + 16, out.commit, 16);
-    std::from_chars(text.data() + 17, text.data() + text.size(), out.ordinal, 16);
-    return out;
-}
 
 /// A stretch of the encoder's buffer.
 struct Span {
@@ -35,15 +24,6 @@ struct Span {
 int64_t nanos_now() {
     auto since = std::chrono::system_clock::now().time_since_epoch();
     return std::chrono::duration_cast<std::chrono::nanoseconds>(since).count();
-}
-
-std::string topic_safe(std::string text) {
-    for (char& c : text) {
-        bool good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
-                    c == '_' || c == '-';
-        if (!good) c = '_';
-    }
-    return text;
 }
 
 }  // namespace
@@ -79,7 +59,7 @@ class Encoder::Body {
     Status encode(const data::Block& block, size_t row, std::vector<Message>& out) {
         out.clear();
         text_.clear();
-        Row about = read(block, row);
+        ChangeRow about = read(block, row);
         Out to{.text = text_};
         Span key, value, other;
         bool keyed = !key_.empty() && about.op != 't';
@@ -133,25 +113,10 @@ class Encoder::Body {
         int before = -1;  ///< column of its old value
     };
 
-    struct Row {
-        char op = 0;
-        std::string_view position;
-        int64_t committed_at = 0;
-        std::string_view unchanged;
-        std::optional<int64_t> transaction;
-    };
-
     void prepare_texts(const flow::TableInfo& info) {
         auto parts = parts_of(info);
         auto name = fmt::format("{}.{}.{}", options_.server, parts.schema, parts.table);
-        source_begin_ =
-            fmt::format(R"(,"source":{{"version":{},"connector":{},"name":{},"ts_ms":)", json_string(options_.version),
-                        json_string(options_.connector), json_string(options_.server));
-        std::string db = json_string(info.database);
-        source_stream_ = R"(,"snapshot":"false","db":)" + db + R"(,"sequence":"[\")";
-        source_snapshot_ = R"(,"snapshot":"true","db":)" + db + R"(,"sequence":"[\")";
-        source_table_ =
-            R"(,"schema":)" + json_string(parts.schema) + R"(,"table":)" + json_string(parts.table) + R"(,"txId":)";
+        source_.emplace(info, options_);
         std::string row, key;
         for (size_t i = 0; i < width_; ++i) {
             const auto& field = info.schema.fields[i];
@@ -167,10 +132,10 @@ class Encoder::Body {
         key_begin_ = R"({"schema":)" + key_schema(name, key) + R"(,"payload":)";
     }
 
-    Row read(const data::Block& block, size_t row) const {
-        Row out{.op = text_at(block.columns[op_], row).front(),
-                .position = text_at(block.columns[position_], row),
-                .committed_at = block.columns[committed_].values<int64_t>()[row]};
+    ChangeRow read(const data::Block& block, size_t row) const {
+        ChangeRow out{.op = text_at(block.columns[op_], row).front(),
+                      .position = text_at(block.columns[position_], row),
+                      .committed_at = block.columns[committed_].values<int64_t>()[row]};
         if (unchanged_ >= 0) out.unchanged = text_at(block.columns[static_cast<size_t>(unchanged_)], row);
         if (transaction_ >= 0) {
             const auto& column = block.columns[static_cast<size_t>(transaction_)];
@@ -208,7 +173,7 @@ class Encoder::Body {
         return true;
     }
 
-    bool write_value(const Row& about, const data::Block& block, size_t row, Out& to) {
+    bool write_value(const ChangeRow& about, const data::Block& block, size_t row, Out& to) {
         auto& text = to.text;
         text += value_begin_;
         text += R"({"before":)";
@@ -217,7 +182,7 @@ class Encoder::Body {
         bool after = about.op != 'd' && about.op != 't';
         if (!after) text += "null";
         else if (!write_image(block, row, about.unchanged, to)) return false;
-        write_source(about, text);
+        source_->append(about, text);
         int64_t now = nanos_now();
         text += R"(,"op":")";
         text += about.op;
@@ -231,7 +196,7 @@ class Encoder::Body {
         return true;
     }
 
-    bool write_before(const Row& about, const data::Block& block, size_t row, Out& to) const {
+    bool write_before(const ChangeRow& about, const data::Block& block, size_t row, Out& to) const {
         if (about.op == 'd') return write_image(block, row, {}, to);
         if (about.op != 'u' || !has_before_) {
             to.text += "null";
@@ -256,45 +221,6 @@ class Encoder::Body {
         return true;
     }
 
-    /// `sequence` orders changes as our positions do: the commit, then the ordinal within it.
-    void write_source(const Row& about, std::string& text) {
-        Position at = parse_position(about.position);
-        text += source_begin_;
-        append_integer(floor_millis(about.committed_at), text);
-        text += about.op == 'r' ? source_snapshot_ : source_stream_;
-        append_integer(at.commit, text);
-        text += R"(\",\")";
-        append_integer(at.ordinal, text);
-        text += R"(\"]","ts_us":)";
-        append_integer(about.committed_at, text);
-        text += R"(,"ts_ns":)";
-        append_integer(about.committed_at, text);
-        text += "000";
-        text += source_table_;
-        if (about.transaction) append_integer(*about.transaction, text);
-        else text += "null";
-        text += R"(,"lsn":)";
-        append_integer(at.commit, text);
-        text += R"(,"xmin":null,"origin":null,"origin_lsn":null},"transaction":)";
-        if (!options_.transactions || !about.transaction || about.op == 'r') {
-            text += "null";
-            return;
-        }
-        if (at.commit != transaction_commit_) {
-            transaction_commit_ = at.commit;
-            order_in_table_ = 0;
-        }
-        text += R"({"id":")";
-        append_integer(*about.transaction, text);
-        text += ':';
-        append_integer(at.commit, text);
-        text += R"(","total_order":)";
-        append_integer(at.ordinal / 2 + 1, text);
-        text += R"(,"data_collection_order":)";
-        append_integer(++order_in_table_, text);
-        text += '}';
-    }
-
     bool write_missing(std::string_view unchanged, Out& to) const {
         char before = '[';
         for (size_t i = 0; i < width_; ++i) {
@@ -308,12 +234,12 @@ class Encoder::Body {
     }
 
     /// The other half of an update that moved its row: the block's neighbour with the same position but for the half.
-    size_t moved_with(const Row& about, const data::Block& block, size_t row) const {
+    size_t moved_with(const ChangeRow& about, const data::Block& block, size_t row) const {
         size_t other = block.rows;
         if (about.op == 'd' && row + 1 < block.rows) other = row + 1;
         if (about.op == 'c' && row > 0) other = row - 1;
         if (other == block.rows) return other;
-        Row neighbour = read(block, other);
+        ChangeRow neighbour = read(block, other);
         Position here = parse_position(about.position), there = parse_position(neighbour.position);
         bool halves = neighbour.op != about.op && here.commit == there.commit && (here.ordinal ^ there.ordinal) == 1;
         return halves && neighbour.op == (about.op == 'd' ? 'c' : 'd') ? other : block.rows;
@@ -333,8 +259,6 @@ class Encoder::Body {
         return fail(std::move(error));
     }
 
-    static int64_t floor_millis(int64_t micros) { return micros / 1'000 - (micros % 1'000 < 0 ? 1 : 0); }
-
     EnvelopeOptions options_;
     size_t width_;
     std::vector<ColumnForm> columns_;
@@ -342,12 +266,10 @@ class Encoder::Body {
     bool has_before_ = false;
     size_t op_ = 0, position_ = 0, committed_ = 0;
     int unchanged_ = -1, transaction_ = -1;
-    std::string source_begin_, source_stream_, source_snapshot_, source_table_;
+    std::optional<SourceBlock> source_;
     std::string value_begin_, key_begin_;
     std::string text_;
     mutable std::string refused_;
-    uint64_t transaction_commit_ = 0;
-    int64_t order_in_table_ = 0;
 };
 
 Encoder::Encoder(std::unique_ptr<Body> body) : body_(std::move(body)) {}
@@ -375,36 +297,6 @@ std::string Encoder::row_json(const data::Block& block, size_t row) const {
 std::string_view Encoder::position(const data::Block& block, size_t row) const { return body_->position(block, row); }
 std::string Encoder::key_json(const data::Block& block, size_t row) const {
     return body_->exact_json(block, row, true);
-}
-
-TableParts parts_of(const flow::TableInfo& info) {
-    auto dot = info.name.find('.');
-    if (dot == info.name.npos) return {.schema = "", .table = info.name};
-    return {.schema = info.name.substr(0, dot), .table = info.name.substr(dot + 1)};
-}
-
-Result<std::string> topic_name(std::string_view pattern, std::string_view server, const flow::TableInfo& info) {
-    auto parts = parts_of(info);
-    std::string out;
-    for (size_t at = 0; at < pattern.size();) {
-        if (pattern[at] != '{') {
-            out += pattern[at++];
-            continue;
-        }
-        auto end = pattern.find('}', at);
-        auto word = pattern.substr(at, end == pattern.npos ? end : end - at + 1);
-        if (word == "{server}") out += server;
-        else if (word == "{schema}") out += parts.schema;
-        else if (word == "{table}") out += parts.table;
-        else if (word == "{database}") out += info.database;
-        else
-            return fail({.kind = ErrorKind::configuration,
-                         .code = "unknown_placeholder",
-                         .message = fmt::format("topic \"{}\" has {}, which stands for nothing", pattern, word),
-                         .hint = "known are {server}, {database}, {schema} and {table}"});
-        at += word.size();
-    }
-    return topic_safe(std::move(out));
 }
 
 }  // namespace penstock::debezium
