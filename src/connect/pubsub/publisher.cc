@@ -34,7 +34,8 @@ Status Publisher::publish(const std::string& topic, Message message, const std::
         PN_CHECK(wait(lock, stop));
     }
     if (error_) return fail(*error_);
-    add(lane_of(topic, message.ordering_key()), std::move(message), bytes);
+    auto lane = lane_of(topic, message.ordering_key());  // before the message is moved
+    add(lane, std::move(message), bytes);
     close_aged(false);
     send_what_may_go(lock);
     return {};
