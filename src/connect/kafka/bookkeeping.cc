@@ -6,6 +6,8 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "connect/kafka/topic_reader.h"
+
 namespace penstock::kafka {
 namespace {
 
