@@ -124,7 +124,8 @@ class Kafka:
         return json.loads(done.stdout)
 
     def follow(self, topic, out):
-        """A consumer that notes latencies until it is told to stop."""
+        """A consumer that notes latencies until it is told to stop. The topic is made first, so that it misses nothing."""
+        subprocess.run(self._consumer("create", topic), check=True)
         with open(out, "wb") as file:
             return subprocess.Popen(self._consumer("follow", topic), stdout=file, stdin=subprocess.DEVNULL)
 
@@ -155,15 +156,17 @@ class Kafka:
         except (urllib.error.URLError, ConnectionError):
             return None
 
-    def start_debezium(self, source, slot, prefix, publication):
+    def start_debezium(self, source, slot, prefix, publication, settings={}):
+        """The worker's process id."""
         self.start_worker()
         made = self._rest("PUT", f"/connectors/{prefix}/config", {
             "connector.class": "io.debezium.connector.postgresql.PostgresConnector", "plugin.name": "pgoutput", "database.hostname": "127.0.0.1",
             "database.port": str(source.server.port), "database.user": "bench", "database.password": "throwaway",
             "database.dbname": source.database, "topic.prefix": prefix, "slot.name": slot, "publication.name": publication,
-            "publication.autocreate.mode": "disabled", "table.include.list": "public.events", "snapshot.mode": "no_data", "tasks.max": "1"})
+            "publication.autocreate.mode": "disabled", "table.include.list": "public.events", "snapshot.mode": "no_data", "tasks.max": "1", **settings})
         if made is None:
             raise BenchError("Kafka Connect refused the connector: " + (self._folder / "connect.log").read_text(errors="replace")[-400:])
+        return self._worker.pid
 
     def stop_debezium(self, prefix):
         self._rest("DELETE", f"/connectors/{prefix}")

@@ -1,8 +1,8 @@
 """How long a change takes from its transaction into the target, while pgbench makes so many changes a second.
 
-A row's `updated_at` is the server's clock in the statement that wrote it, moments before its commit. It counts as there when the target
-has committed it: DuckDB cannot be read while another process writes it, so Penstock's log tells when each commit was over, and
-`_penstock_synced_at` which of them a row came with. All clocks are this machine's.
+A row's `updated_at` is the server's clock in the statement that wrote it, moments before its commit. In a topic it is there when a
+consumer of committed messages has it. DuckDB cannot be read while another process writes it: Penstock's log tells when each commit was
+over, and `_penstock_synced_at` which of them a row came with; all rows still there in the end are the sample. All clocks are this machine's.
 """
 
 import dataclasses
@@ -15,8 +15,8 @@ import time
 
 from . import contestants as roster
 from .check import Checker
+from .kafka import cpu_seconds
 from .peers import QUIET
-from .rounds import last_words
 from .server import BenchError
 from .stream import TABLE, Source, Stream
 
@@ -51,17 +51,85 @@ class Latency:
     error: str = ""
 
 
-class Following(roster.Penstock):
+class IntoDuckdb(roster.Penstock):
     """Penstock following into DuckDB, telling its commits."""
-    run_kind = "--follow"
 
-    def command(self, job):
-        return [*super().command(job), "--log-format", "json", "--log-level", "debug"]
+    def start(self, job, slot):
+        self.begin(job)
+        with open(job.out / "log.jsonl", "wb") as log:
+            self._process = subprocess.Popen(
+                [str(self.tools.penstock), "run", "-f", "bench.yaml", "stream", "--follow", "--log-format", "json", "--log-level", "debug"],
+                cwd=job.out, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log,
+                env={**os.environ, **QUIET, "HOME": str(job.out), "TZ": "UTC"})
+        return self._process.pid
+
+    def stop(self):
+        self._process.send_signal(signal.SIGINT)
+        self._process.wait(60)
+
+    def kill(self):
+        if getattr(self, "_process", None) and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+
+    def answer(self, job, since, venv):
+        done = subprocess.run([str(venv.python), str(PROBE), str(job.out), TABLE, since], capture_output=True, text=True)
+        if done.returncode != 0:
+            raise BenchError(f"latencies: {done.stderr.strip()[-400:]}")
+        return json.loads(done.stdout)
+
+    def wrong(self, job, venv, work):
+        checker = Checker(job.source.server, venv, work)
+        return self.check(job, None, checker, checker.reference(job.source.database, roster.EVENTS, cached=False)).wrong
 
 
-def seconds_of_children():
-    times = os.times()
-    return times.children_user + times.children_system
+class IntoKafka(roster.PenstockKafka, IntoDuckdb):
+    """Penstock following into a topic, which a consumer reads."""
+
+    def start(self, job, slot):
+        self._consumer = self.tools.kafka.follow(self.topic(job), job.out / "latencies.json")
+        roster.PenstockKafka.begin(self, job)
+        self.configure(job)
+        self._process = subprocess.Popen([str(self.tools.penstock), "run", "-f", "bench.yaml", "stream", "--follow"], cwd=job.out,
+                                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=open(job.out / "stderr.txt", "wb"),
+                                         env={**os.environ, **QUIET, "HOME": str(job.out), "TZ": "UTC"})
+        return self._process.pid
+
+    def answer(self, job, since, venv):
+        self._consumer.terminate()
+        self._consumer.wait(60)
+        return json.loads((job.out / "latencies.json").read_text())
+
+    def wrong(self, job, venv, work):
+        found = self.tools.kafka.count(self.topic(job))
+        return [] if sum(found) == job.source.changes_made else [f"{sum(found):,} changes instead of {job.source.changes_made:,}"]
+
+    def kill(self):
+        super().kill()
+        if getattr(self, "_consumer", None) and self._consumer.poll() is None:
+            self._consumer.kill()
+            self._consumer.wait()
+
+
+class Debezium(roster.Debezium, IntoKafka):
+    """The same by Debezium, told not to wait for more (poll.interval.ms)."""
+
+    def start(self, job, slot):
+        self._consumer = self.tools.kafka.follow(self.topic(job), job.out / "latencies.json")
+        job.source.create_slot(slot, "pgoutput")
+        self._prefix = self.prefix(job)
+        return self.tools.kafka.start_debezium(job.source, slot, self._prefix, roster.PUBLICATION, {"poll.interval.ms": "10"})
+
+    def stop(self):
+        self.tools.kafka.stop_debezium(self._prefix)
+
+    def kill(self):
+        if getattr(self, "_consumer", None) and self._consumer.poll() is None:
+            self._consumer.kill()
+            self._consumer.wait()
+
+
+FOLLOWERS = {"penstock": IntoDuckdb, "penstock-kafka": IntoKafka, "debezium": Debezium}
 
 
 def source_of(server, changes, say):
@@ -69,80 +137,58 @@ def source_of(server, changes, say):
     source = Source(server, Stream("latency", "changes at a steady rate", max(changes // 2, 20_000), 0, ""), say)
     source.make_base()
     source.sql(WORK + "; GRANT ALL ON SEQUENCE fresh TO bench")
+    source.sql(f"SELECT setval('fresh', {source.stream.base // 10 + 1000})")
     return source
 
 
-def measure_latency(source, following, rate, minutes, work, duckdb_venv, say):
+def measure_latency(source, follower, rate, minutes, work, duckdb_venv, say):
     """Follows while pgbench works, waits until all is there, then asks the target."""
-    result = Latency("penstock", "duckdb", rate, minutes)
-    folder = roster.fresh_folder(work, source.stream, following)
-    job = roster.Job(source, source.slot(f"follow_{rate}"), folder)
-    follower = None
+    result = Latency(follower.name, follower.into, rate, minutes)
+    folder = roster.fresh_folder(work, source.stream, follower)
+    job = roster.Job(source, source.slot(f"{follower.name}_{rate}"), folder, round=rate)
     try:
-        source.sql(f"SELECT setval('fresh', {(source.stream.base // 10) + 1000 + rate * 1000})")
-        following.run_kind = "--drain"
-        following.begin(job)
-        following.run_kind = "--follow"
-        started_cpu = seconds_of_children()
-        with open(folder / "log.jsonl", "wb") as log:
-            follower = subprocess.Popen(list(map(str, following.command(job))), cwd=folder, stdout=subprocess.DEVNULL, stderr=log,
-                                        env={**os.environ, **QUIET, "HOME": str(folder), "TZ": "UTC"})
-            time.sleep(2)
-            say(f"latency at {rate:,} changes a second for {minutes:g} min")
-            began, first = time.monotonic(), source.sql("SELECT clock_timestamp()")
-            made = pgbench(source, rate, minutes, folder)
-            elapsed = time.monotonic() - began
-            wait_for_slot(source, job.slot)
-            follower.send_signal(signal.SIGINT)
-            follower.wait(60)
-        result.cpu = seconds_of_children() - started_cpu - made[1]
-        result.made = made[0] * BATCH / elapsed
-        take_answer(result, duckdb_venv, folder, first)
-        checker = Checker(source.server, duckdb_venv, work)
-        verdict = checker.check(following, job, checker.reference(source.database, roster.EVENTS, cached=False))
-        result.wrong = verdict.wrong
-    except (BenchError, subprocess.TimeoutExpired) as problem:
+        pid = follower.start(job, job.slot)
+        time.sleep(3)
+        say(f"{follower.name}: {rate:,} changes a second for {minutes:g} min")
+        cpu, began, first = cpu_seconds(pid), time.monotonic(), source.sql("SELECT clock_timestamp()")
+        before = source.counted()
+        made = pgbench(source, rate, minutes, folder)
+        elapsed = time.monotonic() - began
+        wait_for_slot(source, job.slot)
+        result.cpu = cpu_seconds(pid) - cpu
+        source.changes_made = sum(source.counted()) - sum(before)
+        follower.stop()
+        result.made = made * BATCH / elapsed
+        answer = follower.answer(job, first, duckdb_venv)
+        result.sampled, result.p50, result.p99, result.most = (answer[name] for name in ("sampled", "p50", "p99", "most"))
+        result.wrong = follower.wrong(job, duckdb_venv, work)
+    except (BenchError, subprocess.TimeoutExpired, OSError, ValueError) as problem:
         result.error = str(problem)
     finally:
-        if follower and follower.poll() is None:
-            follower.kill()
-            follower.wait()
-    say(f"latency at {rate:,}/s: " + (result.error or f"p50 {result.p50:.0f} ms, p99 {result.p99:.0f} ms, max {result.most:.0f} ms"))
+        follower.kill()
+        source.drop_slots(f"^{job.slot}$")
+    say(f"{follower.name} at {rate:,}/s: " + (result.error or f"p50 {result.p50:.0f} ms, p99 {result.p99:.0f} ms, max {result.most:.0f} ms"))
     return result
 
 
 def pgbench(source, rate, minutes, folder):
-    """Transactions made, and CPU seconds of pgbench itself."""
+    """Transactions made."""
     script = folder / "work.sql"
     script.write_text("SELECT work();\n")
-    before = seconds_of_children()
     done = subprocess.run([f"{source.server.bin}/pgbench", "-n", "-f", script, "-c", "4", "-j", "1", "-M", "prepared", "-R", str(rate // BATCH),
                            "-T", str(round(minutes * 60)), source.url], capture_output=True, text=True)
     if done.returncode != 0:
         raise BenchError(f"pgbench: {done.stderr.strip()[-400:]}")
     line = next(line for line in done.stdout.splitlines() if line.startswith("number of transactions actually processed"))
-    return int(line.split(":")[1].split("/")[0]), seconds_of_children() - before
+    return int(line.split(":")[1].split("/")[0])
 
 
 def wait_for_slot(source, slot):
     """Until what has been written so far is confirmed."""
     end = source.sql("SELECT pg_current_wal_lsn()")
+    source.sql("SELECT pg_logical_emit_message(true, 'bench', '')")
     for _ in range(1200):
         if source.sql(f"SELECT confirmed_flush_lsn >= '{end}' FROM pg_replication_slots WHERE slot_name = '{slot}'") == "t":
             return
         time.sleep(0.1)
     raise BenchError("the target did not catch up within two minutes")
-
-
-def take_answer(result, venv, folder, first):
-    done = subprocess.run([str(venv.python), str(PROBE), str(folder), TABLE, first], capture_output=True, text=True)
-    if done.returncode != 0:
-        raise BenchError(f"latencies: {done.stderr.strip()[-400:]}; {last_words(_Log(folder))}")
-    answer = json.loads(done.stdout)
-    result.sampled, result.p50, result.p99, result.most = (answer[name] for name in ("sampled", "p50", "p99", "most"))
-
-
-class _Log:
-    def __init__(self, folder):
-        self.log = (folder / "log.jsonl").read_text(errors="replace")[-20_000:]
-        self.stdout = ""

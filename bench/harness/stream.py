@@ -64,7 +64,7 @@ def streams(changes, single, short):
     """The mixed stream, one large transaction, and a short stream for those that cannot hold the long one."""
     base = max(changes // 2, 20_000)
 
-    def mixed(name, count):
+    def mixed(name, count, base):
         return Stream(name, f"{count:,} mixed changes in {count // CHANGES:,} transactions", base, count,
                       f"CALL mixed({base}, {count // CHANGES})")
 
@@ -73,7 +73,7 @@ def streams(changes, single, short):
                  f"BEGIN; INSERT INTO {TABLE} {events_select(max(single, 20_000) + 1, max(single, 20_000) + half)}; "
                  f"UPDATE {TABLE} SET updated_at = updated_at + interval '1 day', amount = 1.25 WHERE id % 2 = 0 AND id <= {6 * part}; "
                  f"DELETE FROM {TABLE} WHERE id % 2 = 1 AND id <= {4 * part}; COMMIT")
-    return [mixed("mixed", changes), one, mixed("short", short)]
+    return [mixed("mixed", changes, base), one, mixed("short", short, max(short, 20_000))]
 
 
 class Source:
@@ -111,16 +111,16 @@ class Source:
 
     def make_changes(self):
         """All of them; what the server counted must be what was meant."""
-        before, started = self._counted(), time.monotonic()
+        before, started = self.counted(), time.monotonic()
         self.sql(self.stream.make)
-        self.made = made = [after - earlier for earlier, after in zip(before, self._counted())]
+        self.made = made = [after - earlier for earlier, after in zip(before, self.counted())]
         if sum(made) != self.stream.changes:
             raise BenchError(f"{self.stream.name}: {made} inserts, updates and deletes were made instead of {self.stream.changes}")
         self.sql("CHECKPOINT")  # nothing of it is written while others are measured
         self.end = self.sql("SELECT pg_current_wal_lsn()")
         self._say(f"{self.stream.name}: {made[0]:,} inserts, {made[1]:,} updates, {made[2]:,} deletes in {time.monotonic() - started:.0f} s")
 
-    def _counted(self):
+    def counted(self):
         self.sql("SELECT pg_stat_force_next_flush()")
         return [int(n) for n in self.sql(f"SELECT n_tup_ins, n_tup_upd, n_tup_del FROM pg_stat_user_tables WHERE relname = '{TABLE}'").split("\t")]
 

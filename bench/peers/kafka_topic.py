@@ -1,6 +1,7 @@
 """What is in a Kafka topic: run inside the kafka environment.
 
 usage: kafka_topic.py BROKERS reach TOPIC OFFSET [SECONDS]   ends when the topic has so many messages; offset 0: when the broker answers
+       kafka_topic.py BROKERS create TOPIC                   an empty topic
        kafka_topic.py BROKERS count TOPIC                    inserts, updates and deletes among committed messages, as JSON
        kafka_topic.py BROKERS follow TOPIC                   latencies of committed messages from now on, one line of JSON on SIGTERM
 """
@@ -13,6 +14,7 @@ import sys
 import time
 
 from confluent_kafka import Consumer, KafkaError, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
 
 brokers, what, topic, *rest = sys.argv[1:]
 consumer = Consumer({"bootstrap.servers": brokers, "group.id": f"bench-{time.time_ns()}", "enable.auto.commit": False, "log_level": 0,
@@ -75,9 +77,9 @@ def follow():
                 break
             continue
         now = time.time()
-        # `after` stands behind `before`.
+        # `after` stands behind `before`, the envelope's `op` behind both.
         stamp = updated.findall(one.value())
-        if stamp and not one.value().rstrip().endswith(b'"op":"d"}') and operation.findall(one.value())[-1] != b"d":
+        if stamp and operation.findall(one.value())[-1] != b"d":
             at = datetime.datetime.fromisoformat(stamp[-1].decode().replace("Z", "+00:00")).timestamp()
             taken.append((now - at) * 1000)
     taken.sort()
@@ -85,5 +87,9 @@ def follow():
     print(json.dumps({"sampled": len(taken), "p50": pick(0.5), "p99": pick(0.99), "most": pick(1)}))
 
 
-{"reach": lambda: reach(int(rest[0]), float(rest[1]) if len(rest) > 1 else 60), "count": count, "follow": follow}[what]()
+def create():
+    AdminClient({"bootstrap.servers": brokers}).create_topics([NewTopic(topic, 1, 1)])[topic].result(30)
+
+
+{"create": create, "reach": lambda: reach(int(rest[0]), float(rest[1]) if len(rest) > 1 else 60), "count": count, "follow": follow}[what]()
 consumer.close()
