@@ -1,7 +1,6 @@
 """Kafka Connect, stand-alone, with Debezium's PostgreSQL connector: a real one, to compare ours with."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -11,9 +10,10 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from .postgres import DEPS, free_port
+from .postgres import DEPS, _die_with_parent, free_port
 
 JARS = DEPS / "servers/debezium"
+USER = "debezium"
 
 LOGGING = """
 rootLogger.level=WARN
@@ -45,7 +45,7 @@ class Connect:
         self._process = subprocess.Popen(
             ["java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", f"-Dlog4j2.configurationFile={self.folder}/log4j2.properties", "-cp",
              f"{JARS}/connect/*", "org.apache.kafka.connect.cli.ConnectStandalone", str(self.folder / "worker.properties")],
-            stdout=self.log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=self.folder)
+            stdout=self.log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=self.folder, preexec_fn=_die_with_parent)
         self._wait(lambda: self.ask("GET", "/connectors") is not None, 90, "Kafka Connect did not start")
 
     def _wait(self, condition, seconds, what):
@@ -86,10 +86,13 @@ class Connect:
         converters = {f"{side}.converter{what}": value for side in ("key", "value")
                       for what, value in (("", "org.apache.kafka.connect.json.JsonConverter"), (".schemas.enable", str(schemas).lower()))}
         slot = f"dbz_{database.name}_{name}"
+        with server.admin() as admin:
+            if not admin.execute("SELECT FROM pg_roles WHERE rolname = %s", [USER]).fetchall():
+                admin.execute(f"CREATE ROLE {USER} SUPERUSER LOGIN PASSWORD '{USER}'")
         self.add(name, {
             "connector.class": "io.debezium.connector.postgresql.PostgresConnector", "plugin.name": "pgoutput",
-            "database.hostname": "127.0.0.1", "database.port": str(server.port), "database.user": "postgres",
-            "database.password": "x", "database.dbname": database.name, "topic.prefix": name, "slot.name": slot,
+            "database.hostname": "127.0.0.1", "database.port": str(server.port), "database.user": USER,
+            "database.password": USER, "database.dbname": database.name, "topic.prefix": name, "slot.name": slot,
             "publication.name": f"pub_{name}", "publication.autocreate.mode": "filtered", "table.include.list": ",".join(tables),
             "skipped.operations": "none", "snapshot.mode": "initial", "slot.drop.on.stop": "true", "tasks.max": "1",
             "poll.interval.ms": "50", **converters, **settings})
