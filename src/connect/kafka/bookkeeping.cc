@@ -13,6 +13,9 @@ namespace {
 
 using Json = nlohmann::json;
 
+/// Room for a reject's key, for what Kafka adds, and for the time when it is dealt with.
+constexpr int64_t around_record = 1'024;
+
 int64_t micros(TimePoint time) { return time.time_since_epoch().count(); }
 TimePoint time_of(const Json& json, const char* name) {
     return TimePoint(std::chrono::microseconds(json.value(name, int64_t{0})));
@@ -159,8 +162,16 @@ Status Bookkeeping::write_batch(Producer& producer, const flow::BatchRecord& bat
     return producer.send({.topic = topics_.batches, .key = batch.pipeline, .value = value}, {});
 }
 
-Status Bookkeeping::write_reject(Producer& producer, const flow::RejectRecord& reject) const {
+Status Bookkeeping::write_reject(Producer& producer, flow::RejectRecord reject, int64_t limit) const {
     auto value = dump(to_json(reject));
+    auto most = static_cast<size_t>(std::max<int64_t>(limit - around_record, 0));
+    if (value.size() > most) {
+        auto& payload = reject.reject.payload;
+        reject.reject.reason += fmt::format(" (of its {} bytes only the first are kept here)", payload.size());
+        // Escaped, a byte takes six at most.
+        payload.resize(std::min(payload.size(), most / 8));
+        value = dump(to_json(reject));
+    }
     return producer.send({.topic = topics_.rejects, .key = reject.id, .value = value, .partition = 0}, {});
 }
 

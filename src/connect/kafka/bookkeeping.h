@@ -12,6 +12,9 @@
 
 namespace penstock::kafka {
 
+/// The largest message of a topic of rejects that is created: rows that fit no other topic must fit there.
+inline constexpr int64_t largest_reject = int64_t{64} << 20;
+
 /// What Penstock keeps beside the events, in topics that a transaction writes together with them. See docs/design/kafka.md.
 ///
 ///     penstock_checkpoints   {"pipeline","source","target"} -> the newest batch of the table     compacted, one partition
@@ -26,12 +29,13 @@ class Bookkeeping {
 
     /// The newest batch of each table of the pipeline ("" is every pipeline).
     Result<std::vector<flow::BatchRecord>> batches(std::string_view pipeline, std::stop_token stop) const;
-    /// All that match, newest last.
+    /// Those that match, the newest where there is a limit; newest last.
     Result<std::vector<flow::RejectRecord>> rejects(const flow::RejectFilter& filter, std::stop_token stop) const;
 
     /// Into the transaction that is open.
     Status write_batch(Producer& producer, const flow::BatchRecord& batch) const;
-    Status write_reject(Producer& producer, const flow::RejectRecord& reject) const;
+    /// A payload that would not fit a message of `limit` bytes is cut, and the reason says so.
+    Status write_reject(Producer& producer, flow::RejectRecord reject, int64_t limit) const;
 
   private:
     const ConnectionOptions& connection_;

@@ -28,8 +28,7 @@ Properties properties_of(const ConnectionOptions& connection, const ProducerSett
             {"batch.num.messages", "100000"},
             {"message.max.bytes", fmt::to_string(std::clamp<int64_t>(settings.message_bytes, 1'000, 1'000'000'000))},
             {"batch.size", fmt::to_string(std::clamp<int64_t>(settings.batch_bytes - 1'000, 1'000, 1'000'000))},
-            {"delivery.report.only.error", "true"},
-            {"allow.auto.create.topics", "false"}};
+            {"delivery.report.only.error", "true"}};
 }
 
 Error interrupted() {
@@ -116,12 +115,11 @@ Status Producer::send(const Outgoing& message, std::stop_token stop) {
     };
     auto size = [](const std::optional<std::string_view>& text) { return text ? text->size() : size_t{0}; };
     while (true) {
-        auto code =
-            rd_kafka_producev(handle, RD_KAFKA_V_TOPIC(message.topic.c_str()), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-                              RD_KAFKA_V_PARTITION(message.partition.value_or(RD_KAFKA_PARTITION_UA)),
-                              RD_KAFKA_V_KEY(bytes(message.key), size(message.key)),
-                              RD_KAFKA_V_VALUE(bytes(message.value), size(message.value)),
-                              RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_END);
+        auto code = rd_kafka_producev(
+            handle, RD_KAFKA_V_TOPIC(message.topic.c_str()), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+            RD_KAFKA_V_PARTITION(message.partition.value_or(RD_KAFKA_PARTITION_UA)),
+            RD_KAFKA_V_KEY(bytes(message.key), size(message.key)),
+            RD_KAFKA_V_VALUE(bytes(message.value), size(message.value)), RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_END);
         if (code == 0) return {};
         if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL && !stop.stop_requested() && !failed_) {
             rd_kafka_poll(handle, 20);

@@ -72,9 +72,9 @@ Status Sink::begin(const flow::RunIdentity& run) {
 Status Sink::open() {
     PN_TRY(auto client, Client::open(Role::producer, settings_.connection, {}));
     PN_CHECK(prepare_topics(client));
-    int64_t largest = 0;
+    int64_t largest = reject_limit_;
     for (const auto& [topic, limit] : limits_) largest = std::max(largest, limit);
-    int64_t smallest = largest;
+    int64_t smallest = usual_limit;
     for (const auto& [topic, limit] : limits_) smallest = std::min(smallest, limit);
     ProducerSettings producer{
         .transactional_id = settings_.target.transactional_id.empty() ? "penstock." + settings_.pipeline
@@ -83,8 +83,8 @@ Status Sink::open() {
         .transaction_timeout =
             std::chrono::duration_cast<std::chrono::milliseconds>(settings_.target.transaction_timeout),
         .queue_bytes = settings_.memory_bytes / 4,
-        .message_bytes = largest == 0 ? usual_limit : largest,
-        .batch_bytes = smallest == 0 ? usual_limit : smallest};
+        .message_bytes = largest,
+        .batch_bytes = smallest};
     PN_TRY(producer_, Producer::open(settings_.connection, producer, stop_));
     Status unmoved = check_unmoved();
     if (!unmoved) producer_.reset();
@@ -104,6 +104,7 @@ Status Sink::prepare_topics(const Client& client) {
         NewTopic topic{.name = name, .partitions = 1, .replication = replication};
         if (name == books.checkpoints || name == books.rejects) {
             topic.config["cleanup.policy"] = "compact";
+            if (name == books.rejects) topic.config["max.message.bytes"] = std::to_string(largest_reject);
         } else if (name != books.batches) {
             topic.partitions = static_cast<int>(target.partitions.value_or(-1));
             topic.config = target.topic_config;
@@ -113,8 +114,9 @@ Status Sink::prepare_topics(const Client& client) {
     PN_FAILPOINT(target_schema_before);
     PN_CHECK(create_topics(client, absent));
     std::map<std::string, int64_t> asked;
-    if (auto limits = message_limits(client, topics_)) asked = *limits;
+    if (auto limits = message_limits(client, all)) asked = *limits;
     else log::warning("{}; messages above {} bytes become rejects", limits.error().message, usual_limit);
+    reject_limit_ = asked.contains(books.rejects) ? asked[books.rejects] : usual_limit;
     for (const auto& name : topics_) {
         limits_[name] = asked.contains(name) ? asked[name] : usual_limit;
         if (target.max_message_bytes) limits_[name] = static_cast<int64_t>(target.max_message_bytes->count);
@@ -149,10 +151,11 @@ Status Sink::write_rejects(const flow::TableCommit& table, int64_t batch) {
         auto name = fmt::format("{}/{}/{}", settings_.pipeline, table.target.name, table.target.info.name);
         uint32_t hash = 2'166'136'261U;
         for (char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 16'777'619U;
-        return bookkeeping_.write_reject(*producer_, {.id = fmt::format("{:08x}-{}-{}", hash, batch, ++ordinal),
-                                                      .pipeline = settings_.pipeline,
-                                                      .run_id = run_.run_id,
-                                                      .reject = reject});
+        flow::RejectRecord record{.id = fmt::format("{:08x}-{}-{}", hash, batch, ++ordinal),
+                                  .pipeline = settings_.pipeline,
+                                  .run_id = run_.run_id,
+                                  .reject = reject};
+        return bookkeeping_.write_reject(*producer_, std::move(record), reject_limit_);
     });
 }
 
