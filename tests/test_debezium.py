@@ -121,7 +121,7 @@ INSERT INTO kinds VALUES
   '2024-02-29 12:34:56.789012', '2024-02-29 12:34:56.789012+02', '{"k": null, "n": 1e3, "s": "\\"é"}', '{x,"y,z",NULL}', '{1,2,NULL}', '{1.10,-2.20}',
   '00000000-0000-4000-8000-000000000001', '\\xdeadbeef', '10.0.0.1/24', '[1,5)', 'calm', 'ab'),
  (2, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
- (3, -9999999999.99, -98765432109876543210.123456789, 32767, -9223372036854775808, '-Infinity', 1e300, false, '0044-03-15 BC', '00:00', '00:00:00.000001',
+ (3, -9999999999.99, -98765432109876543210.123456789, 32767, -9223372036854775808, '-Infinity', 1e300, false, '0001-01-01', '00:00', '00:00:00.000001',
   '0044-03-15 12:00 BC', 'infinity', '-infinity', '[]', '{}', '{}', '{}', 'ffffffff-ffff-ffff-ffff-ffffffffffff', '', '::1', 'empty', 'cross', ''),
  (4, 0.01, 12345678901234567890123456789.5, 0, 0, 1e-40, -0.0, true, '9999-12-31', '12:00', '12:00', '9999-12-31', '9999-12-31 23:59:59.999999',
   '9999-12-31 23:59:59.999999Z', '1', '{"\\"q\\""}', '{-2147483648}', '{0}', '00000000-0000-0000-0000-000000000000', '\\x00ff', '1.2.3.4', '(,)', 'calm', 'é'); -- '
@@ -145,27 +145,21 @@ MODES = {
 
 def test_every_handling_mode_gives_the_same_values(kafka, connect, shop, captured, make_project):
     shop.execute(KINDS)
-    names = {}
-    for mode, (schemas, settings, _) in MODES.items():
-        names[mode] = captured(["kinds"], schemas=schemas, **settings)
-    shop.execute("UPDATE kinds SET small = small + 1 WHERE id = 4")
-    shop.execute("INSERT INTO kinds SELECT 10 + id, bounded, free, small, big, single, double, flag, day, t3, t6, ts3, ts6, tz, document, words, numbers, prices, "
-                 "uid, raw, address, span, feeling, fixed FROM kinds")
+    # Nanoseconds reach from 1677 to 2262: the connector ends with an overflow beyond.
+    shop.execute("CREATE TABLE moderate (LIKE kinds INCLUDING ALL); INSERT INTO moderate SELECT * FROM kinds WHERE id < 3")
+    tables = {mode: "moderate" if mode == "nanoseconds" else "kinds" for mode in MODES}
+    names = {mode: captured([tables[mode]], schemas=schemas, **settings) for mode, (schemas, settings, _) in MODES.items()}
+    # Not before: a snapshot of Debezium 3.7 loses the era of a date, its stream does not.
+    shop.execute("UPDATE kinds SET small = small + 1, day = '0044-03-15 BC' WHERE id = 4")
+    for table in ("kinds", "moderate"):
+        shop.execute(f"INSERT INTO {table} SELECT 10 + id, bounded, free, small, big, single, double, flag, day, t3, t6, ts3, ts6, tz, document, words, numbers, "
+                     f"prices, uid, raw, address, span, feeling, fixed FROM {table}")
     for mode, (_, _, source) in MODES.items():
         project = make_project()
         connect.caught_up(names[mode], shop)
-        # Nanoseconds of the years beyond 1677 to 2262 do not fit 64 bits: Debezium's own loss.
-        from_kafka(project, kafka, shop, topics_of(names[mode], ["kinds"]), settings={"numeric": "text"}, **source)
+        from_kafka(project, kafka, shop, topics_of(names[mode], [tables[mode]]), settings={"numeric": "text"}, **source)
         project.load()
-        if mode == "nanoseconds":
-            assert_mirrored_but(shop, project, "kinds", "id % 10 NOT IN (3, 4)")
-        else:
-            assert_mirrored(shop, project, ("kinds",))
-
-
-def assert_mirrored_but(shop, project, table, where):
-    shop.execute(f"CREATE TABLE kept AS SELECT * FROM {table} WHERE NOT ({where}); DELETE FROM {table} WHERE NOT ({where})")
-    assert_mirrored(shop, project, (table,), where)
+        assert_mirrored(shop, project, (tables[mode],))
 
 
 # ---- messages as they come -----------------------------------------------------------------------------------------------

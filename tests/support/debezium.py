@@ -104,8 +104,13 @@ class Connect:
         now = database.rows("SELECT pg_current_wal_lsn()")[0][0]
         slot = f"dbz_{database.name}_{name}"
         behind = "SELECT confirmed_flush_lsn < %s::pg_lsn FROM pg_replication_slots WHERE slot_name = %s"
-        database.execute("SELECT pg_logical_emit_message(true, 'penstock', '')")
-        self._wait(lambda: not database.rows(behind, [now, slot])[0][0], 60, f"{name} does not catch up")
+
+        def arrived():
+            # The connector confirms an event once it has seen a later one.
+            database.execute("SELECT pg_logical_emit_message(true, 'penstock', '')")
+            return self.running(name) and not database.rows(behind, [now, slot])[0][0]
+
+        self._wait(arrived, 60, f"{name} does not catch up")
 
     def stop(self) -> None:
         self._process.send_signal(signal.SIGTERM)
