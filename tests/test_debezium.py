@@ -135,10 +135,10 @@ DECLARED = {"id": "int", "bounded": "numeric(12,2)", "free": "numeric", "small":
 MODES = {
     "schemas": (True, {}, {}),
     "schemas as text": (True, {"decimal.handling.mode": "string", "time.precision.mode": "isostring", "binary.handling.mode": "hex"},
-                        {"binary_handling_mode": "hex", "columns": {"bounded": "numeric(12,2)", "free": "numeric", "prices": "numeric(6,2)[]", "raw": "bytea"},
-                         "decimal_handling_mode": "string"}),
+                        {"binaries": "hex", "columns": {"bounded": "numeric(12,2)", "free": "numeric", "prices": "numeric(6,2)[]", "raw": "bytea"},
+                         "decimals": "string"}),
     "no schemas": (False, {"time.precision.mode": "adaptive_time_microseconds", "binary.handling.mode": "base64-url-safe"},
-                   {"time_precision_mode": "adaptive_time_microseconds", "binary_handling_mode": "base64-url-safe", "columns": DECLARED}),
+                   {"times": "adaptive_time_microseconds", "binaries": "base64-url-safe", "columns": DECLARED}),
     "nanoseconds": (True, {"time.precision.mode": "nanoseconds", "unavailable.value.placeholder": "none.of.that"}, {"unavailable_value": "none.of.that"}),
 }
 

@@ -90,12 +90,12 @@ const config::Spec<SourceOptions>& source_spec() {
                 "Types of columns, as in PostgreSQL: all of them for events without schema, else those that are to be "
                 "another type than the schema's. `table.column` where several topics differ.",
                 {.example = "{id: bigint, amount: \"numeric(12,2)\"}"})
-            .choice("decimal_handling_mode", &S::decimals,
+            .choice("decimals", &S::decimals,
                     {{"precise", Decimals::precise, "Base64 of the unscaled value."},
                      {"string", Decimals::string, "Text."},
                      {"double", Decimals::floating, "A number, rounded by the connector."}},
                     "The connector's `decimal.handling.mode`, for declared columns.")
-            .choice("time_precision_mode", &S::times,
+            .choice("times", &S::times,
                     {{"adaptive", Times::adaptive, "Milliseconds up to precision 3, else microseconds."},
                      {"adaptive_time_microseconds", Times::adaptive_time, "The same, times always in microseconds."},
                      {"microseconds", Times::microseconds, "Microseconds."},
@@ -104,11 +104,11 @@ const config::Spec<SourceOptions>& source_spec() {
                      {"connect", Times::connect, "Milliseconds, the rest cut off by the connector."}},
                     "The connector's `time.precision.mode`, for declared columns.")
             .choice(
-                "interval_handling_mode", &S::intervals,
+                "intervals", &S::intervals,
                 {{"numeric", Intervals::numeric, "Microseconds, a month of 30.4375 days: kept as the number it is."},
                  {"string", Intervals::string, "ISO 8601, exact."}},
                 "The connector's `interval.handling.mode`, for declared columns.")
-            .choice("binary_handling_mode", &S::binaries,
+            .choice("binaries", &S::binaries,
                     {{"bytes", Binaries::bytes, "Base64."},
                      {"base64", Binaries::base64, "Base64, as text."},
                      {"base64-url-safe", Binaries::base64_url, "Base64 for URLs."},
