@@ -12,9 +12,7 @@ Not part of the tests: it takes its time. PENSTOCK_BIN names the program. Exit 0
 """
 
 import argparse
-import itertools
 import json
-import os
 import random
 import re
 import shutil
@@ -28,6 +26,8 @@ from collections import Counter
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from psycopg import errors
 
 from support.changes import SCHEMA, Workload, capture, captured_columns, difference, drop_slots, target_rows  # noqa: E402
 from support.postgres import Database, PostgresServer, find_bindir  # noqa: E402
@@ -91,7 +91,8 @@ class EveryKind(Workload):
 class Writers:
     """Threads that write until they are told to stop."""
 
-    PASSING = ("deadlock", "duplicate key", "could not serialize", "lock timeout")
+    # What writers do to one another.
+    PASSING = (errors.DeadlockDetected, errors.UniqueViolation, errors.SerializationFailure, errors.LockNotAvailable)
 
     def __init__(self, database):
         self.database = database
@@ -111,10 +112,9 @@ class Writers:
                         try:
                             step(session)
                             self.steps[name] += 1
-                        except Exception as failure:
-                            if not any(word in str(failure) for word in self.PASSING):
-                                raise
+                        except self.PASSING:
                             session.rollback()
+                            session.autocommit = False
             except BaseException as failure:
                 self.failures.append(f"{name}: {failure!r}")
 
@@ -148,6 +148,12 @@ class Writers:
             self.next_column += 1
 
         return step
+
+    def wait(self, seconds):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and not self.failures:
+            time.sleep(0.5)
+        assert not self.failures, self.failures
 
     def stop(self):
         self.stopping.set()
@@ -291,7 +297,7 @@ def mixed(options) -> None:
         bench = subprocess.Popen([*pgbench, "-n", "-c", "4", "-j", "1", "-T", str(int(seconds)), "long"], stdout=subprocess.PIPE, text=True)
         followers = [Follower(history, "history"), Follower(mirror, "mirror")]  # the mirror's snapshot is taken among all that
         say(f"writing for {options.minutes} minutes")
-        time.sleep(seconds)
+        writers.wait(seconds)
         tps = re.search(r"tps = ([\d.]+)", bench.communicate()[0])[1]
         writers.stop()
         say(f"pgbench: {tps} transactions a second; steps: {dict(writers.steps)}; schema changes: {writers.next_column - 1}")
