@@ -339,8 +339,8 @@ def test_what_makes_no_sense_is_said(shop, project):
     changes = {"tables": ["public.customers"], "publication": "pub", "slot": "s"}
     project.pipeline(shop, {"changes": changes}, {"mode": "append"})
     assert "mode append is for reads" in project.run("check", expect=2).both
-    project.pipeline(shop, {"changes": changes}, {"format": "parquet", "path": "{table}/"})
-    assert "does not take changes" in project.run("check", expect=2).both
+    project.pipeline(shop, {"changes": changes}, {"format": "parquet", "path": "{table}/", "mode": "merge"})
+    assert "keeps changes as a log" in project.run("check", expect=2).both
     project.pipeline(shop, {"changes": changes, "cursor": "id"}, {})
     assert "`cursor` chooses rows" in project.run("check", expect=2).both
     project.pipeline(shop, {"changes": changes}, {})

@@ -140,6 +140,7 @@ Status Pipeline::validate_stream() const {
         return fail(at_target("changes_not_taken",
                               fmt::format("a {} target does not take changes in this version", target_component_->type),
                               "write them to a duckdb connection"));
+    if (target_component_->logs_changes) return validate_log();
     if (options_.mode && (*options_.mode == config::WriteMode::append || *options_.mode == config::WriteMode::replace))
         return fail(
             at_target("mode_without_effect",
@@ -153,6 +154,20 @@ Status Pipeline::validate_stream() const {
     if (options_.deletes && options_.mode == config::WriteMode::history)
         return fail(at_target("option_without_effect", "mode history keeps deleted rows as closed versions",
                               "leave out `deletes`"));
+    return {};
+}
+
+/// A log has every change, and no state of a row that could be merged or deleted.
+Status Pipeline::validate_log() const {
+    if (options_.mode && *options_.mode != config::WriteMode::append)
+        return fail(at_target("changes_are_logged",
+                              fmt::format("a {} target keeps changes as a log, a row each; mode {} of changes is not there "
+                                          "in this version",
+                                          target_component_->type, config::to_string(*options_.mode)),
+                              "use mode: append; for a mirror or a history of the rows, write to a duckdb connection"));
+    if (options_.deletes || !options_.key.empty() || !options_.update_when.empty())
+        return fail(at_target("option_without_effect", "a log has every change as it came, deletes among them",
+                              "leave out `deletes`, `key` and `update_when`"));
     return {};
 }
 
@@ -237,6 +252,7 @@ Result<flow::TableTarget> Pipeline::target_for(const flow::TableInfo& info) cons
     if (info.changes) {
         target.key = info.key;
         target.mode = options_.mode == config::WriteMode::history ? flow::Mode::history : flow::Mode::merge;
+        if (target_component_->logs_changes) target.mode = flow::Mode::append;
         target.deletes = options_.deletes == config::Deletes::soft ? flow::Deletes::soft : flow::Deletes::hard;
         target.partition_by = options_.partition_by.value;
         target.schema_change = to_flow(options_.schema_change);

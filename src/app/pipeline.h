@@ -49,6 +49,7 @@ class Pipeline {
 
   private:
     Status validate_stream() const;
+    Status validate_log() const;
     Status validate_read() const;
     Error at_target(std::string code, std::string message, std::string hint) const;
     Pipeline(const config::Document& document, const config::PipelineConfig& config, config::TargetOptions options);

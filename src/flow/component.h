@@ -83,6 +83,7 @@ struct Component {
     Result<std::unique_ptr<Ledger>> (*open_ledger)(const BuildContext&) = nullptr;
     data::Holds target_holds = {};
     bool takes_changes = false;  ///< the sink applies parts of changes (flow/change.h)
+    bool logs_changes = false;   ///< …by keeping each as a row: in mode append, and in no other
     /// The target's own name of a type: "DECIMAL(12,2)". For `penstock types`.
     std::string (*target_type)(const data::Type&) = nullptr;
     /// Every table of a database that somebody may want to load, for `penstock init --from`: their cursor is a guess, a

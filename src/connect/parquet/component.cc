@@ -96,7 +96,7 @@ const flow::Component& component() {
         .type = "files",
         .doc =
             "Parquet files in a folder: append, replace, merge and history, each run published at once with its "
-            "checkpoint.",
+            "checkpoint. Changes are kept as a log.",
         .connection_spec = []() -> const config::SpecBase& { return connection_spec(); },
         .target_spec = []() -> const config::SpecBase& { return target_spec(); },
         .validate_target = validate_target,
@@ -104,6 +104,8 @@ const flow::Component& component() {
         .target_name = name_for,
         .open_ledger = open_ledger,
         .target_holds = {},
+        .takes_changes = true,
+        .logs_changes = true,
         .target_type = [](const data::Type& type) { return engine::sql_type(type); },
         .doctor = doctor,
     };

@@ -49,8 +49,9 @@ Result<flow::TablePlan> Sink::plan_table(const flow::TableTarget& target) const 
     flow::TablePlan plan;
     plan.exists = newest.has_value();
     if (newest) plan.checkpoint = newest->checkpoint;
-    Shape shape = shape_for(target, newest, target.info.schema);
-    bool increment = newest && !target.info.cursor.empty() && !target.full_refresh && target.mode != flow::Mode::replace;
+    Shape shape = shape_for(target, newest, source_schema(target, target.info.schema));
+    bool increment =
+        newest && !target.info.cursor.empty() && !target.full_refresh && target.mode != flow::Mode::replace;
     plan.reads_everything = increment && shape.reads_everything;
     plan.decisions = std::move(shape.decisions);
     if (auto allowed = check_refused(target.info.name, plan.decisions); !allowed)

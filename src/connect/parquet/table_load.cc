@@ -11,6 +11,7 @@
 #include "engine/scan_function.h"
 #include "engine/sql.h"
 #include "engine/types.h"
+#include "flow/change.h"
 
 namespace penstock::parquet {
 namespace {
@@ -72,7 +73,8 @@ TableLoad::TableLoad(const LoadContext& context, const flow::TableTarget& target
     : context_(context), target_(target), scan_context_(scan_context), number_(number), connection_(connection) {}
 
 Status TableLoad::prepare(const data::Schema& source) {
-    source_ = source;
+    scan_ = source;
+    source_ = source_schema(target_, source);
     PN_TRY(newest_, newest_manifest(context_.unit.root(), context_.pipeline, target_.name));
     shape_ = shape_for(target_, newest_, source_);
     PN_CHECK(check_refused(target_.info.name, shape_.decisions));
@@ -110,9 +112,11 @@ Status TableLoad::choose_places() {
     expanded_ = expand_time(target_.name, context_.started_at);
     if (target_.full_refresh && target_.mode == flow::Mode::append) scope_ = fixed_part(target_.name);
     else if (target_.mode != flow::Mode::append) scope_ = expanded_;
-    run_name_ = encode_name(context_.run_id);
-    for (int again = 2; is_there(root / expanded_ / run_name_); ++again)
-        run_name_ = fmt::format("{}-{}", encode_name(context_.run_id), again);
+    std::string name = encode_name(context_.run_id);
+    // A stream commits many times in a run.
+    if (target_.info.changes) name += fmt::format("-{:08}", newest_ ? newest_->batch + 1 : 1);
+    run_name_ = name;
+    for (int again = 2; is_there(root / expanded_ / run_name_); ++again) run_name_ = fmt::format("{}-{}", name, again);
     if (scope_.empty()) return {};
     return check_only_ours();
 }
@@ -146,11 +150,13 @@ Path TableLoad::data_folder() const {
 
 std::string TableLoad::select_scan(const std::string& scan) const {
     std::string names;
-    for (size_t i = 0; i < source_.fields.size(); ++i) names += fmt::format("{}s{}", i == 0 ? "" : ", ", i);
+    for (size_t i = 0; i < scan_.fields.size(); ++i) names += fmt::format("{}s{}", i == 0 ? "" : ", ", i);
     std::string columns;
     for (const auto& column : shape_.columns) {
         std::string type = engine::sql_type(column.field.type);
         std::string value = column.source < 0 ? "NULL" : fmt::format("s{}", column.source);
+        if (column.source >= 0 && target_.info.changes)
+            value = log_value(target_.info, scan_, shape_, static_cast<size_t>(column.source));
         bool as_it_is =
             column.source >= 0 && source_.fields[static_cast<size_t>(column.source)].type == column.field.type;
         columns += fmt::format("{}{} AS {}", columns.empty() ? "" : ", ",
@@ -215,10 +221,25 @@ Status TableLoad::write_final(const std::string& select) {
     if (keyed()) {
         PN_TRY(options.dictionaries, has_no_negative_zero(select));
     }
-    std::string copy = copy_sql(select, data_folder(), options, partitions_, target_.cluster_by);
+    std::string copy = copy_sql(select, data_folder(), options, partitions_, order());
     PN_TRY([[maybe_unused]] auto rows, connection_.execute(copy));
     auto schema = target_.mode == flow::Mode::history ? with_validity(schema_) : schema_;
     PN_TRY(files_, written_files(connection_, data_folder(), schema, cursor_, partition_names(partitions_)));
+    return {};
+}
+
+std::vector<std::string> TableLoad::order() const {
+    bool log = target_.info.changes && target_.cluster_by.empty() && scan_.find(flow::change::unchanged) >= 0;
+    return log ? std::vector<std::string>{flow::change::position} : target_.cluster_by;
+}
+
+Status TableLoad::count_deletes() {
+    if (files_.empty()) return {};
+    PN_TRY(auto rows,
+           connection_.query(fmt::format("SELECT count(*) FROM {} WHERE {} = 'd'",
+                                         read_sql(data_folder(), files_, partition_names(partitions_), schema_),
+                                         quote_identifier(flow::change::op))));
+    counts_.rows_deleted = rows.number(0, 0);
     return {};
 }
 
@@ -243,6 +264,7 @@ Status TableLoad::merge_with_published() {
         if (!raw_.empty()) PN_CHECK(leave_out_published());
         counts_.rows_written = rows_in(files_);
         counts_.rows_filtered = counts_.rows_read - counts_.rows_written;
+        if (target_.info.changes) PN_CHECK(count_deletes());
     }
     counts_.bytes_written = bytes_in(files_);
     PN_CHECK(remove_tree(raw_folder()));

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "connect/parquet/change_log.h"
 #include "connect/parquet/evolution.h"
 #include "connect/parquet/manifest.h"
 #include "connect/parquet/publish.h"
@@ -72,6 +73,9 @@ class TableLoad {
     Status write_raw(const std::string& select);
     Status write_final(const std::string& select);
     bool may_hold_negative_zero() const;  ///< by the columns' types
+    /// By position, where changes are written and nothing else is asked for.
+    std::vector<std::string> order() const;
+    Status count_deletes();
     /// Whether rows can be written with dictionaries as they are; the select is run for it.
     Result<bool> has_no_negative_zero(const std::string& select);
     /// No decision, folder or mode changes what the published files look like.
@@ -115,7 +119,8 @@ class TableLoad {
     engine::Connection& connection_;
 
     std::optional<Manifest> newest_;
-    data::Schema source_;
+    data::Schema scan_;    ///< what the scan brings
+    data::Schema source_;  ///< what of it is written: the same, of changes their log
     Shape shape_;
     data::Schema schema_;           ///< of the shape, without what history adds
     std::vector<std::string> key_;  ///< the key's columns as the shape calls them

@@ -32,6 +32,9 @@ std::unexpected<Error> wrong(const TableTarget& target, std::string code, std::s
 
 Status check_target(const TableTarget& target) {
     PN_CHECK(check_template(target.name));
+    if (target.info.changes && target.mode != Mode::append)
+        return wrong(target, "changes_are_logged", "changes are kept in files as a log, a row each",
+                     "use mode: append; for a mirror or a history of the rows, write to a duckdb connection");
     bool keyed = target.mode == Mode::merge || target.mode == Mode::history;
     std::string mode = target.mode == Mode::merge ? "merge" : "history";
     if (keyed && has_time(target.name))
