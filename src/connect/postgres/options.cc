@@ -22,6 +22,14 @@ std::string_view to_string(TlsMode mode) {
     std::unreachable();
 }
 
+std::string_view to_string(ChangePlugin plugin) {
+    switch (plugin) {
+        case ChangePlugin::pgoutput: return "pgoutput";
+        case ChangePlugin::wal2json: return "wal2json";
+    }
+    std::unreachable();
+}
+
 namespace {
 
 const config::Spec<TlsOptions>& tls_spec() {
@@ -89,6 +97,29 @@ const config::Spec<ConnectionOptions>& connection_spec() {
 
 namespace {
 
+/// Which options go with which plugin.
+Status check_plugin(const ChangesOptions& options, const config::Node& node) {
+    if (options.plugin == ChangePlugin::pgoutput) {
+        for (const char* name : {"format_version", "finite_numbers"})
+            if (const auto* found = node.find(name))
+                return fail(config::problem(*found, "option_without_effect",
+                                            fmt::format("`{}` is about wal2json, and the plugin is pgoutput", name),
+                                            "leave it out, or set plugin: wal2json"));
+        if (options.publication.empty())
+            return fail(config::problem(node, "missing_key",
+                                        "the key 'publication' is missing: pgoutput streams its tables",
+                                        "add it, as publication: penstock"));
+        return {};
+    }
+    if (const auto* found = node.find("publication"))
+        return fail(config::problem(*found, "option_without_effect", "wal2json knows nothing of publications",
+                                    "leave it out: the tables are those of `tables`"));
+    if (const auto* found = node.find("origin"); found != nullptr && options.origin == OriginChoice::none)
+        return fail(config::problem(*found, "option_not_available", "wal2json does not tell changes by their origin",
+                                    "leave it out, or use plugin: pgoutput"));
+    return {};
+}
+
 const config::Spec<ChangesOptions>& changes_spec() {
     using C = ChangesOptions;
     static const auto made =
@@ -100,13 +131,23 @@ const config::Spec<ChangesOptions>& changes_spec() {
                       "Tables by name or pattern (`*` and `?`); partitioned ones by their parent.",
                       {.example = "[public.orders]"})
             .field("exclude", &C::exclude, "Patterns taken out of `tables`.", {.example = "[public.audit_*]"})
-            .required("publication", &C::publication, "The publication that names the tables to the server.",
-                      {.example = "penstock"})
+            .field("publication", &C::publication,
+                   "The publication that names the tables to the server; wal2json needs none.", {.example = "penstock"})
             .required("slot", &C::slot,
                       "The replication slot: the server's memory of how far this pipeline is. One pipeline a slot.",
                       {.example = "penstock_shop"})
-            .choice("plugin", &C::plugin, {{"pgoutput", ChangePlugin::pgoutput, "PostgreSQL's own."}},
+            .choice("plugin", &C::plugin,
+                    {{"pgoutput", ChangePlugin::pgoutput, "PostgreSQL's own."},
+                     {"wal2json", ChangePlugin::wal2json,
+                      "For servers where it is what there is: slower, without partitioned tables."}},
                     "What decodes the server's log.")
+            .choice("format_version", &C::format_version,
+                    {{"1", FormatVersion::one, "For a wal2json older than 2.0. It leaves TRUNCATE out."},
+                     {"2", FormatVersion::two, "All changes."}},
+                    "What wal2json writes.", {.default_note = "2"})
+            .field("finite_numbers", &C::finite_numbers,
+                   "Says that no float or numeric column of the tables that may be NULL ever holds NaN or an infinity: "
+                   "wal2json 2.5 and older write these as null.")
             .choice(
                 "snapshot", &C::snapshot,
                 {{"initial", SnapshotChoice::initial, "A table that the target does not have yet is read whole first."},
@@ -143,6 +184,7 @@ const config::Spec<ChangesOptions>& changes_spec() {
                    "Beats by a row of this table (`slot text PRIMARY KEY, beat_at timestamptz`) where messages are not "
                    "allowed.",
                    {.example = "public.penstock_heartbeat"})
+            .check(check_plugin)
             .requires_other("heartbeat_table", "heartbeat");
     return made;
 }

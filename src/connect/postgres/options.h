@@ -32,7 +32,10 @@ struct ConnectionOptions : config::ConnectionOptions {
     std::string name;  ///< of the connection, for messages; not an option
 };
 
-enum class ChangePlugin { pgoutput };
+enum class ChangePlugin { pgoutput, wal2json };
+std::string_view to_string(ChangePlugin plugin);
+/// Of wal2json.
+enum class FormatVersion { one, two };
 enum class SnapshotChoice { initial, never };
 enum class OriginChoice { any, none };
 
@@ -43,6 +46,8 @@ struct ChangesOptions {
     config::Text publication;
     config::Text slot;
     ChangePlugin plugin = ChangePlugin::pgoutput;
+    std::optional<FormatVersion> format_version;
+    bool finite_numbers = false;
     SnapshotChoice snapshot = SnapshotChoice::initial;
     bool create = false;
     config::FilePath spill_directory;

@@ -8,8 +8,8 @@
 
 #include "base/failpoint.h"
 #include "base/log.h"
-#include "connect/postgres/capture/pgoutput_intake.h"
 #include "connect/postgres/ranges.h"
+#include "connect/postgres/replication/pgoutput.h"
 #include "connect/postgres/table_scan.h"
 
 namespace penstock::postgres {
@@ -75,6 +75,8 @@ Result<std::vector<flow::TableInfo>> ChangeSource::discover(std::stop_token stop
     PN_FAILPOINT(source_connect_before);
     PN_TRY(catalog_, Session::connect(options_.connection, options_.purpose, stop));
     PN_TRY(plan_, plan_changes(*catalog_, options_.source, options_.policies, options_.holds));
+    plugin_ = make_output_plugin(changes());
+    PN_CHECK(plugin_->check(plan_));
     std::vector<flow::TableInfo> tables;
     for (auto& table : plan_.tables) tables.push_back(table.read.info);
     captured_.resize(tables.size());
@@ -125,6 +127,7 @@ Status ChangeSource::check_belongs(size_t table, const ChangePosition& position,
 }
 
 Status ChangeSource::check_publication() {
+    if (changes().plugin != ChangePlugin::pgoutput) return {};
     const auto& name = changes().publication.value;
     PN_TRY(auto found, find_publication(*catalog_, name));
     std::vector<PublishedTable> missing;
@@ -189,7 +192,7 @@ Status ChangeSource::judge(int32_t own_pid) {
     PN_TRY(auto slot, find_slot(*catalog_, changes().slot.value));
     return judge_slot({.pipeline = options_.pipeline,
                        .slot = changes().slot.value,
-                       .plugin = "pgoutput",
+                       .plugin = std::string(to_string(changes().plugin)),
                        .database = system_.database,
                        .own_pid = own_pid,
                        .held = held_,
@@ -207,12 +210,14 @@ Status ChangeSource::open(std::vector<flow::TableRead> tables) {
     PN_TRY(auto slot, find_slot(*catalog_, changes().slot.value));
     if (!slot && held_ == 0 && changes().create) {
         PN_FAILPOINT(slot_create_before);
-        PN_CHECK(take_snapshot({.name = changes().slot.value}, *replication));
+        PN_CHECK(take_snapshot({.name = changes().slot.value, .plugin = std::string(to_string(changes().plugin))},
+                               *replication));
         PN_FAILPOINT(slot_create_after);
         streamed_ = born_ = snapshot_at_;
         for (auto& captured : captured_) captured.from = snapshot_at_;
     } else {
         PN_CHECK(judge(0));
+        PN_CHECK(plugin_->check_server(*catalog_, plan_));
         if (held_ == 0) streamed_ = slot->confirmed_flush_lsn.value_or(Lsn());
         if (!pending_.empty() && changes().snapshot == SnapshotChoice::initial) {
             // Its name is this process's own; it goes with the session.
@@ -244,6 +249,7 @@ Status ChangeSource::take_snapshot(const SlotRequest& request, Session& replicat
                                      quote_identifier(plan_.tables[table].read.relation)));
     auto adopted = Snapshot::adopt(options_.connection, options_.purpose, slot.snapshot, tables, stop_);
     Status status = adopted ? same_shape() : fail(std::move(adopted.error()));
+    if (status && !request.temporary) status = plugin_->check_server(*catalog_, plan_);
     if (status) {
         snapshot_ = std::move(*adopted);
         return {};
@@ -315,12 +321,8 @@ Status ChangeSource::start_stream() {
     log_ = std::make_unique<ChangeLog>(
         ChangeLogOptions{.memory_bytes = options_.memory_bytes,
                          .spill = {.directory = directory, .limit_bytes = changes().spill_limit.count}});
-    bool streams = catalog_->server_version() >= 140000;
     StreamRequest request{.slot = changes().slot.value, .from = streamed_, .purpose = options_.purpose};
-    request.options = {{"proto_version", streams ? "2" : "1"},
-                       {"publication_names", quote_identifier(changes().publication.value)}};
-    if (streams) request.options.emplace_back("streaming", "on");
-    if (plan_.binary && streams) request.options.emplace_back("binary", "true");
+    PN_TRY(request.options, plugin_->options(plan_, catalog_->server_version()));
     PN_FAILPOINT(changes_stream_before);
     PN_TRY(stream_, ReplicationStream::start(options_.connection, request, stop_));
     PN_TRY(auto end, catalog_->query("SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN "
@@ -337,12 +339,10 @@ Status ChangeSource::start_stream() {
     std::vector<IntakeTable> tables;
     for (size_t i = 0; i < plan_.tables.size(); ++i)
         tables.push_back({.table = &plan_.tables[i], .shapes = captured_[i].shapes});
-    PgoutputIntakeOptions taking{.protocol_version = streams ? 2 : 1,
-                                 .streaming = streams ? Streaming::on : Streaming::off};
-    taking.check_left_out = [this](const ChangeTable& table, const RelationMessage& message) {
+    auto left_out = [this](const ChangeTable& table, const RelationMessage& message) {
         return check_left_out(table, message);
     };
-    auto intake = std::make_unique<PgoutputIntake>(*log_, std::move(tables), std::move(taking));
+    PN_TRY(auto intake, plugin_->intake(*catalog_, *log_, std::move(tables), left_out));
     pump_ = std::make_unique<ChangePump>(*stream_, *log_, std::move(intake), options_.memory_bytes / 2);
     return {};
 }
@@ -403,6 +403,7 @@ Result<std::optional<flow::Segment>> ChangeSource::stream_segment() {
 }
 
 Result<flow::Segment> ChangeSource::take_segment() {
+    PN_CHECK(plugin_->check_received(*catalog_, plan_));
     PN_TRY(auto taken, log_->take({.records = segment_records, .bytes = options_.memory_bytes / 4}));
     streamed_ = std::max<uint64_t>(streamed_, taken.end_lsn);
     advanced_at_ = Clock::now();

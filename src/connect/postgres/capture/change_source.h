@@ -8,6 +8,7 @@
 
 #include "connect/postgres/capture/change_plan.h"
 #include "connect/postgres/capture/change_pump.h"
+#include "connect/postgres/capture/output_plugin.h"
 #include "connect/postgres/replication/slot.h"
 #include "connect/postgres/replication/slot_guard.h"
 #include "connect/postgres/snapshot.h"
@@ -107,6 +108,7 @@ class ChangeSource : public flow::Source {
     std::unique_ptr<ChangeLog> log_;
     std::unique_ptr<ReplicationStream> stream_;
     std::unique_ptr<ChangePump> pump_;
+    std::unique_ptr<OutputPlugin> plugin_;
     std::chrono::steady_clock::time_point advanced_at_ = std::chrono::steady_clock::now();
 };
 
