@@ -65,7 +65,7 @@ class EventBatch {
     /// A row is on its way from one key to another: its delete is here, its create is not.
     bool between_keys() const { return !leaving_.empty(); }
 
-    uint64_t bytes() const { return texts_.bytes(); }
+    uint64_t bytes() const { return texts_.bytes() + events.size() * sizeof(BatchedEvent); }
     size_t messages() const { return messages_; }
     std::vector<BatchedEvent> events;
 

@@ -125,7 +125,7 @@ Topic* EventSource::topic_of(const rd_kafka_message_t& message) {
 Status EventSource::receive() {
     PN_TRY(auto message, consumer_->poll(glance_ms));
     // Whatever is there already, without a look at the clock.
-    for (int i = 0; message && i < 1000; ++i) {
+    for (int i = 0; message; ++i) {
         auto* topic = topic_of(*message);
         if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
             if (topic != nullptr) topic->ended(message->partition, message->offset);
@@ -139,23 +139,28 @@ Status EventSource::receive() {
             PN_TRY(auto got, topic->take(*message));
             if (got == Topic::Got::held) PN_CHECK(consumer_->pause(topic->name(), message->partition));
         }
+        if (i == 1000 || full()) break;
         PN_TRY(auto following, consumer_->poll(0));
         message = std::move(following);
     }
     return {};
 }
 
+bool EventSource::full() const {
+    uint64_t bytes = 0;
+    for (const auto& topic : topics_) bytes += topic->batch().bytes();
+    return bytes >= options_.memory_bytes / 2;
+}
+
 bool EventSource::enough(Clock::time_point since) const {
     size_t events = 0;
-    uint64_t bytes = 0;
     bool moving = false;
     for (const auto& topic : topics_) {
         events += topic->batch().messages();
-        bytes += topic->batch().bytes();
         moving |= topic->batch().between_keys();
     }
     if (moving && Clock::now() - since < most_between_keys) return false;
-    return events >= segment_events || bytes >= options_.memory_bytes / 2 || Clock::now() - since >= most_latency;
+    return events >= segment_events || full() || Clock::now() - since >= most_latency;
 }
 
 bool EventSource::drained() const {

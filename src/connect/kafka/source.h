@@ -46,6 +46,7 @@ class EventSource : public flow::Source {
     Status look_at_topics();
     Status receive();
     Topic* topic_of(const rd_kafka_message_t& message);
+    bool full() const;
     bool enough(std::chrono::steady_clock::time_point since) const;
     bool drained() const;
     Status let_in_added();

@@ -101,7 +101,8 @@ Result<bool> Topic::is_anchor(const rd_kafka_message_t& message, const Taken& ta
 }
 
 Result<bool> Topic::same_shape(const debezium::Split& key, const debezium::Split& value) {
-    if (value.payload.empty() || key.payload.empty()) return true;  // a tombstone, a truncate
+    // A tombstone; a truncate, or what has no key where others have one.
+    if (value.payload.empty() || (key.payload.empty() && !sample_.table->key.empty())) return true;
     if (value.schema == known_schema_ && key.schema == known_key_schema_) return true;
     const auto& table = *sample_.table;
     if (value.schema.empty() != !table.with_schema) return false;
@@ -148,6 +149,7 @@ Result<Topic::Got> Topic::take(const rd_kafka_message_t& message) {
 }
 
 void Topic::ended(int32_t partition, int64_t offset) {
+    if (waiting_.contains(partition)) return;  // what it holds was not taken
     auto& at = position_.partitions[partition];
     at.next = std::max(at.next, offset);
     anchors_.erase(partition);
