@@ -74,6 +74,7 @@ class CommandLine {
         declare_history();
         declare_schema();
         declare_rejects();
+        declare_slots();
         declare_reference();
         app_.footer(exit_codes);
     }
@@ -214,6 +215,22 @@ class CommandLine {
         names(discard, "PIPELINE|ID", "All of a pipeline, or single rejects", true);
         for (auto* made : {list, replay, discard})
             made->add_option("--table", options_.table, "Only rows of this source table")->type_name("TABLE");
+    }
+
+    void declare_slots() {
+        auto* slots = command(app_, "slots", "Look after the places that servers keep in their logs for readers of changes");
+        slots->require_subcommand(1);
+        auto* list = command(*slots, "list", "List the replication slots: who reads them, what they keep, how long they last");
+        names(list, "CONNECTION", "Only of these connections");
+        auto* drop = command(*slots, "drop", "Drop a slot, and let the server's log go that it kept");
+        auto* advance = command(*slots, "advance", "Give up the changes that a slot still keeps, up to a position");
+        for (auto* made : {drop, advance}) {
+            name(made, "SLOT", "The slot", true);
+            made->add_option("--connection", options_.connection, "The connection whose server has it")
+                ->type_name("CONNECTION");
+            made->add_flag("--confirm", options_.confirm, "Do it; without this, say what would be lost");
+        }
+        advance->add_option("--to", options_.to, "The position; without it, where the server is now")->type_name("LSN");
     }
 
     void declare_reference() {

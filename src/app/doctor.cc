@@ -6,6 +6,7 @@
 #include "app/commands.h"
 #include "app/components.h"
 #include "app/output.h"
+#include "app/pipeline.h"
 #include "app/project.h"
 #include "app/terminal.h"
 
@@ -45,26 +46,46 @@ Result<std::vector<config::Connection>> chosen_connections(const config::Documen
     return chosen;
 }
 
-/// A connection that cannot be made is a finding like any other.
+flow::Finding as_finding(std::string what, const Error& error) {
+    Json json = error_json(error);
+    return {.severity = Severity::problem, .what = std::move(what), .detail = json["message"], .fix = error.hint};
+}
+
+/// What there is to say of a connection and of the pipelines that read from it. One that cannot be made is a finding like any
+/// other.
 std::vector<flow::Finding> examine(const config::Connection& connection, const config::Document& document,
                                    std::stop_token stop) {
     const auto* component = find_component(connection.type);
     if (component->doctor == nullptr) return {};
     auto findings = component->doctor(connection.options, document.directory, stop);
-    if (findings) return std::move(*findings);
-    Json error = error_json(findings.error());
-    return {{.severity = Severity::problem,
-             .what = "connection",
-             .detail = error["message"],
-             .fix = findings.error().hint}};
+    if (!findings) return {as_finding("connection", findings.error())};
+    auto all = std::move(*findings);
+    for (const auto& config : document.pipelines) {
+        if (config.source_connection != connection.name) continue;
+        auto pipeline = Pipeline::find(document, config.name);
+        auto more = pipeline ? pipeline->examine_source(stop) : fail(pipeline.error());
+        if (more) all.insert(all.end(), more->begin(), more->end());
+        else all.push_back(as_finding("pipeline " + config.name, more.error()));
+    }
+    return all;
 }
 
 std::string finding_text(const flow::Finding& finding) {
     std::string label = fmt::format("{:<7}", name_of(finding.severity));
     std::string text = fmt::format("  {}  {}", paint_stdout(colour_of(finding.severity), label), finding.what);
     if (!finding.detail.empty()) text += ": " + finding.detail;
-    if (!finding.fix.empty()) text += "\n           fix: " + finding.fix;
-    return text + "\n";
+    if (finding.fix.find('\n') == std::string::npos) {
+        if (!finding.fix.empty()) text += "\n           fix: " + finding.fix;
+        return text + "\n";
+    }
+    // A script, to be copied as it stands.
+    text += "\n           fix:\n";
+    for (size_t at = 0; at < finding.fix.size();) {
+        size_t end = std::min(finding.fix.find('\n', at), finding.fix.size());
+        text += "             " + finding.fix.substr(at, end - at) + "\n";
+        at = end + 1;
+    }
+    return text;
 }
 
 }  // namespace

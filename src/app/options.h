@@ -47,6 +47,10 @@ struct Options {
     int64_t most = 20;
     bool closed = false;  ///< rejects that were replayed or discarded, too
 
+    // slots
+    std::string connection;
+    bool confirm = false;
+
     std::string shell;  ///< completion
     std::string page;   ///< docs
 };

@@ -211,6 +211,15 @@ Result<std::unique_ptr<flow::Source>> Pipeline::build_replay_source(
                  .hint = fmt::format("`penstock run {} --full-refresh` reads everything again", name())});
 }
 
+std::string Pipeline::slot() const {
+    return source_component_->slot_of == nullptr ? "" : source_component_->slot_of(source_);
+}
+
+Result<std::vector<flow::Finding>> Pipeline::examine_source(std::stop_token stop) const {
+    if (source_component_->examine_source == nullptr) return std::vector<flow::Finding>();
+    return source_component_->examine_source(source_, std::move(stop));
+}
+
 Result<std::unique_ptr<flow::Source>> Pipeline::build_source() const {
     return source_component_->build_source(source_);
 }

@@ -19,6 +19,11 @@ class Pipeline {
     const std::string& name() const { return config_->name; }
     const config::PipelineConfig& config() const { return *config_; }
     const std::string& target_connection() const { return target_.connection_name; }
+    const std::string& source_connection() const { return source_.connection_name; }
+    /// That the source's stream reads; "" none.
+    std::string slot() const;
+    /// What stands in the source's way on its server, or may soon.
+    Result<std::vector<flow::Finding>> examine_source(std::stop_token stop) const;
 
     /// What can be found wrong without connecting.
     Status validate() const;

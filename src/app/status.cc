@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "app/commands.h"
@@ -8,6 +9,7 @@
 #include "app/pipeline.h"
 #include "app/project.h"
 #include "app/run_history.h"
+#include "app/slot_view.h"
 #include "app/text_table.h"
 #include "base/humane.h"
 
@@ -23,7 +25,9 @@ struct PipelineStatus {
     std::optional<state::RunRecord> last;
     std::optional<int64_t> open_rejects;
     std::vector<flow::BatchRecord> checkpoints;
-    std::string unknown;  ///< why the target could not be asked
+    std::string unknown;  ///< why the target or the source could not be asked
+    bool is_stream = false;
+    std::optional<flow::Slot> slot;  ///< that its stream reads
 };
 
 /// The target may be busy or away; then the history has to do.
@@ -38,12 +42,47 @@ void ask_target(const Pipeline& pipeline, PipelineStatus& status) {
     else if (!rejects) status.unknown = rejects.error().message;
 }
 
-/// How old the oldest table's data is: since when changes at the source are missing.
+/// How the slots stand that the pipelines' streams read; a server is asked once.
+void ask_sources(const config::Document& document, const std::vector<Pipeline>& pipelines, std::stop_token stop,
+                 std::vector<PipelineStatus>& all) {
+    std::map<std::string, Result<std::vector<flow::Slot>>> asked;
+    for (size_t i = 0; i < pipelines.size(); ++i) {
+        all[i].is_stream = pipelines[i].is_stream();
+        auto name = pipelines[i].slot();
+        if (name.empty()) continue;
+        const auto& connection = pipelines[i].source_connection();
+        auto known = asked.find(connection);
+        if (known == asked.end()) {
+            SlotServer server(document, *document.connection(connection), stop);
+            known = asked.emplace(connection, server.list()).first;
+        }
+        if (!known->second) {
+            if (all[i].unknown.empty()) all[i].unknown = known->second.error().message;
+            continue;
+        }
+        auto slot = std::ranges::find(*known->second, name, &flow::Slot::name);
+        if (slot != known->second->end()) all[i].slot = *slot;
+    }
+}
+
+/// What most wants to be known of the pipeline, in a line.
+std::string remark(const PipelineStatus& status) {
+    if (status.slot && status.slot->grave) return fmt::format("slot {}: {}", status.slot->name, status.slot->concern);
+    if (status.last && status.last->error) return status.last->error->message;
+    if (status.slot && !status.slot->concern.empty())
+        return fmt::format("slot {}: {}", status.slot->name, status.slot->concern);
+    return status.unknown;
+}
+
+/// How old the oldest table's data is: since when changes at the source are missing. The tables of a stream are as far as the
+/// stream is, which is where the newest of them is.
 std::optional<std::chrono::duration<double>> lag(const PipelineStatus& status) {
     if (status.checkpoints.empty()) return std::nullopt;
-    auto oldest = std::ranges::min(status.checkpoints, {}, [](const auto& batch) { return batch.checkpoint.read_at; });
-    if (oldest.checkpoint.read_at == TimePoint{}) return std::nullopt;
-    return now() - oldest.checkpoint.read_at;
+    auto read_at = [](const auto& batch) { return batch.checkpoint.read_at; };
+    auto batch = status.is_stream ? std::ranges::max(status.checkpoints, {}, read_at)
+                                  : std::ranges::min(status.checkpoints, {}, read_at);
+    if (batch.checkpoint.read_at == TimePoint{}) return std::nullopt;
+    return now() - batch.checkpoint.read_at;
 }
 
 std::string status_text(const std::vector<PipelineStatus>& all) {
@@ -55,21 +94,38 @@ std::string status_text(const std::vector<PipelineStatus>& all) {
                      {.heading = "WRITTEN", .align = Align::right},
                      {.heading = "OPEN REJECTS", .align = Align::right},
                      {.heading = "DATA AGE", .align = Align::right},
+                     {.heading = "BEHIND", .align = Align::right},
+                     {.heading = "SLOT KEEPS", .align = Align::right},
+                     {.heading = "ROOM", .align = Align::right},
+                     {.heading = "LASTS", .align = Align::right},
                      {.heading = "REMARK", .most = 80}});
     for (const auto& status : all) {
         std::string rejects = status.open_rejects ? humane_count(*status.open_rejects) : "";
         std::string age = lag(status) ? humane_duration(*lag(status)) : "";
+        auto slot = status.slot.value_or(flow::Slot());
+        std::string behind = shown_bytes(slot.lag_bytes), keeps = shown_bytes(slot.retained_bytes),
+                    room = shown_bytes(slot.room_bytes), lasts = shown_seconds(slot.seconds_left());
         if (!status.last) {
-            table.add({status.name, "never run", "", "", "", "", rejects, age, status.unknown});
+            table.add({status.name, "never run", "", "", "", "", rejects, age, behind, keeps, room, lasts,
+                       remark(status)});
             continue;
         }
         auto counts = status.last->counts();
         table.add({status.name, status.last->status, moment(status.last->started_at),
                    humane_duration(status.last->duration), humane_count(counts.rows_read),
-                   humane_count(counts.rows_written), rejects, age,
-                   status.last->error ? status.last->error->message : status.unknown});
+                   humane_count(counts.rows_written), rejects, age, behind, keeps, room, lasts, remark(status)});
     }
-    return table.text();
+    std::string fixes;
+    for (const auto& status : all)
+        if (status.slot && !status.slot->fix.empty())
+            fixes += fmt::format("\n{}: {}\n  fix: {}\n", status.name, status.slot->concern, slot_fix(*status.slot, status.name));
+    return table.text() + fixes;
+}
+
+Json slot_of(const flow::Slot& slot, const std::string& pipeline) {
+    Json json = {{"slot", slot.name}};
+    json.update(slot_json(slot, pipeline));
+    return json;
 }
 
 Json status_json(const PipelineStatus& status) {
@@ -87,6 +143,8 @@ Json status_json(const PipelineStatus& status) {
             {"last_run", status.last ? record_json(*status.last) : Json(nullptr)},
             {"open_rejects", status.open_rejects ? Json(*status.open_rejects) : Json(nullptr)},
             {"lag_seconds", lag(status) ? Json(lag(status)->count()) : Json(nullptr)},
+            {"lag_bytes", status.slot && status.slot->lag_bytes ? Json(*status.slot->lag_bytes) : Json(nullptr)},
+            {"slot", status.slot ? slot_of(*status.slot, status.name) : Json(nullptr)},
             {"tables", tables},
             {"remark", status.unknown.empty() ? Json(nullptr) : Json(status.unknown)},
             {"next_run", nullptr}};
@@ -110,6 +168,7 @@ Result<int> command::status(const Session& session) {
         ask_target(pipeline, status);
         all.push_back(std::move(status));
     }
+    ask_sources(document, pipelines, session.stop, all);
     if (session.json()) {
         Json list = Json::array();
         for (const auto& status : all) list.push_back(status_json(status));

@@ -32,7 +32,7 @@ struct Slot {
     bool synced = false;    ///< is such a copy
     bool grave = false;     ///< the concern is that changes are lost, or will be
     std::string concern;    ///< what is wrong with it; "" nothing
-    std::string fix;
+    std::string fix;        ///< {pipeline} in it stands for the pipeline that reads the slot
 
     /// How long the room lasts if the reader stays where it is and the server writes on like this.
     std::optional<double> seconds_left() const {

@@ -30,7 +30,16 @@ log_line_prefix = '%m [%p] %u@%d '
 """
 
 
-def find_bindir() -> Path:
+DEPS = Path(os.environ.get("PENSTOCK_DEPS", Path(__file__).resolve().parents[2] / ".deps"))
+
+
+def find_bindir(version: int | None = None) -> Path:
+    """The newest installed, or that of a major version: Debian's, else what tools/servers/postgres has fetched."""
+    if version:
+        for bindir in (Path(f"/usr/lib/postgresql/{version}/bin"), DEPS / f"servers/postgres-{version}/bin"):
+            if (bindir / "initdb").exists():
+                return bindir
+        raise RuntimeError(f"no PostgreSQL {version} here: tools/bootstrap servers installs it")
     named = os.environ.get("PENSTOCK_PG_BIN")
     if named:
         return Path(named)
@@ -58,8 +67,8 @@ def _die_with_parent():
 class PostgresServer:
     """One cluster. Superuser `postgres` is trusted; everybody else needs a password (or a certificate, with tls)."""
 
-    def __init__(self, encoding: str = "UTF8", tls: bool = False, settings: str = ""):
-        self.bindir = find_bindir()
+    def __init__(self, encoding: str = "UTF8", tls: bool = False, settings: str = "", version: int | None = None, copy_of: "PostgresServer | None" = None):
+        self.bindir = copy_of.bindir if copy_of else find_bindir(version)
         self.base = Path(tempfile.mkdtemp(prefix="penstock-pg-"))
         self.data = self.base / "data"
         self.log = self.base / "log"
@@ -72,6 +81,9 @@ class PostgresServer:
             os.chown(self.base, owner.pw_uid, owner.pw_gid)
             self._account = {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
         self.base.chmod(0o755)
+        if copy_of:
+            self._copy(copy_of, settings)
+            return
         self._tool("initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-E", encoding,
                    "--locale=C" if encoding == "SQL_ASCII" else "--locale=C.UTF-8", "--no-sync")
         if tls:
@@ -147,6 +159,34 @@ class PostgresServer:
             return admin.execute("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
                                  " WHERE datname = %s AND usename <> 'postgres'", [database]).fetchone()[0]
 
+    # -- copies ----------------------------------------------------------------------------------------------------
+    def standby(self, slot: str, database: str = "postgres", settings: str = "") -> "PostgresServer":
+        """A streaming standby of this server, on a physical slot; `database` is for the synchronisation of slots (17 and later)."""
+        with self.admin() as admin:
+            admin.execute("SELECT pg_create_physical_replication_slot(%s, true)", [slot])
+        upstream = f"host={self.base} port={self.port} user=postgres dbname={database}"
+        return PostgresServer(copy_of=self, settings=f"primary_conninfo = '{upstream}'\nprimary_slot_name = '{slot}'\nhot_standby_feedback = on\n{settings}")
+
+    def _copy(self, source: "PostgresServer", settings: str) -> None:
+        """A base backup by SQL, for servers that come without pg_basebackup."""
+        with source.admin() as admin:
+            admin.execute("SELECT pg_backup_start('copy', fast => true)")
+            shutil.copytree(source.data, self.data, ignore=lambda folder, names: [n for n in names if n in ("postmaster.pid", "postmaster.opts") or (
+                Path(folder).name == "pg_replslot")], ignore_dangling_symlinks=True)
+            label = admin.execute("SELECT labelfile FROM pg_backup_stop(wait_for_archive => false)").fetchone()[0]
+        (self.data / "backup_label").write_text(label)
+        (self.data / "standby.signal").touch()
+        self._append("postgresql.conf", f"unix_socket_directories = '{self.base}'\n{settings}")
+        self.data.chmod(0o700)
+        if self._account:
+            for path in [self.data, *self.data.rglob("*")]:
+                os.chown(path, self._account["user"], self._account["group"], follow_symlinks=False)
+        self.start()
+
+    def promote(self) -> None:
+        with self.admin() as admin:
+            assert admin.execute("SELECT pg_promote(true, 30)").fetchone()[0], "the standby was not promoted in 30 s"
+
     # -- making ----------------------------------------------------------------------------------------------------
     def _tool(self, name: str, *arguments) -> None:
         done = subprocess.run([self.bindir / name, *map(str, arguments)], capture_output=True, text=True, cwd="/",
@@ -161,7 +201,7 @@ class PostgresServer:
     def _write_hba(self) -> None:
         remote = ("hostssl all all 127.0.0.1/32 cert clientcert=verify-full\n" if self.tls
                   else "host all all 127.0.0.1/32 scram-sha-256\n")
-        (self.data / "pg_hba.conf").write_text("local all all trust\n" + remote)
+        (self.data / "pg_hba.conf").write_text("local all all trust\nlocal replication all trust\n" + remote)
         if self._account:
             os.chown(self.data / "pg_hba.conf", self._account["user"], self._account["group"])
 
@@ -176,23 +216,37 @@ class PostgresServer:
         for authority in ("ca", "other-ca"):
             openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", f"/CN=penstock-{authority}",
                     "-keyout", f"{authority}.key", "-out", f"{authority}.pem")
-        for name, subject, alternative in (("server", "localhost", "DNS:localhost"), ("client", LOADER, f"DNS:{LOADER}")):
-            (folder / f"{name}.ext").write_text(f"subjectAltName={alternative}\n")
-            openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={subject}", "-keyout", f"{name}-key.pem",
-                    "-out", f"{name}.csr")
-            openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial",
-                    "-days", "30", "-extfile", f"{name}.ext", "-out", f"{name}-cert.pem")
-        for key in folder.glob("*.pem"):
-            key.chmod(0o600 if "key" in key.name else 0o644)
+        self._issue("server", "localhost")
+        self._issue("client", LOADER)
         if self._account:
             os.chown(folder / "server-key.pem", self._account["user"], self._account["group"])
         self._append("postgresql.conf", f"ssl = on\nssl_ca_file = '{folder}/ca.pem'\n"
                      f"ssl_cert_file = '{folder}/server-cert.pem'\nssl_key_file = '{folder}/server-key.pem'\n")
 
-    def tls_options(self) -> dict:
+    def _issue(self, name: str, subject: str) -> None:
         folder = self.base / "tls"
-        return {"mode": "verify-full", "ca": f"{folder}/ca.pem", "cert": f"{folder}/client-cert.pem",
-                "key": f"{folder}/client-key.pem"}
+
+        def openssl(*arguments):
+            subprocess.run(["openssl", *arguments], check=True, capture_output=True, cwd=folder)
+
+        (folder / f"{name}.ext").write_text(f"subjectAltName=DNS:{subject}\n")
+        openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={subject}", "-keyout", f"{name}-key.pem", "-out", f"{name}.csr")
+        openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "30",
+                "-extfile", f"{name}.ext", "-out", f"{name}-cert.pem")
+        (folder / f"{name}-key.pem").chmod(0o600)
+
+    def tls_options(self, user: str | None = None) -> dict:
+        """A client certificate of the loader, or of another role: made when it is first asked for."""
+        folder, name = self.base / "tls", user or "client"
+        if not (folder / f"{name}-cert.pem").exists():
+            self._issue(name, user)
+        return {"mode": "verify-full", "ca": f"{folder}/ca.pem", "cert": f"{folder}/{name}-cert.pem", "key": f"{folder}/{name}-key.pem"}
+
+    def allow_only(self, *lines: str) -> None:
+        """pg_hba.conf: these lines, beside the trusted socket."""
+        (self.data / "pg_hba.conf").write_text("local all all trust\n" + "".join(f"{line}\n" for line in lines))
+        with self.admin() as admin:
+            admin.execute("SELECT pg_reload_conf()")
 
 
 class Database:

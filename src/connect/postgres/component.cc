@@ -4,6 +4,8 @@
 
 #include "connect/postgres/capture/change_source.h"
 #include "connect/postgres/doctor.h"
+#include "connect/postgres/capture_doctor.h"
+#include "connect/postgres/replication/server_slots.h"
 #include "connect/postgres/table_source.h"
 
 namespace penstock::postgres {
@@ -29,6 +31,23 @@ Result<TableSourceOptions> source_options(const flow::BuildContext& context) {
 }
 
 bool is_stream(const flow::BuildContext& context) { return context.pipeline.source.find("changes") != nullptr; }
+
+std::string slot_of(const flow::BuildContext& context) {
+    const auto* changes = context.pipeline.source.find("changes");
+    const auto* slot = changes == nullptr ? nullptr : changes->find("slot");
+    return slot == nullptr ? "" : slot->text;
+}
+
+Result<std::vector<flow::Finding>> examine_source(const flow::BuildContext& context, std::stop_token stop) {
+    if (!is_stream(context)) return std::vector<flow::Finding>();
+    PN_TRY(auto options, source_options(context));
+    return examine_capture({.connection = std::move(options.connection),
+                            .source = std::move(options.source),
+                            .policies = options.policies,
+                            .holds = options.holds,
+                            .pipeline = context.pipeline.name},
+                           std::move(stop));
+}
 
 Status validate_source(const flow::BuildContext& context) {
     PN_CHECK(source_options(context));
@@ -81,6 +100,9 @@ const flow::Component& component() {
         .takes_bounds = true,
         .discover_all = discover_all,
         .doctor = doctor,
+        .examine_source = examine_source,
+        .slot_of = slot_of,
+        .open_slots = open_slots,
     };
     return made;
 }

@@ -11,7 +11,7 @@
 #include "connect/postgres/catalog.h"
 #include "connect/postgres/increment.h"
 #include "connect/postgres/read_plan.h"
-#include "connect/postgres/replication/slot.h"
+#include "connect/postgres/replication/slot_outlook.h"
 
 namespace penstock::postgres {
 namespace {
@@ -23,8 +23,6 @@ using Severity = Finding::Severity;
 constexpr std::array cursor_names = {"updated_at",  "modified_at", "last_updated",    "last_modified",
                                      "update_time", "last_update", "mtime",           "changed_at",
                                      "created_at",  "inserted_at", "event_timestamp", "ts"};
-
-constexpr int64_t much_log = int64_t{1} << 30;
 
 Finding version(Session& session) {
     int number = session.server_version();
@@ -164,30 +162,21 @@ Result<Finding> change_capture(Session& session) {
 Result<Finding> replication_slots(Session& session) {
     PN_TRY(auto slots, list_slots(session));
     Finding finding{.what = "replication slots", .detail = slots.empty() ? "none" : "", .fix = {}};
+    auto bytes = [](int64_t count) { return humane_bytes(static_cast<uint64_t>(std::max<int64_t>(count, 0))); };
     for (const auto& slot : slots) {
         finding.detail += fmt::format("{}{}: {}", finding.detail.empty() ? "" : "; ", slot.name,
                                       slot.lost()   ? "lost"
                                       : slot.active ? "read by " + slot.holder
                                                     : "nobody reads it");
         if (slot.retained_bytes)
-            finding.detail +=
-                fmt::format(", keeps {} of the server's log",
-                            humane_bytes(static_cast<uint64_t>(std::max<int64_t>(*slot.retained_bytes, 0))));
-        if (slot.safe_wal_size)
-            finding.detail +=
-                fmt::format(", {} more may be written before it is lost",
-                            humane_bytes(static_cast<uint64_t>(std::max<int64_t>(*slot.safe_wal_size, 0))));
-        bool heavy = slot.retained_bytes.value_or(0) > much_log && !slot.active;
-        if (!slot.lost() && !heavy) continue;
+            finding.detail += fmt::format(", keeps {} of the server's log", bytes(*slot.retained_bytes));
+        if (slot.safe_wal_size && !slot.lost())
+            finding.detail += fmt::format(", {} more may be written before it is lost", bytes(*slot.safe_wal_size));
+        auto concern = slot_concern(slot, "");
+        if (!concern) continue;
         finding.severity = Severity::warning;
-        finding.fix = slot.lost() ? fmt::format(
-                                        "drop {0} and load its tables anew: SELECT pg_drop_replication_slot({1}), then "
-                                        "`penstock run … --full-refresh`",
-                                        slot.name, quote_literal(slot.name))
-                                  : fmt::format(
-                                        "run the pipeline of {0}, or drop the slot if it is done with: SELECT "
-                                        "pg_drop_replication_slot({1})",
-                                        slot.name, quote_literal(slot.name));
+        finding.detail += fmt::format(" ({})", concern->what);
+        finding.fix += fmt::format("{}{}: {}", finding.fix.empty() ? "" : "; ", slot.name, concern->fix);
     }
     return finding;
 }

@@ -14,9 +14,8 @@ struct Remedy {
 };
 
 constexpr std::string_view anew =
-    "what it had not sent yet is gone: drop it (`SELECT pg_drop_replication_slot(…)`), then `penstock run "
-    "--full-refresh` copies the tables "
-    "again through a new one";
+    "what it had not sent yet is gone: drop it (`penstock slots drop … --confirm`), then `penstock run --full-refresh` "
+    "copies the tables again through a new one";
 constexpr std::string_view no_replication =
     "as a superuser: ALTER ROLE … REPLICATION; managed servers have a role for it, as rds_replication";
 
@@ -42,14 +41,15 @@ constexpr Remedy remedies[] = {
      "capture from the primary, or from a standby of version 16 or later"},
     {"0A000", "recovery", ErrorKind::refused, "standby",
      "capture from the primary, or from a standby of version 16 or later"},
-    {"55000", "", ErrorKind::refused, "slot_unusable", "`penstock doctor` shows its state"},
+    {"55000", "", ErrorKind::refused, "slot_unusable", "`penstock slots list` shows its state"},
     {"53400", "", ErrorKind::refused, "no_slots",
-     "drop a slot that nobody reads (`penstock doctor`), or raise max_replication_slots in the server (a restart)"},
+     "drop a slot that nobody reads (`penstock slots list`, `penstock slots drop`), or raise max_replication_slots in "
+     "the server (a restart)"},
     {"53300", "wal_senders", ErrorKind::unavailable, "too_many_walsenders",
      "raise max_wal_senders in the server (a restart), or end a replication that is not needed: see "
      "pg_stat_replication"},
     {"42710", "slot", ErrorKind::refused, "slot_exists",
-     "drop it (`SELECT pg_drop_replication_slot(…)`) when nobody needs it, or name another slot:"},
+     "drop it (`penstock slots drop … --confirm`) when nobody needs it, or name another slot:"},
     {"42710", "publication", ErrorKind::refused, "publication_exists",
      "use it as it is with create: false, or name another publication:"},
     {"42710", "", ErrorKind::refused, "already_exists", "name another"},

@@ -115,15 +115,14 @@ class ServerSlots : public flow::Slots {
     }
 
     Status worry(const SlotState& state, flow::Slot& slot) {
-        auto concern = slot_concern(state, "");
+        auto concern = slot_concern(state, "{pipeline}");
         if (!concern) return {};
         slot.grave = concern->grave;
         slot.concern = concern->what;
         slot.fix = concern->fix;
-        if (!state.lost() && state.restart_lsn && state.confirmed_flush_lsn) {
-            PN_TRY(auto who, oldest_writer(*session_));
-            if (!who.empty() && concern->what.find("open since") != std::string::npos) slot.concern += ": " + who;
-        }
+        if (!concern->held) return {};
+        PN_TRY(auto who, oldest_writer(*session_));
+        if (!who.empty()) slot.concern += ": " + who;
         return {};
     }
 

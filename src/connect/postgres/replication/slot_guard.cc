@@ -10,8 +10,8 @@ namespace {
 /// Everything after what the target has is needed, and not to be had any more.
 std::string start_over(const SlotClaim& claim, bool drop) {
     return fmt::format("{}`penstock run --full-refresh {}` copies the tables again{}",
-                       drop ? fmt::format("`SELECT pg_drop_replication_slot('{}')`, then ", claim.slot) : "",
-                       claim.pipeline, drop ? " through a new slot" : "");
+                       drop ? fmt::format("`penstock slots drop {} --confirm`, then ", claim.slot) : "", claim.pipeline,
+                       drop ? " through a new slot" : "");
 }
 
 Error problem(const SlotClaim& claim, ErrorKind kind, std::string code, std::string message, std::string hint) {
@@ -51,7 +51,9 @@ Status judge_system(const SlotClaim& claim, const SystemIdentity& system) {
                                         "has changes up to {} of it "
                                         "that this server never had",
                                         left.timeline, left.at.text(), claim.held.text()),
-                            start_over(claim, true)));
+                            start_over(claim, true) +
+                                "; a primary that waits for its standby by synchronized_standby_slots (PostgreSQL 17) "
+                                "lets no capture get ahead of it"));
     }
     if (!known)
         return fail(
@@ -82,11 +84,13 @@ Status judge_fitness(const SlotClaim& claim, const SlotState& slot) {
             problem(claim, ErrorKind::configuration, "slot_database",
                     fmt::format("slot {} belongs to database {}, not to {}", claim.slot, slot.database, claim.database),
                     "name another slot:, or the slot's database in the connection's url"));
+    bool known = slot.plugin == "pgoutput" || slot.plugin == "wal2json";  // the choices of `plugin:`
     if (slot.plugin != claim.plugin)
         return fail(
             problem(claim, ErrorKind::configuration, "slot_plugin",
                     fmt::format("slot {} writes by plugin {}, not by {}", claim.slot, slot.plugin, claim.plugin),
-                    fmt::format("set plugin: {}, or name another slot:", slot.plugin)));
+                    known ? fmt::format("set plugin: {}, or name another slot:", slot.plugin)
+                          : "name another slot:, which `create: true` makes; this one belongs to somebody else"));
     if (slot.lost()) {
         auto why = slot.invalidation_reason.empty() ? std::string() : fmt::format(" ({})", slot.invalidation_reason);
         bool room = slot.invalidation_reason.empty() || slot.invalidation_reason == "wal_removed";
@@ -130,7 +134,9 @@ Status judge_slot(const SlotClaim& claim, const SystemIdentity& system, const st
         return fail(problem(
             claim, ErrorKind::refused, "slot_missing",
             fmt::format("slot {} does not exist: it was dropped, or the server failed over without it", claim.slot),
-            remembered ? start_over(claim, false) + " through a new slot" : "create it, or let `create: true` do so"));
+            remembered ? start_over(claim, false) +
+                             " through a new slot; with `failover: true` (PostgreSQL 17) standbys keep it"
+                       : "create it, or let `create: true` do so"));
     PN_CHECK(judge_fitness(claim, *slot));
     if (remembered && slot->confirmed_flush_lsn.value_or(0) > claim.held) return fail(moved(claim, *slot));
     if (slot->active && slot->active_pid != claim.own_pid)

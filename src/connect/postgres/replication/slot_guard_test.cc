@@ -73,38 +73,46 @@ TEST_CASE("without a checkpoint only fitness counts") {
     CHECK(code(first([](Scene& s) { s.slot->active = true, s.slot->active_pid = 5; })) == "slot_active");
 }
 
+TEST_CASE("the hint names a plugin only where it can be chosen") {
+    check_says([](Scene& s) { s.slot->plugin = "wal2json"; }, ErrorKind::configuration,
+               "slot shop_slot writes by plugin wal2json, not by pgoutput",
+               "set plugin: wal2json, or name another slot:");
+    check_says([](Scene& s) { s.slot->plugin = "test_decoding"; }, ErrorKind::configuration,
+               "slot shop_slot writes by plugin test_decoding, not by pgoutput",
+               "name another slot:, which `create: true` makes; this one belongs to somebody else");
+}
+
 TEST_CASE("the slot went") {
     check_says([](Scene& s) { s.slot.reset(); }, ErrorKind::refused,
                "slot shop_slot does not exist: it was dropped, or the server failed over without it",
-               "`penstock run --full-refresh shop` copies the tables again through a new slot");
-    check_says(
-        [](Scene& s) { s.slot->wal_status = "lost"; }, ErrorKind::refused,
-        "the server has given up slot shop_slot: changes after 0/5000 are gone",
-        "`SELECT pg_drop_replication_slot('shop_slot')`, then `penstock run --full-refresh shop` copies the tables "
-        "again through a new slot; so that it lasts "
-        "longer, raise max_slot_wal_keep_size or run more often");
-    check_says(
-        [](Scene& s) { s.slot->invalidation_reason = "wal_level_insufficient"; }, ErrorKind::refused,
-        "the server has given up slot shop_slot (wal_level_insufficient): changes after 0/5000 are gone",
-        "`SELECT pg_drop_replication_slot('shop_slot')`, then `penstock run --full-refresh shop` copies the tables "
-        "again through a new slot");
+               "`penstock run --full-refresh shop` copies the tables again through a new slot; with `failover: true` "
+               "(PostgreSQL 17) standbys keep it");
+    check_says([](Scene& s) { s.slot->wal_status = "lost"; }, ErrorKind::refused,
+               "the server has given up slot shop_slot: changes after 0/5000 are gone",
+               "`penstock slots drop shop_slot --confirm`, then `penstock run --full-refresh shop` copies the tables "
+               "again through a new slot; so that it lasts "
+               "longer, raise max_slot_wal_keep_size or run more often");
+    check_says([](Scene& s) { s.slot->invalidation_reason = "wal_level_insufficient"; }, ErrorKind::refused,
+               "the server has given up slot shop_slot (wal_level_insufficient): changes after 0/5000 are gone",
+               "`penstock slots drop shop_slot --confirm`, then `penstock run --full-refresh shop` copies the tables "
+               "again through a new slot");
 }
 
 TEST_CASE("the slot moved past the target") {
     check_says([](Scene& s) { s.slot->confirmed_flush_lsn = Lsn(0x5001); }, ErrorKind::refused,
                "somebody else read or moved slot shop_slot: it stands at 0/5001, the target ends at 0/5000, and "
                "changes in the 1 B of log between them are gone",
-               "find who else reads it and give each reader a slot of its own; then `SELECT pg_drop_replication_slot("
-               "'shop_slot')`, then `penstock run --full-refresh "
-               "shop` copies the tables again through a new slot");
+               "find who else reads it and give each reader a slot of its own; then `penstock slots drop shop_slot "
+               "--confirm`, "
+               "then `penstock run --full-refresh shop` copies the tables again through a new slot");
     CHECK(code([](Scene& s) { s.slot->confirmed_flush_lsn = Lsn(0x5001), s.slot->transactions.reset(); }) ==
           "slot_advanced");
-    check_says(
-        [](Scene& s) { s.slot->confirmed_flush_lsn = Lsn(0x6000), s.slot->transactions = 0; }, ErrorKind::refused,
-        "slot shop_slot was dropped and created again: it begins at 0/6000, the target ends at 0/5000, and "
-        "changes in the 4.0 KiB of log between them are gone",
-        "`SELECT pg_drop_replication_slot('shop_slot')`, then `penstock run --full-refresh shop` copies the tables "
-        "again through a new slot");
+    check_says([](Scene& s) { s.slot->confirmed_flush_lsn = Lsn(0x6000), s.slot->transactions = 0; },
+               ErrorKind::refused,
+               "slot shop_slot was dropped and created again: it begins at 0/6000, the target ends at 0/5000, and "
+               "changes in the 4.0 KiB of log between them are gone",
+               "`penstock slots drop shop_slot --confirm`, then `penstock run --full-refresh shop` copies the tables "
+               "again through a new slot");
     // What is lost weighs more than who reads now; and who reads now is named.
     auto taken = judged([](Scene& s) {
         s.slot->confirmed_flush_lsn = Lsn(0x5001), s.slot->active = true, s.slot->active_pid = 9,
@@ -152,7 +160,7 @@ TEST_CASE("the server is another, or has another past") {
                "the server's log ends at 0/4FFF, but the target has changes up to 0/5000: the server was set back "
                "(restored from a copy), or is a standby that has not "
                "caught up",
-               "a standby catches up: run again later. Otherwise: `SELECT pg_drop_replication_slot('shop_slot')`, then "
+               "a standby catches up: run again later. Otherwise: `penstock slots drop shop_slot --confirm`, then "
                "`penstock run --full-refresh shop` copies the tables "
                "again through a new slot");
     // What is wrong with the server comes before what is wrong with the slot.
@@ -172,8 +180,9 @@ TEST_CASE("a promoted server may go on where it has all that the target has") {
         promoted(0x4fff), ErrorKind::refused,
         "the server left timeline 3 at 0/4FFF (a failover or a recovery), but the target has changes up to "
         "0/5000 of it that this server never had",
-        "`SELECT pg_drop_replication_slot('shop_slot')`, then `penstock run --full-refresh shop` copies the tables "
-        "again through a new slot");
+        "`penstock slots drop shop_slot --confirm`, then `penstock run --full-refresh shop` copies the tables "
+        "again through a new slot; a primary that waits for its standby by synchronized_standby_slots (PostgreSQL 17) "
+        "lets no capture get ahead of it");
     // Timelines 1, 2, 5: it never was on 3.
     CHECK(code([](Scene& s) { s.system.timeline = 5, s.system.history = {{1, 0x1000}, {2, 0x6000}}; }) == "diverged");
 }

@@ -34,7 +34,8 @@ std::optional<SlotConcern> slot_concern(const SlotState& slot, const std::string
     std::string drop = fmt::format("`penstock slots drop {} --confirm`", slot.name);
     if (slot.lost()) {
         auto why = slot.invalidation_reason.empty() ? std::string() : fmt::format(" ({})", slot.invalidation_reason);
-        return SlotConcern{true, fmt::format("the server has given it up{}: changes it had not sent are gone", why),
+        return SlotConcern{true, false,
+                           fmt::format("the server has given it up{}: changes it had not sent are gone", why),
                            fmt::format("{}{}", drop,
                                        slot.logical ? fmt::format(", then `penstock run --full-refresh {}` copies the "
                                                                   "tables again through a new slot",
@@ -42,19 +43,19 @@ std::optional<SlotConcern> slot_concern(const SlotState& slot, const std::string
                                                     : "")};
     }
     if (slot.wal_status == "unreserved")
-        return SlotConcern{true, "its log goes at the server's next checkpoint",
+        return SlotConcern{true, false, "its log goes at the server's next checkpoint",
                            fmt::format("now: ALTER SYSTEM SET max_slot_wal_keep_size to more than {} and SELECT "
                                        "pg_reload_conf(), which keeps it; then let {} catch up",
                                        bytes(slot.retained_bytes), run)};
     if (slot.retained_bytes.value_or(0) > much_log && !slot.active)
         return SlotConcern{
-            false,
+            false, false,
             fmt::format("nobody reads it, and the server keeps {} of its log for it", bytes(slot.retained_bytes)),
             fmt::format("{}, or {} if it is done with", pipeline.empty() ? "run " + run : run, drop)};
     auto restart = slot.restart_lsn.value_or(0), confirmed = slot.confirmed_flush_lsn.value_or(0);
     if (confirmed > restart && confirmed - restart > usual_distance)
         return SlotConcern{
-            false,
+            false, true,
             fmt::format("what its reader has confirmed is kept all the same ({}): a transaction has been "
                         "open since",
                         humane_bytes(confirmed - restart)),

@@ -12,6 +12,7 @@ namespace penstock::postgres {
 /// What is wrong with a slot, and the way out.
 struct SlotConcern {
     bool grave = false;  ///< changes are lost, or soon will be
+    bool held = false;   ///< by a transaction: oldest_writer() tells which
     std::string what;
     std::string fix;
 };
