@@ -156,6 +156,10 @@ class CommandLine {
         names(run, "PIPELINE", "The pipelines to run, or --all");
         run->add_flag("--all", options_.all, "All pipelines");
         run->add_flag("--full-refresh", options_.full_refresh, "Forget checkpoints and load everything again");
+        run->add_option("--resnapshot", options_.resnapshot,
+                        "Read this table of a change stream anew, while the others go on; may be repeated")
+            ->type_name("TABLE")
+            ->allow_extra_args(false);
         run->add_option("--limit", options_.limit, "Read at most this many rows of each table")
             ->type_name("N")
             ->check(count_validator());

@@ -28,6 +28,7 @@ struct Options {
 
     // run and plan
     bool full_refresh = false;
+    std::vector<std::string> resnapshot;  ///< tables of a stream
     bool follow = false;
     bool drain = false;
     int64_t limit = -1;

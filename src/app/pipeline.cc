@@ -106,7 +106,7 @@ Pipeline::Pipeline(const config::Document& document, const config::PipelineConfi
     source_.follow = config.run == config::RunKind::follow;
     if (!is_stream()) return;
     // What was received and not written yet has a budget of its own.
-    source_.memory_bytes /= 8;
+    source_.memory_bytes /= 4;
     target_.memory_bytes -= 2 * source_.memory_bytes;
 }
 
@@ -282,6 +282,11 @@ Result<flow::TableTarget> Pipeline::target_for(const flow::TableInfo& info) cons
     target.partition_by = options_.partition_by.value;
     target.schema_change = to_flow(options_.schema_change);
     return target;
+}
+
+std::vector<std::string> Pipeline::stream_troubles(const flow::Checkpoint& stream) const {
+    if (source_component_->troubles == nullptr) return {};
+    return source_component_->troubles(stream);
 }
 
 flow::RunRequest Pipeline::request(const std::string& run_id, bool full_refresh) const {

@@ -50,6 +50,9 @@ class Pipeline {
     /// The target's own name of a type.
     std::string target_type(const data::Type& type) const;
 
+    /// What `status` says of tables that the stream's checkpoint has set aside.
+    std::vector<std::string> stream_troubles(const flow::Checkpoint& stream) const;
+
     flow::RunRequest request(const std::string& run_id, bool full_refresh = false) const;
 
   private:

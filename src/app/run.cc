@@ -77,6 +77,20 @@ Status choose_end(std::vector<Pipeline>& pipelines, const Options& options) {
     return {};
 }
 
+/// --resnapshot names tables, so one pipeline must be meant.
+Status check_resnapshot(const std::vector<Pipeline>& pipelines, const Options& options) {
+    if (options.resnapshot.empty()) return {};
+    if (options.full_refresh)
+        return fail(usage("resnapshot_and_refresh", "--full-refresh reads every table anew, --resnapshot some",
+                          "leave out one of them"));
+    if (pipelines.size() != 1)
+        return fail(usage("resnapshot_of_which", "--resnapshot names tables of one pipeline", "name that pipeline alone"));
+    if (!pipelines.front().is_stream())
+        return fail(usage("not_a_stream", fmt::format("{} is no change stream", pipelines.front().name()),
+                          "`--full-refresh` loads its tables again"));
+    return {};
+}
+
 ProgressDisplay::Style progress_style(const Session& session) {
     if (session.options.quiet) return ProgressDisplay::Style::none;
     bool lines = stderr_is_terminal() && session.log_format == log::Format::text;
@@ -94,6 +108,7 @@ std::vector<flow::RunResult> run_in_order(const Session& session, const std::vec
             continue;
         }
         auto request = pipeline.request(new_run_id(), session.options.full_refresh);
+        request.anew = session.options.resnapshot;
         request.observer = &display;
         results.push_back(execute(pipeline, std::move(request), store, session.stop));
     }
@@ -128,6 +143,7 @@ Result<int> run(const Session& session) {
     PN_TRY(auto pipelines, chosen_pipelines(document, session.options));
     PN_CHECK(give_bounds(pipelines, session.options));
     PN_CHECK(choose_end(pipelines, session.options));
+    PN_CHECK(check_resnapshot(pipelines, session.options));
 
     // From here on the run is on record.
     PN_TRY(auto store, open_state(document));

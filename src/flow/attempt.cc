@@ -1,11 +1,13 @@
 #include "flow/attempt.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <map>
 
 #include "base/failpoint.h"
+#include "base/humane.h"
 #include "flow/guarded.h"
 
 namespace penstock::flow {
@@ -53,6 +55,17 @@ Status check_targets_differ(const std::vector<TableTarget>& targets) {
     return {};
 }
 
+Error no_table_to_read_anew(const std::string& name, const std::vector<TableTarget>& targets) {
+    std::vector<std::string> known;
+    for (const auto& target : targets) known.push_back(target.info.name);
+    std::string nearest = nearest_name(name, known);
+    return {.kind = ErrorKind::usage,
+            .code = "no_such_table",
+            .message = fmt::format("--resnapshot {}: no table of the pipeline has this name, or several have", name),
+            .hint = nearest.empty() ? fmt::format("its tables are {}", fmt::join(known, ", "))
+                                    : fmt::format("did you mean {}?", nearest)};
+}
+
 Error unbalanced(const Counts& counts) {
     return {.kind = ErrorKind::internal,
             .code = "rows_unaccounted",
@@ -91,7 +104,23 @@ Status Attempt::make_targets(const std::vector<TableInfo>& infos) {
         if (known != nullptr && known->durable) target->full_refresh = false;
         targets_.push_back(std::move(*target));
     }
+    PN_CHECK(mark_anew());
     return check_targets_differ(targets_);
+}
+
+/// What is read anew by hand is so once in a run.
+Status Attempt::mark_anew() {
+    for (const auto& name : request_.anew) {
+        auto named = [&](const TableTarget& target) {
+            const auto& full = target.info.name;
+            return full == name || (full.ends_with(name) && full[full.size() - name.size() - 1] == '.');
+        };
+        if (std::ranges::count_if(targets_, named) != 1) return fail(no_table_to_read_anew(name, targets_));
+        auto& target = *std::ranges::find_if(targets_, named);
+        const auto* known = states_.find(target.info.name);
+        target.whole = known == nullptr || !known->durable;
+    }
+    return {};
 }
 
 void Attempt::recognise_unanswered() {
@@ -120,9 +149,13 @@ Status Attempt::open() {
         if (state(i).done) continue;
         auto from = reads_from_checkpoint(i) ? plans_[i].checkpoint : std::nullopt;
         bool whole = from && plans_[i].reads_everything;
-        reads.push_back({.table = i, .from = std::move(from), .context = context(state(i)), .whole = whole});
+        bool anew = (targets_[i].whole || targets_[i].full_refresh) && !state(i).durable;
+        reads.push_back(
+            {.table = i, .from = std::move(from), .context = context(state(i)), .whole = whole, .anew = anew});
     }
-    return reads.empty() ? Status() : source_->open(std::move(reads));
+    if (reads.empty()) return {};
+    if (auto kept = sink_->stream()) PN_CHECK(source_->resume(std::move(kept->at)));
+    return source_->open(std::move(reads));
 }
 
 Status Attempt::run_segments() {
@@ -143,22 +176,48 @@ void Attempt::end_tables() {
 Status Attempt::run_segment(Segment& segment) {
     auto started = std::chrono::steady_clock::now();
     std::vector<Loaded> loaded;
-    Status status = guarded([&]() -> Status {
-        PN_CHECK(load_segment(segment, loaded));
-        PN_CHECK(check_accounts(loaded));
-        return commit(loaded);
-    });
-    if (!status) {
-        sink_->abort();
-        take_back(loaded);
-        return status;
-    }
+    Status status = guarded([&] { return write(segment, loaded); });
+    if (!status) return give_up(loaded, std::move(status.error()));
     auto duration = std::chrono::steady_clock::now() - started;
     for (const auto& table : loaded) {
         state(table.target).result.duration += duration;
         if (table.last) end_table(state(table.target));
     }
-    return confirm(loaded);
+    return confirm(loaded, segment.stream);
+}
+
+Status Attempt::write(Segment& segment, std::vector<Loaded>& loaded) {
+    PN_CHECK(load_segment(segment, loaded));
+    PN_CHECK(check_accounts(loaded));
+    if (segment.stream) PN_CHECK(sink_->keep_stream(*segment.stream));
+    return commit(loaded);
+}
+
+/// The unit is taken back. Where it was one table's fault, and the source can do without, the others go on.
+Status Attempt::give_up(const std::vector<Loaded>& loaded, Error error) {
+    sink_->abort();
+    take_back(loaded);
+    PN_TRY(bool aside, set_aside(error));
+    if (!aside) return fail(std::move(error));
+    return fail({.kind = ErrorKind::unavailable,
+                 .code = look_again,
+                 .message = "a table was set aside",
+                 .cause = std::make_shared<const Error>(std::move(error))});
+}
+
+Result<bool> Attempt::set_aside(const Error& error) {
+    bool fault_of_table = error.kind == ErrorKind::data || error.kind == ErrorKind::schema;
+    if (!failed_ || !fault_of_table || stop_.stop_requested() || !sink_->stream()) return false;
+    PN_TRY(auto stream, source_->set_aside(*failed_, error));
+    if (!stream) return false;
+    Segment segment;
+    segment.stream = std::move(stream);
+    std::vector<Loaded> nothing;
+    failed_.reset();
+    Status kept = guarded([&] { return write(segment, nothing); });
+    if (kept) return true;
+    sink_->abort();
+    return fail(std::move(kept.error()));
 }
 
 Status Attempt::load_segment(Segment& segment, std::vector<Loaded>& loaded) {
@@ -166,13 +225,16 @@ Status Attempt::load_segment(Segment& segment, std::vector<Loaded>& loaded) {
     for (auto& part : segment.parts) {
         auto known = std::ranges::find(loaded, part.table, &Loaded::target);
         if (known == loaded.end()) known = loaded.insert(loaded.end(), {.target = part.table});
+        failed_ = part.table;
         PN_CHECK(name_table(guarded([&] { return load_part(part, *known); }), targets_[part.table].info.name));
     }
+    failed_.reset();
     return {};
 }
 
 Status Attempt::load_part(Part& part, Loaded& loaded) {
-    const auto& target = targets_[part.table];
+    auto& target = targets_[part.table];
+    target.whole = part.whole;
     auto& table = state(part.table);
     if (request_.observer != nullptr) request_.observer->table_started(target, table.progress);
     PN_FAILPOINT(target_stage_before);
@@ -188,9 +250,11 @@ Status Attempt::check_accounts(std::vector<Loaded>& loaded) {
         auto& table = state(entry.target);
         const auto& name = table.result.source;
         entry.counts = table.segment_counts(entry.counts);
+        failed_ = entry.target;
         if (!entry.counts.balanced()) return fail(in_table(unbalanced(entry.counts), name));
         PN_CHECK(name_table(table.rejects.check_share(table.progress.rows_read), name));
     }
+    failed_.reset();
     return {};
 }
 
@@ -226,13 +290,13 @@ Status Attempt::commit(const std::vector<Loaded>& loaded) {
     return {};
 }
 
-Status Attempt::confirm(const std::vector<Loaded>& loaded) {
+Status Attempt::confirm(const std::vector<Loaded>& loaded, const std::optional<Checkpoint>& stream) {
     PN_FAILPOINT(target_commit_after);
     for (const auto& entry : loaded) {
         PN_FAILPOINT(source_confirm_before);
         PN_CHECK(name_table(source_->confirm(entry.target, entry.checkpoint), targets_[entry.target].info.name));
     }
-    return {};
+    return stream && sink_->stream() ? source_->confirm_stream(*stream) : Status();
 }
 
 void Attempt::take_back(const std::vector<Loaded>& loaded) {

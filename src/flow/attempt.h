@@ -55,12 +55,16 @@ class Attempt {
 
     Status make_targets(const std::vector<TableInfo>& infos);
     Status run_segment(Segment& segment);
+    Status write(Segment& segment, std::vector<Loaded>& loaded);
+    Status give_up(const std::vector<Loaded>& loaded, Error error);
+    Result<bool> set_aside(const Error& error);
     Status load_segment(Segment& segment, std::vector<Loaded>& loaded);
     Status load_part(Part& part, Loaded& loaded);
     Status check_accounts(std::vector<Loaded>& loaded);
     Status may_commit() const;
     Status commit(const std::vector<Loaded>& loaded);
-    Status confirm(const std::vector<Loaded>& loaded);
+    Status confirm(const std::vector<Loaded>& loaded, const std::optional<Checkpoint>& stream);
+    Status mark_anew();
     void take_back(const std::vector<Loaded>& loaded);
     void end_table(TableState& state);
 
@@ -75,6 +79,7 @@ class Attempt {
     std::vector<TableTarget> targets_;
     std::vector<TablePlan> plans_;
     bool progressed_ = false;
+    std::optional<size_t> failed_;  ///< the table whose part could not be loaded
     std::unique_ptr<Sink> sink_;
     std::unique_ptr<Source> source_;
 };

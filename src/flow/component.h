@@ -94,12 +94,13 @@ struct Component {
                                                    std::stop_token stop) = nullptr;
     Result<std::vector<Finding>> (*doctor)(const config::Node& connection, const std::filesystem::path& directory,
                                            std::stop_token stop) = nullptr;
+    /// What a stream's own checkpoint (Segment::stream) says of tables that are not captured as they should be.
+    std::vector<std::string> (*troubles)(const Checkpoint& stream) = nullptr;
     /// What a pipeline's source needs of its server beyond a connection. Nothing where it needs no more.
     Result<std::vector<Finding>> (*examine_source)(const BuildContext&, std::stop_token stop) = nullptr;
     /// The name of the slot that a pipeline's stream reads; "" when it reads none.
     std::string (*slot_of)(const BuildContext&) = nullptr;
-    Result<std::unique_ptr<Slots>> (*open_slots)(const config::Node& connection,
-                                                 const std::filesystem::path& directory,
+    Result<std::unique_ptr<Slots>> (*open_slots)(const config::Node& connection, const std::filesystem::path& directory,
                                                  std::stop_token stop) = nullptr;
 };
 

@@ -36,6 +36,9 @@ struct RejectFilter {
 
 enum class Resolution { replayed, discarded };
 
+/// The source of the row that holds a stream's own checkpoint (Segment::stream), which has no target.
+inline constexpr const char* stream_row = "(stream)";
+
 /// One row of pipeline_metadata: a committed batch.
 struct BatchRecord {
     std::string pipeline;

@@ -18,6 +18,12 @@ uint64_t peak_memory_bytes() {
     return 0;
 }
 
+using Clock = std::chrono::steady_clock;
+
+/// Attempts in a row of less than so long that may end by looking again; more are a failure, which is waited after.
+constexpr int most_looks = 10;
+constexpr auto looks_within = std::chrono::seconds(30);
+
 /// False when the wait was cut short.
 bool wait(std::chrono::microseconds delay, std::stop_token stop) {
     std::mutex mutex;
@@ -37,9 +43,16 @@ class Run {
     Run(const RunRequest& request, std::stop_token stop) : request_(request), stop_(std::move(stop)) {}
 
     Status to_the_end() {
+        int looks = 0;
         for (int failures = 1;; ++failures, ++attempts) {
+            auto began = Clock::now();
             bool progressed = false;
             Status status = guarded([&] { return once(progressed); });
+            looks = Clock::now() - began > looks_within ? 1 : looks + 1;
+            if (!status && status.error().code == look_again && looks <= most_looks && !stop_.stop_requested()) {
+                --failures, --attempts;
+                continue;
+            }
             if (status || stop_.stop_requested() || !worth_retrying(status.error())) return status;
             if (progressed) failures = 1;
             if (failures > request_.retries.max) return status;

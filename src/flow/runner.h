@@ -65,6 +65,7 @@ struct RunRequest {
     std::function<Result<std::unique_ptr<Sink>>()> make_sink;
     /// Target options for a discovered table; an error ends the run before anything is read.
     std::function<Result<TableTarget>(size_t index, const TableInfo&)> target_for;
+    std::vector<std::string> anew = {};  ///< tables of a stream that are read from the beginning, by hand
     RejectPolicy rejects;
     RetryPolicy retries;
     RunObserver* observer = nullptr;

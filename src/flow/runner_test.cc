@@ -63,6 +63,45 @@ struct Told : RunObserver {
 
 }  // namespace
 
+/// Looks again before it reads anything, a few times.
+struct Unsure : MemorySource {
+    int& looks;
+    Unsure(MemoryDatabase& database, MemoryFaults& faults, int& left)
+        : MemorySource(database, {}, faults), looks(left) {}
+    Result<std::optional<Segment>> next() override {
+        if (looks-- > 0) return fail({.kind = ErrorKind::unavailable, .code = look_again, .message = "a table is new"});
+        return MemorySource::next();
+    }
+};
+
+TEST_CASE("looking at the tables again takes no retry and no pause") {
+    Fixture f;
+    Told told;
+    f.request.observer = &told;
+    f.request.retries = {.max = 1, .delay = 10min};
+    int looks = 5;
+    f.request.make_source = [&]() -> Result<std::unique_ptr<Source>> {
+        return std::make_unique<Unsure>(f.database, f.faults, looks);
+    };
+    auto result = f.run();
+    REQUIRE(result.status == RunStatus::success);
+    CHECK(result.attempts == 1);
+    CHECK(f.warehouse.table("t.s.a").rows.size() == 3);
+    CHECK(std::ranges::count(told.events, "retrying 1/1") == 0);
+}
+
+TEST_CASE("a source that only ever looks again fails as others do") {
+    Fixture f;
+    int looks = 1000;
+    f.request.make_source = [&]() -> Result<std::unique_ptr<Source>> {
+        return std::make_unique<Unsure>(f.database, f.faults, looks);
+    };
+    auto result = f.run();
+    REQUIRE(result.error);
+    CHECK(result.error->code == look_again);
+    CHECK(result.attempts == 3);
+}
+
 TEST_CASE("a run loads every table, accounts for every row and tells of it") {
     Fixture f;
     Told told;

@@ -48,6 +48,9 @@ struct TableTarget {
     /// replayed, and fails (`rejects_closed`) where one of them is not open any more: its row may be there already.
     std::vector<std::string> replays = {};
     Deletes deletes = Deletes::hard;  ///< of a table of changes in mode merge
+    /// Of a table of changes: the load brings every row of the source (Part::whole), and what the target has beside them goes
+    /// the way of deleted rows: away, marked, or closed as a version.
+    bool whole = false;
 };
 
 /// One difference between source and target and what will be done about it.
@@ -88,6 +91,11 @@ struct TableCommit {
 /// The refusal of a commit whose replays are not all open.
 Error rejects_closed(const TableTarget& target, int64_t open);
 
+/// Of a sink that keeps where a stream goes on (Segment::stream).
+struct KeptStream {
+    std::optional<Checkpoint> at;  ///< nothing: none was kept yet
+};
+
 /// Where rows go. Calls come from the runner's thread, in the order plan, then per segment: begin, load*, commit or abort.
 /// Between begin and commit nothing is visible to readers of the target. A sink may pull with threads of its engine.
 class Sink {
@@ -95,12 +103,16 @@ class Sink {
     virtual ~Sink() = default;
     /// Connects, reads checkpoints, compares shapes; reaps what a killed run left. No change that a reader could see.
     virtual Result<std::vector<TablePlan>> plan(const std::vector<TableTarget>& tables, std::stop_token stop) = 0;
+    /// What plan() found; nothing of a sink that keeps none.
+    virtual std::optional<KeptStream> stream() const { return std::nullopt; }
     /// Starts a unit of work.
     virtual Status begin(const RunIdentity& run) = 0;
     /// Pulls the scan to its end, applies the plan's decisions and stages and merges the rows. Nothing is durable yet.
     /// The counts cover what became of the rows the reader handed over (written, filtered, deleted, bytes); the runner adds
     /// rows read from the progress and rows rejected from the log.
     virtual Result<Counts> load(const TableTarget& target, Scan& scan, const ScanContext& context) = 0;
+    /// Between begin and commit, of a sink that keeps it: the commit makes it durable with all else.
+    virtual Status keep_stream(const Checkpoint&) { return {}; }
     /// Makes everything since begin durable, all tables at once, together with their checkpoints, their rows in
     /// pipeline_metadata and their rejects.
     virtual Status commit(std::span<const TableCommit> tables) = 0;

@@ -36,11 +36,16 @@ struct Part {
     /// Nothing more of this table comes in this run, so that a retry leaves it out. A change stream says false. A table in
     /// mode replace comes as one part.
     bool last = true;
+    /// Of changes: every row of the table, as it was at one moment. What the target has beside them is gone from the source.
+    bool whole = false;
 };
 
 /// What one commit makes durable: one table's increment for batch, a run of whole transactions for a change stream.
 struct Segment {
     std::vector<Part> parts;
+    /// Where the stream itself goes on once this is durable: kept beside the tables' checkpoints, by sinks that do so
+    /// (Source::resume). A segment may be nothing but this.
+    std::optional<Checkpoint> stream = {};
 };
 
 /// One table to read, and from where on.
@@ -51,21 +56,36 @@ struct TableRead {
     /// The target needs every row, also those it has: `from` only says what was read before, and a read that is narrowed by
     /// hand will not do.
     bool whole = false;
+    /// Somebody asked by hand for the table to be read from the beginning, whatever was read or set aside before.
+    bool anew = false;
 };
 
-/// Where rows come from. Calls come from the runner's thread, in the order discover, open, (next, pull, confirm)*.
+/// The code of an error that ends an attempt without fault: the source has to look at its tables again. The runner starts the
+/// next attempt at once, and counts none.
+inline constexpr const char* look_again = "look_again";
+
+/// Where rows come from. Calls come from the runner's thread, in the order discover, resume,
+/// open, (next, pull, confirm)*.
 /// Failures that error_policy.h finds worth it are retried with a new source; all others end the run.
 class Source {
   public:
     virtual ~Source() = default;
     /// Connects; tables, schemas, estimates. Reads no rows.
     virtual Result<std::vector<TableInfo>> discover(std::stop_token stop) = 0;
+    /// For streams, where the sink keeps their checkpoint: the newest that it has. Not called, the newest of the tables'
+    /// checkpoints has to do.
+    virtual Status resume(std::optional<Checkpoint>) { return {}; }
     /// Fixes what will be read: one snapshot for all tables, or a stream position.
     virtual Status open(std::vector<TableRead> tables) = 0;
     /// The next segment, or nothing at the end. The one before has been pulled to its end.
     virtual Result<std::optional<Segment>> next() = 0;
     /// I1: `durable` is committed in the target; the source may let go of what lies before it.
     virtual Status confirm(size_t table, const Checkpoint& durable) = 0;
+    /// The same for a segment's `stream`.
+    virtual Status confirm_stream(const Checkpoint&) { return {}; }
+    /// A part of `table` could not be loaded. A source that can do without the table answers with the stream's checkpoint
+    /// that says so; once it is durable the run goes on without the table, by looking again.
+    virtual Result<std::optional<Checkpoint>> set_aside(size_t, const Error&) { return std::optional<Checkpoint>(); }
 };
 
 }  // namespace penstock::flow

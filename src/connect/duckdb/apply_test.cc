@@ -309,6 +309,56 @@ TEST_CASE("a column that is new in the source comes with its values or not at al
     CHECK(stream.error.find("--full-refresh") != std::string::npos);
 }
 
+TEST_CASE("a whole table beside what is there: history gets versions of what differs and closes what is gone") {
+    Warehouse warehouse;
+    Stream stream(warehouse, notes(Mode::history));
+    Log log;
+    REQUIRE_MESSAGE(stream.snapshot({log.r({"1", "a", "x"}), log.r({"2", "b", "y"}), log.r({"3", "c", "z"})}),
+                    stream.error);
+    stream.target.whole = true;
+    auto rows = {log.r({"1", "a", "x"}), log.r({"2", "b", "other"}), log.r({"4", "d", "new"})};
+    REQUIRE_MESSAGE(stream.snapshot(rows), stream.error);
+    CHECK(warehouse.line("SELECT id, body, _penstock_valid_to IS NULL, _penstock_deleted FROM shop.notes ORDER BY id, "
+                         "_penstock_valid_from") ==
+          "1,x,true,false 2,y,false,false 2,other,true,false 3,z,false,true 4,new,true,false");
+    REQUIRE_MESSAGE(stream.snapshot(rows), stream.error);
+    CHECK(warehouse.line("SELECT count(*) FROM shop.notes") == "5");
+    REQUIRE_MESSAGE(stream.snapshot({}), stream.error);
+    CHECK(warehouse.line("SELECT count(*), count(*) FILTER (_penstock_deleted) FROM shop.notes") == "5,4");
+}
+
+TEST_CASE("a whole table beside what is there: soft deletes mark what is gone, and columns of the target's own stay") {
+    Warehouse warehouse;
+    auto target = notes(Mode::merge);
+    target.deletes = flow::Deletes::soft;
+    Stream stream(warehouse, target);
+    Log log;
+    REQUIRE_MESSAGE(stream.snapshot({log.r({"1", "a", "x"}), log.r({"2", "b", "y"}), log.r({"3", "c", "z"})}),
+                    stream.error);
+    REQUIRE_MESSAGE(stream.apply({log.d({"3", "NULL", "NULL"})}), stream.error);
+    stream.target.whole = true;
+    REQUIRE_MESSAGE(stream.snapshot({log.r({"1", "a", "other"}), log.r({"3", "c", "back"})}), stream.error);
+    CHECK(warehouse.line("SELECT id, body, _penstock_deleted FROM shop.notes ORDER BY id") ==
+          "1,other,false 2,y,true 3,back,false");
+    stream.target.whole = false;
+    REQUIRE_MESSAGE(stream.apply({log.u({"2", "b", "again"})}), stream.error);
+    CHECK(warehouse.line("SELECT id, body, _penstock_deleted FROM shop.notes WHERE id = 2") == "2,again,false");
+}
+
+TEST_CASE("a whole table beside what is there: without key rows are told by their values") {
+    Warehouse warehouse;
+    Stream stream(warehouse, keyless(Mode::history));
+    Log log;
+    auto row = [&](const char* title) { return log.r({"1", title, "x"}); };
+    REQUIRE_MESSAGE(stream.snapshot({row("a"), row("a"), row("b")}), stream.error);
+    stream.target.whole = true;
+    REQUIRE_MESSAGE(stream.snapshot({row("a"), row("c"), row("c")}), stream.error);
+    CHECK(warehouse.line(
+              "SELECT title, count(*) FROM shop.notes WHERE _penstock_valid_to IS NULL GROUP BY 1 ORDER BY 1") ==
+          "a,1 c,2");
+    CHECK(warehouse.line("SELECT count(*) FROM shop.notes WHERE _penstock_deleted") == "2");
+}
+
 TEST_CASE("what cannot be applied is said plainly") {
     Warehouse warehouse;
     Log log;

@@ -193,6 +193,34 @@ Status Bookkeeping::add_batch(Connection& connection, const flow::RunIdentity& r
     return {};
 }
 
+Result<std::optional<flow::BatchRecord>> Bookkeeping::stream(Connection& connection,
+                                                             const std::string& pipeline) const {
+    return newest_batch(connection, pipeline, flow::stream_row, "");
+}
+
+Status Bookkeeping::keep_stream(Connection& connection, const flow::RunIdentity& run,
+                                const flow::Checkpoint& at) const {
+    PN_TRY(auto before, stream(connection, run.pipeline));
+    std::vector<Value> which = {run.pipeline, std::string(flow::stream_row)};
+    PN_CHECK(
+        connection.execute("DELETE FROM penstock.pipeline_metadata WHERE pipeline = $1 AND \"table\" = $2", which));
+    std::vector<Value> row = {run.pipeline,
+                              run.run_id,
+                              number(before ? before->batch + 1 : 1),
+                              std::string(flow::stream_row),
+                              at.position,
+                              time(at.read_at),
+                              time(now())};
+    PN_CHECK(connection.execute(
+        "INSERT INTO penstock.pipeline_metadata BY NAME SELECT $1 AS pipeline, $2 AS run_id, $3::BIGINT AS batch, $4 "
+        "AS "
+        "\"table\", '' AS target, $5 AS \"position\", $6::TIMESTAMPTZ AS read_at, $6::TIMESTAMPTZ AS "
+        "last_loaded_timestamp, 0 AS rows_read, 0 AS rows_written, 0 AS rows_rejected, 0 AS rows_filtered, 0 AS "
+        "rows_deleted, 0 AS error_count, $7::TIMESTAMPTZ AS committed_at",
+        row));
+    return {};
+}
+
 Status Bookkeeping::add_rejects(Connection& connection, const flow::RunIdentity& run,
                                 const flow::RejectLog& rejects) const {
     if (rejects.size() == 0) return {};

@@ -32,6 +32,10 @@ class Bookkeeping {
     /// Adds the row that makes a batch durable; its number follows the newest one's.
     Status add_batch(engine::Connection& connection, const flow::RunIdentity& run,
                      const flow::TableCommit& commit) const;
+    /// The one row of the pipeline's stream.
+    Result<std::optional<flow::BatchRecord>> stream(engine::Connection& connection, const std::string& pipeline) const;
+    /// Puts another in its place, with the next number.
+    Status keep_stream(engine::Connection& connection, const flow::RunIdentity& run, const flow::Checkpoint& at) const;
     Status add_rejects(engine::Connection& connection, const flow::RunIdentity& run,
                        const flow::RejectLog& rejects) const;
     /// Marks what the target's load replays; fails where not all of it is open.

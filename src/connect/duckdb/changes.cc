@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/failpoint.h"
+#include "connect/duckdb/newest_position.h"
 #include "connect/duckdb/own_columns.h"
 #include "engine/sql.h"
 #include "engine/types.h"
@@ -93,14 +94,26 @@ Status Changes::measure() {
     PN_TRY(auto found, load.connection.query(fmt::format(
                            "SELECT count(*), count(*) FILTER ({0} = 't'), count(*) FILTER ({1} <> ''), count({2}), "
                            "count(*) FILTER ({0} NOT IN ('r', 'c', "
-                           "'u', 'd', 't')), max({3}) FILTER ({0} = 't') FROM {4}",
+                           "'u', 'd', 't')), max({3}) FILTER ({0} = 't'), min({3}), max({3}) FROM {4}",
                            change::op, change::unchanged, change::identity, change::position, staged_changes)));
     rows = found.number(0, 0);
     truncates = found.number(0, 1);
     unsent = found.number(0, 2);
     moved = found.number(0, 3);
     last_truncate = quote_literal(found.text(0, 5));
+    first_position = found.text(0, 6);
+    last_position = found.text(0, 7);
     if (int64_t unknown = found.number(0, 4); unknown > 0) return fail(unknown_changes(load, unknown));
+    return look_at_order();
+}
+
+/// Windows without an order take the rows as they lie.
+Status Changes::look_at_order() {
+    PN_TRY(auto found, load.connection.query(fmt::format(
+                           "SELECT count(*) FROM (SELECT {0} < lag({0}) OVER () OR rowid < lag(rowid) OVER () AS back "
+                           "FROM {1}) WHERE back",
+                           change::position, staged_changes)));
+    in_order = found.number(0, 0) == 0;
     return {};
 }
 
@@ -130,12 +143,17 @@ Status truncate_target(Changes& changes) {
 
 Result<flow::Counts> apply_changes(Load& load) {
     bool snapshot = load.scan.schema().find(change::unchanged) < 0;
-    if (snapshot && load.into_empty) return insert_snapshot(load, time_literal());
+    if (snapshot && load.into_empty) {
+        PN_CHECK(NewestPosition(load).forget());
+        return insert_snapshot(load, time_literal());
+    }
     PN_TRY(auto changes, Changes::stage(load));
-    auto apply = changes.key.empty()                       ? apply_by_values
+    auto apply = load.target.whole                         ? apply_whole
+                 : changes.key.empty()                     ? apply_by_values
                  : load.target.mode == flow::Mode::history ? history_by_key
                                                            : mirror_by_key;
     PN_TRY(auto counts, apply(changes));
+    PN_CHECK(apply == mirror_by_key ? NewestPosition(load).move_to(changes) : NewestPosition(load).forget());
     PN_CHECK(changes.drop());
     counts.rows_read = load.scan.rows();
     return counts;

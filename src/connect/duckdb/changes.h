@@ -29,6 +29,10 @@ struct Changes {
     int64_t unsent = 0;         ///< rows with values that were not sent
     int64_t moved = 0;          ///< rows with an identity
     std::string last_truncate;  ///< its position, as an SQL literal
+    std::string first_position, last_position;
+    /// Row ids rise with positions, as they do where one reader brought the rows of a stream. They take the positions' place in
+    /// aggregates then: the states of numbers are small, and can be spilled.
+    bool in_order = false;
 
     /// "S.a, S.b": the source's columns as the target has them.
     std::string columns(std::string_view prefix = {}) const;
@@ -41,6 +45,7 @@ struct Changes {
   private:
     explicit Changes(Load& of) : load(of) {}
     Status measure();
+    Status look_at_order();
 };
 
 /// Mode merge, by key.
@@ -49,6 +54,8 @@ Result<flow::Counts> mirror_by_key(Changes& changes);
 Result<flow::Counts> history_by_key(Changes& changes);
 /// Either mode where a row is told apart by its values only: see apply_keyless.cc.
 Result<flow::Counts> apply_by_values(Changes& changes);
+/// Either mode, where the part is the whole table (TableTarget::whole).
+Result<flow::Counts> apply_whole(Changes& changes);
 
 /// Closes or marks the target's rows that a truncate of the part meets, each at the first one after its position. Hard
 /// deletes take them away.

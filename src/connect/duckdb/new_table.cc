@@ -17,6 +17,11 @@ bool has_field(const data::Schema& schema, std::string_view name) {
     return std::ranges::any_of(schema.fields, [&](const auto& field) { return same_name(field.name, name); });
 }
 
+bool rebuilds(const flow::TableTarget& target) {
+    bool mirror = target.whole && target.mode == flow::Mode::merge && target.deletes == flow::Deletes::hard;
+    return target.mode == flow::Mode::replace || target.full_refresh || mirror;
+}
+
 Shape new_shape(const flow::TableTarget& target) {
     Shape shape;
     const auto& fields = target.info.schema.fields;

@@ -77,7 +77,7 @@ class Comparison {
         return found;
     }
 
-    bool rebuilds() const { return target_.mode == Mode::replace || target_.full_refresh; }
+    bool rebuilds() const { return duckdb::rebuilds(target_); }
 
     /// Numbers of columns mean something within one relation only; from now on they are this one's.
     void note_relation() {
@@ -327,7 +327,6 @@ class Comparison {
 
     /// Why rows that are there cannot be read again and found by their key; "" when they can, or come again anyway.
     std::string no_rereading() const {
-        if (target_.info.changes) return "a stream of changes does not bring them again";
         if (target_.mode == Mode::append)
             return found_.batch && !target_.info.cursor.empty() ? "mode append does not look for them" : "";
         return target_.update_when.empty() ? "" : "update_when may keep them as they are";
@@ -463,8 +462,7 @@ Result<Shape> compare(const flow::TableTarget& target, const TargetTable& found)
                                    .detail = fmt::format("{} columns", shape.columns.size())});
         return shape;
     }
-    bool rebuilds = target.mode == Mode::replace || target.full_refresh;
-    if (rebuilds && target.schema_change != SchemaChange::freeze) return rebuilt_shape(target, found);
+    if (rebuilds(target) && target.schema_change != SchemaChange::freeze) return rebuilt_shape(target, found);
     Shape shape = Comparison(target, found).run();
     add_own_columns(target, found, shape);
     return shape;

@@ -45,6 +45,9 @@ Shape new_shape(const flow::TableTarget& target);
 /// A table that is built again takes the source's shape; what changes by that is said and recorded.
 Shape rebuilt_shape(const flow::TableTarget& target, const TargetTable& found);
 
+/// The load builds the table again and swaps it in: what it has is not wanted.
+bool rebuilds(const flow::TableTarget& target);
+
 /// Some column's number is not the recorded one of its name, or is a number in another relation.
 bool renumbered(const flow::TableTarget& target, const TargetTable& found);
 

@@ -59,8 +59,6 @@ Status check_target(const flow::TableTarget& target) {
     return {};
 }
 
-bool rebuilds(const flow::TableTarget& target) { return target.mode == flow::Mode::replace || target.full_refresh; }
-
 /// An append whose source starts again at its cursor bound.
 bool rereads(const flow::TableTarget& target, const TargetTable& found) {
     return target.mode == flow::Mode::append && !target.full_refresh && found.batch && !target.info.cursor.empty();
@@ -70,12 +68,21 @@ flow::TablePlan plan_of(const flow::TableTarget& target, const TargetTable& foun
     flow::TablePlan plan;
     plan.exists = found.exists;
     if (found.batch) plan.checkpoint = found.batch->checkpoint;
-    bool increment = plan.checkpoint && !target.info.cursor.empty() && !rebuilds(target);
+    bool increment = plan.checkpoint && (target.info.changes || !target.info.cursor.empty()) && !rebuilds(target);
     plan.reads_everything = increment && shape.reads_everything;
     plan.statements = statements_of(target, found, shape, rereads(target, found));
     if (auto allowed = refusal(target, shape); !allowed) plan.refusal = std::move(allowed.error());
     plan.decisions = std::move(shape.decisions);
     return plan;
+}
+
+/// The plan has told the source so; one that reads nothing again goes no further.
+Error not_brought(const flow::TableTarget& target) {
+    return {.kind = ErrorKind::schema,
+            .code = "schema_change_refused",
+            .message = fmt::format("{} has a new column, and its changes do not tell what older rows have in it",
+                                   target.info.name),
+            .hint = "run once with --full-refresh: the table is built again from the source's rows"};
 }
 
 /// Rows are measured before it is known which of them are written.
@@ -99,6 +106,10 @@ Result<std::vector<flow::TablePlan>> Sink::plan(const std::vector<flow::TableTar
         PN_TRY(database, engine::Database::open(settings_.file, reading));
         PN_TRY(auto opened, database->connect(stop));
         connection.emplace(std::move(opened));
+    }
+    if (connection) {
+        PN_TRY(auto kept, bookkeeping_.stream(*connection, settings_.pipeline));
+        if (kept) stream_.at = kept->checkpoint, stream_batch_ = kept->batch;
     }
     std::vector<flow::TablePlan> plans;
     for (const auto& target : tables) {
@@ -142,6 +153,7 @@ Status Sink::reap_leftovers() {
 
 Status Sink::begin(const flow::RunIdentity& run) {
     run_ = run;
+    stream_kept_.reset();
     Status opened = open();
     if (!opened) {
         connection_.reset();
@@ -151,16 +163,20 @@ Status Sink::begin(const flow::RunIdentity& run) {
     return bookkeeping_.create(*connection_);
 }
 
+Error Sink::moved(const std::string& what) const {
+    return {.kind = ErrorKind::conflict,
+            .code = "checkpoint_moved",
+            .message =
+                fmt::format("another run of pipeline {} has written {} since this one began", settings_.pipeline, what),
+            .hint = "nothing was written; run again"};
+}
+
 /// The checkpoint that the source read from must still be the newest.
 Status Sink::check_unmoved(const flow::TableTarget& target, const TargetTable& found) {
     int64_t newest = found.batch ? found.batch->batch : 0;
     auto known = known_batches_.find(target.name);
     if (known == known_batches_.end() || known->second == newest) return {};
-    return fail({.kind = ErrorKind::conflict,
-                 .code = "checkpoint_moved",
-                 .message = fmt::format("another run of pipeline {} has written {} since this one began",
-                                        settings_.pipeline, target.name),
-                 .hint = "nothing was written; run again"});
+    return fail(moved(target.name));
 }
 
 Status Sink::apply(const flow::TableTarget& target, const TargetTable& found, const Shape& shape, bool aside) {
@@ -182,6 +198,7 @@ Result<flow::Counts> Sink::load(const flow::TableTarget& target, flow::Scan& sca
     PN_CHECK(check_unmoved(target, found));
     PN_TRY(auto shape, compare(target, found));
     PN_CHECK(refusal(target, shape));
+    if (target.info.changes && !target.whole && shape.reads_everything) return fail(not_brought(target));
     PN_CHECK(apply(target, found, shape, rebuilds(target)));
 
     bool aside = found.exists && rebuilds(target);
@@ -238,6 +255,14 @@ Status Sink::swap(const TargetTable& found, const engine::TableName& aside) {
     return {};
 }
 
+Status Sink::keep_stream(const flow::Checkpoint& at) {
+    PN_TRY(auto newest, bookkeeping_.stream(*connection_, settings_.pipeline));
+    if ((newest ? newest->batch : 0) != stream_batch_) return fail(moved("how far its stream is"));
+    PN_CHECK(bookkeeping_.keep_stream(*connection_, run_, at));
+    stream_kept_ = at;
+    return {};
+}
+
 Status Sink::commit(std::span<const flow::TableCommit> tables) {
     PN_FAILPOINT(target_merge_after);
     for (const auto& table : tables) {
@@ -248,7 +273,9 @@ Status Sink::commit(std::span<const flow::TableCommit> tables) {
     PN_FAILPOINT(target_commit_before);
     auto committed = connection_->execute("COMMIT");
     if (!committed) return fail(at_file(std::move(committed.error())));
-    for (const auto& table : tables) ++known_batches_[table.target.name];
+    for (const auto& table : tables)
+        log::debug("batch {} of {} is committed", ++known_batches_[table.target.name], table.target.name);
+    if (stream_kept_) stream_.at = std::exchange(stream_kept_, std::nullopt), ++stream_batch_;
     return {};
 }
 

@@ -30,9 +30,11 @@ class Sink : public flow::Sink {
     /// Opens the file read-only, if it is there, and closes it again.
     Result<std::vector<flow::TablePlan>> plan(const std::vector<flow::TableTarget>& tables,
                                               std::stop_token stop) override;
+    std::optional<flow::KeptStream> stream() const override { return stream_; }
     Status begin(const flow::RunIdentity& run) override;
     Result<flow::Counts> load(const flow::TableTarget& target, flow::Scan& scan,
                               const flow::ScanContext& context) override;
+    Status keep_stream(const flow::Checkpoint& at) override;
     Status commit(std::span<const flow::TableCommit> tables) override;
     void abort() noexcept override;
 
@@ -46,6 +48,7 @@ class Sink : public flow::Sink {
     Result<flow::Counts> load_rows(Load& load);
     Status swap(const TargetTable& found, const engine::TableName& aside);
     Error at_file(Error error) const;
+    Error moved(const std::string& what) const;
 
     SinkSettings settings_;
     Bookkeeping bookkeeping_;
@@ -55,6 +58,9 @@ class Sink : public flow::Sink {
     std::optional<engine::Connection> connection_;
     /// What the checkpoint of each target was when this sink last looked or wrote; another writer's moves show against it.
     std::map<std::string, int64_t> known_batches_;
+    flow::KeptStream stream_;
+    int64_t stream_batch_ = 0;                     ///< known likewise
+    std::optional<flow::Checkpoint> stream_kept_;  ///< by the unit under way
 };
 
 }  // namespace penstock::duckdb

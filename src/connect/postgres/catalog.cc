@@ -251,7 +251,7 @@ Status sample_statistics(Session& session, Relation& relation) {
 
 }  // namespace
 
-Result<std::vector<Relation>> find_relations(Session& session, const SourceOptions& options) {
+Result<std::vector<Relation>> list_relations(Session& session, const SourceOptions& options) {
     std::vector<Relation> found;
     auto add = [&](std::vector<Relation> more) {
         for (auto& relation : more) {
@@ -274,6 +274,11 @@ Result<std::vector<Relation>> find_relations(Session& session, const SourceOptio
     if (found.empty())
         return fail({.kind = ErrorKind::configuration, .code = "no_tables", .message = "exclude: leaves none of the tables that tables: names",
                      .where = options.exclude.empty() ? "" : options.exclude[0].place.text()});
+    return found;
+}
+
+Result<std::vector<Relation>> find_relations(Session& session, const SourceOptions& options) {
+    PN_TRY(auto found, list_relations(session, options));
     PN_CHECK(load_details(session, found));
     for (auto& relation : found) PN_CHECK(about(relation, sample_statistics(session, relation)));
     return found;

@@ -55,6 +55,9 @@ struct Relation {
 /// schema is looked up in the search path; `*` and `?` are wildcards. Nothing found is an error with the nearest name.
 Result<std::vector<Relation>> find_relations(Session& session, const SourceOptions& options);
 
+/// The same without looking into them: only oid, schema, name and kind are told.
+Result<std::vector<Relation>> list_relations(Session& session, const SourceOptions& options);
+
 /// Every table and materialized view outside the system schemas, for `init`.
 Result<std::vector<Relation>> all_relations(Session& session);
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "connect/postgres/capture/change_replay.h"
 #include "connect/postgres/capture/change_source.h"
 #include "connect/postgres/doctor.h"
 #include "connect/postgres/capture_doctor.h"
@@ -54,21 +55,22 @@ Status validate_source(const flow::BuildContext& context) {
     return {};
 }
 
-std::unique_ptr<flow::Source> change_source(const flow::BuildContext& context, TableSourceOptions options) {
-    return std::make_unique<ChangeSource>(ChangeSourceOptions{.connection = std::move(options.connection),
-                                                              .source = std::move(options.source),
-                                                              .policies = options.policies,
-                                                              .holds = options.holds,
-                                                              .pipeline = context.pipeline.name,
-                                                              .purpose = std::move(options.purpose),
-                                                              .parallel = options.parallel,
-                                                              .memory_bytes = context.memory_bytes,
-                                                              .follow = context.follow});
+ChangeSourceOptions change_options(const flow::BuildContext& context, TableSourceOptions options) {
+    return {.connection = std::move(options.connection),
+            .source = std::move(options.source),
+            .policies = options.policies,
+            .holds = options.holds,
+            .pipeline = context.pipeline.name,
+            .purpose = std::move(options.purpose),
+            .parallel = options.parallel,
+            .memory_bytes = context.memory_bytes,
+            .follow = context.follow};
 }
 
 Result<std::unique_ptr<flow::Source>> build_source(const flow::BuildContext& context) {
     PN_TRY(auto options, source_options(context));
-    if (options.source.changes) return change_source(context, std::move(options));
+    if (options.source.changes)
+        return std::make_unique<ChangeSource>(change_options(context, std::move(options)));
     return std::make_unique<TableSource>(std::move(options));
 }
 
@@ -76,11 +78,7 @@ Result<std::unique_ptr<flow::Source>> build_replay_source(const flow::BuildConte
                                                           const std::vector<flow::RejectRecord>& rejects) {
     PN_TRY(auto options, source_options(context));
     if (options.source.changes)
-        return fail({.kind = ErrorKind::usage,
-                     .code = "replay_not_available",
-                     .message = fmt::format("{}: a change cannot be read from the server again", context.pipeline.name),
-                     .hint = fmt::format("`penstock run {} --full-refresh` reads the tables as they are now",
-                                         context.pipeline.name)});
+        return std::make_unique<ChangeReplay>(change_options(context, std::move(options)), rejects);
     options.replay = rejects;
     return std::make_unique<TableSource>(std::move(options));
 }
@@ -100,6 +98,10 @@ const flow::Component& component() {
         .takes_bounds = true,
         .discover_all = discover_all,
         .doctor = doctor,
+        .troubles = [](const flow::Checkpoint& stream) -> std::vector<std::string> {
+            auto position = StreamPosition::from_json(stream.position);
+            return position ? position->troubles() : std::vector<std::string>{position.error().message};
+        },
         .examine_source = examine_source,
         .slot_of = slot_of,
         .open_slots = open_slots,

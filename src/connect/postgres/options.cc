@@ -155,6 +155,25 @@ const config::Spec<ChangesOptions>& changes_spec() {
                 "Where a table begins.")
             .field("create", &C::create,
                    "Makes the slot and the publication where they are missing; otherwise that is an error.")
+            .choice(
+                "on_rewrite", &C::on_rewrite,
+                {{"resnapshot", OnRewrite::resnapshot,
+                  "It is read anew and swapped in as a whole, while the other tables keep their state."},
+                 {"stop", OnRewrite::stop, "The run ends; `--resnapshot TABLE` is the way on."}},
+                "What becomes of a table whose changes alone no longer tell its rows: a type was changed, a column "
+                "added whose values in older rows were not streamed, its replica identity or names changed while "
+                "changes waited, it was made anew, or left out for a while. What `schema_change` forbids still ends "
+                "the run.")
+            .choice("on_table_error", &C::on_table_error,
+                    {{"stop", OnTableError::stop, "The run ends."},
+                     {"set_aside", OnTableError::set_aside,
+                      "The others go on. Its changes are not kept: `--resnapshot TABLE` reads it anew and takes it "
+                      "back."}},
+                    "What becomes of a table whose changes cannot be decoded or written as the configuration says: "
+                    "rejected rows under `on_reject: stop`, a change of its shape that `schema_change` forbids.")
+            .field("look_every", &C::look_every,
+                   "How often a run that follows looks for tables that have come or gone. New ones that `tables` means "
+                   "are read and join; with a publication FOR ALL TABLES their first change is noticed at once.")
             .field("spill_directory", &C::spill_directory,
                    "Where changes of transactions wait that do not fit into `memory`.",
                    {.default_note = "the system's folder for temporary files"})
@@ -168,18 +187,21 @@ const config::Spec<ChangesOptions>& changes_spec() {
             .field("failover", &C::failover,
                    "A slot that is made here is kept on standbys that synchronise slots, so that after a failover the "
                    "capture goes on from the promoted one; PostgreSQL 17.")
-            .field("low_room", &C::low_room,
-                   "When the server's max_slot_wal_keep_size leaves less than this before the slot is lost, changes are "
-                   "committed in small segments, at once, and a warning is logged.")
-            .field("most_kept", &C::most_kept,
-                   "When the server keeps more of its log than this although it is confirmed, it is asked for another "
-                   "place to let go up to, which it makes by itself every 15 s only: by pg_log_standby_snapshot() where "
-                   "the role may call it (PostgreSQL 16), else by a temporary slot. 0 never asks.")
-            .field("heartbeat", &C::heartbeat,
-                   "Writes a message into the server's log this often while the stream is read. Not needed to let go of "
-                   "the log of idle tables, which the server's own keepalives do; for servers that send none, or to see "
-                   "that a quiet source is alive.",
-                   {.example = "1min"})
+            .field(
+                "low_room", &C::low_room,
+                "When the server's max_slot_wal_keep_size leaves less than this before the slot is lost, changes are "
+                "committed in small segments, at once, and a warning is logged.")
+            .field(
+                "most_kept", &C::most_kept,
+                "When the server keeps more of its log than this although it is confirmed, it is asked for another "
+                "place to let go up to, which it makes by itself every 15 s only: by pg_log_standby_snapshot() where "
+                "the role may call it (PostgreSQL 16), else by a temporary slot. 0 never asks.")
+            .field(
+                "heartbeat", &C::heartbeat,
+                "Writes a message into the server's log this often while the stream is read. Not needed to let go of "
+                "the log of idle tables, which the server's own keepalives do; for servers that send none, or to see "
+                "that a quiet source is alive.",
+                {.example = "1min"})
             .field("heartbeat_table", &C::heartbeat_table,
                    "Beats by a row of this table (`slot text PRIMARY KEY, beat_at timestamptz`) where messages are not "
                    "allowed.",

@@ -39,6 +39,11 @@ enum class FormatVersion { one, two };
 enum class SnapshotChoice { initial, never };
 enum class OriginChoice { any, none };
 
+/// What becomes of a table whose changes alone do not tell its rows any more.
+enum class OnRewrite { resnapshot, stop };
+/// What becomes of a table that cannot be written as the configuration says.
+enum class OnTableError { stop, set_aside };
+
 /// `changes:` of a source: the stream of a replication slot.
 struct ChangesOptions {
     std::vector<config::Text> tables;
@@ -52,6 +57,9 @@ struct ChangesOptions {
     bool create = false;
     config::FilePath spill_directory;
     config::Bytes spill_limit{uint64_t{64} << 30};
+    OnRewrite on_rewrite = OnRewrite::resnapshot;
+    OnTableError on_table_error = OnTableError::stop;
+    std::chrono::microseconds look_every = std::chrono::seconds(30);
     OriginChoice origin = OriginChoice::any;
     bool failover = false;
     config::Bytes low_room{uint64_t{256} << 20};

@@ -9,9 +9,7 @@
 #include "connect/postgres/replication/pgoutput.h"
 
 namespace penstock::postgres {
-namespace {
 
-/// The source's options as plan_reads() takes them.
 SourceOptions whole_tables(const SourceOptions& options) {
     SourceOptions whole;
     whole.connection = options.connection;
@@ -20,6 +18,8 @@ SourceOptions whole_tables(const SourceOptions& options) {
     whole.array_dimensions = options.array_dimensions;
     return whole;
 }
+
+namespace {
 
 void leave_out_generated(TableRead& read) {
     std::vector<ReadColumn> kept;
@@ -121,10 +121,7 @@ Result<ChangePlan> plan_changes(Session& session, const SourceOptions& options, 
     return plan;
 }
 
-namespace {
-
-/// Whether PostgreSQL gives rows other values when a column's modifier goes from one to another: numeric(10,2) to
-/// numeric(10,0), timestamp(6) to timestamp(0), char(5) to char(9). Oids of pg_type.dat; a modifier of -1 is no bound.
+/// Oids of pg_type.dat; a modifier of -1 is no bound.
 bool changes_values(Oid type, int32_t from, int32_t to) {
     if (from == to) return false;
     auto scale = [](int32_t modifier) { return (modifier - 4) & 0x7ff; };
@@ -140,8 +137,6 @@ bool changes_values(Oid type, int32_t from, int32_t to) {
         default: return false;
     }
 }
-
-}  // namespace
 
 Result<ChangeShape> match_shape(const ChangeTable& table, const RelationMessage& message) {
     ChangeShape shape;

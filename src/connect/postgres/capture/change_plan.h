@@ -22,6 +22,9 @@ struct ChangePlan {
     bool binary = false;  ///< no column needs its type's text: values may come in their binary form
 };
 
+/// The options of `changes:` as plan_reads() and list_relations() take them.
+SourceOptions whole_tables(const SourceOptions& options);
+
 /// Tables, columns, keys and readers of everything that `changes:` names. Reads the catalog only. A table without replica
 /// identity is an error with the statement that gives it one.
 Result<ChangePlan> plan_changes(Session& session, const SourceOptions& options, const config::TypePolicies& policies,
@@ -39,10 +42,16 @@ struct ChangeShape {
 
     std::vector<int> columns;  ///< index into the table's columns, or not_captured
     std::vector<Missing> missing;
+    /// Tuples of this shape cannot be read, and why; those that are not wanted need not be.
+    std::optional<Error> failure = {};
     bool complete = true;  ///< every column of the message is in the table, or known to be none of ours
 };
 
 struct RelationMessage;
+
+/// Whether PostgreSQL gives rows other values when a column's modifier goes from one to another: numeric(10,2) to
+/// numeric(10,0), timestamp(6) to timestamp(0), char(5) to char(9).
+bool changes_values(Oid type, int32_t from, int32_t to);
 
 /// Matches by name. A type other than the table's is an error: PostgreSQL rewrote the rows without telling their values.
 Result<ChangeShape> match_shape(const ChangeTable& table, const RelationMessage& message);

@@ -72,7 +72,8 @@ class SnapshotScan : public flow::Scan {
                  int64_t taken_at_micros, flow::Checkpoint checkpoint)
         : schema_(flow::change::snapshot_schema(info)),
           rows_(std::move(rows)),
-          position_(flow::change::position_of(position, 0)),
+          // A commit may stand at the very point where the snapshot ends: its changes come after these rows.
+          position_(flow::change::position_of(position - 1, 0)),
           taken_at_(taken_at_micros),
           checkpoint_(std::move(checkpoint)) {}
 

@@ -35,6 +35,7 @@ PgoutputIntake::PgoutputIntake(ChangeLog& log, std::vector<IntakeTable> tables, 
 
 Result<Lsn> PgoutputIntake::take(const ReplicationStream::Received& received) {
     ended_ = 0;
+    at_ = received.start_lsn;
     PN_TRY(auto message, decoder_.decode(received.payload));
     PN_CHECK(std::visit([this](const auto& one) { return on(one); }, message));
     return ended_;
@@ -82,22 +83,31 @@ Status PgoutputIntake::on(const RelationMessage& message) {
     Relation& relation = relations_[message.relation];
     auto same = [&](const IntakeTable& known) { return known.table->read.oid == message.relation; };
     auto found = std::ranges::find_if(tables_, same);
-    relation.captured = found != tables_.end();
-    if (!relation.captured) return check_other(message);
+    relation.captured = found != tables_.end() && !found->aside;
+    if (found == tables_.end()) return check_other(message);
+    if (found->aside) return {};
     relation.table = static_cast<size_t>(found - tables_.begin());
-    PN_TRY(auto shape, match_shape(*found->table, message));
+    PN_TRY(auto shape, match(*found, message));
     if (!shape.complete) PN_CHECK(options_.check_left_out(*found->table, message));
     relation.shape = found->shapes->add(std::move(shape));
     return {};
+}
+
+/// What cannot be read may not be wanted.
+Result<ChangeShape> PgoutputIntake::match(const IntakeTable& table, const RelationMessage& message) const {
+    auto shape = match_shape(*table.table, message);
+    if (shape || at_ >= table.from) return shape;
+    return ChangeShape{.failure = std::move(shape.error())};
 }
 
 /// A captured table's name on another relation: it was dropped and made anew since the tables were looked at.
 Status PgoutputIntake::check_other(const RelationMessage& message) const {
     for (const auto& known : tables_) {
         const auto& read = known.table->read;
-        if (read.schema != message.schema || read.relation != message.name) continue;
+        if (known.aside || read.schema != message.schema || read.relation != message.name) continue;
         return fail(made_anew(read.info));
     }
+    options_.met_other();
     return {};
 }
 

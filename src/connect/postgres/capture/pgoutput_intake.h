@@ -16,6 +16,8 @@ struct PgoutputIntakeOptions {
     Streaming streaming = Streaming::off;
     /// Asked when a relation has columns that the table as it was planned has not: fine, or why the stream cannot go on.
     std::function<Status(const ChangeTable&, const RelationMessage&)> check_left_out;
+    /// Told of relations that are none of the tables.
+    std::function<void()> met_other = [] {};
 };
 
 /// Messages of pgoutput. Tuples go into the log as they come; which table and which shape, relation messages say.
@@ -46,6 +48,7 @@ class PgoutputIntake : public ChangeIntake {
     Status on(const Other&) {
         return {};
     }
+    Result<ChangeShape> match(const IntakeTable& table, const RelationMessage& message) const;
     Status check_other(const RelationMessage& message) const;
     Result<const Relation*> relation(uint32_t oid) const;
     Status append(uint32_t subxid, const Relation& relation, Change change);
@@ -58,6 +61,7 @@ class PgoutputIntake : public ChangeIntake {
     std::unordered_map<uint32_t, Relation> relations_;
     std::optional<Begin> begun_;  ///< the transaction under way outside of stream blocks
     uint32_t streamed_ = 0;       ///< the one whose stream block is open
+    Lsn at_;                      ///< of the message at hand
     Lsn ended_;                   ///< of the transaction that the message at hand has ended
 };
 

@@ -1,0 +1,250 @@
+// Changes as they come: the stream, and segments of whole transactions.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <thread>
+
+#include "base/failpoint.h"
+#include "base/log.h"
+#include "connect/postgres/capture/change_source.h"
+#include "connect/postgres/replication/pgoutput.h"
+
+namespace penstock::postgres {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr uint64_t segment_records = 500'000;
+/// A stream without changes for us moves its checkpoint on this often, so that the server can let go of its log.
+constexpr auto idle_advance = std::chrono::seconds(30);
+constexpr uint64_t idle_bytes = uint64_t{8} << 20;
+/// Of a segment when the server runs out of room for its log.
+constexpr uint64_t hurried_records = 20'000;
+constexpr auto hurried_advance = std::chrono::seconds(1);
+constexpr auto glance = std::chrono::milliseconds(20);
+constexpr auto slot_patience = std::chrono::seconds(2);
+constexpr auto between_questions = std::chrono::milliseconds(100);
+
+Error table_changed(const std::string& table, std::string message) {
+    return {.kind = ErrorKind::unavailable,
+            .code = flow::look_again,
+            .message = std::move(message),
+            .where = "table " + table,
+            .hint = "what came before is in the target; a retry sees the new shape"};
+}
+
+/// A table whose rows were written anew, or are told apart or named otherwise than its changes say: reading it helps.
+bool reading_helps(const Error& error) {
+    static constexpr std::string_view codes[] = {"type_changed", "older_rows_unseen", "identity_changed",
+                                                 "columns_renamed"};
+    return std::ranges::find(codes, error.code) != std::end(codes);
+}
+
+}  // namespace
+
+/// A reader of ours that has just ended may hold the slot for a moment.
+Status ChangeSource::judge(int32_t own_pid) {
+    SlotClaim claim{.pipeline = options_.pipeline,
+                    .slot = changes().slot.value,
+                    .plugin = std::string(to_string(changes().plugin)),
+                    .database = system_.database,
+                    .own_pid = own_pid,
+                    .held = held_,
+                    .system = held_system_,
+                    .timeline = held_timeline_};
+    for (auto until = Clock::now() + slot_patience;; std::this_thread::sleep_for(glance)) {
+        PN_TRY(auto slot, find_slot(*catalog_, claim.slot));
+        auto status = judge_slot(claim, system_, slot);
+        bool held = !status && status.error().code == "slot_active";
+        if (!held || Clock::now() > until || stop_.stop_requested()) return status;
+    }
+}
+
+Status ChangeSource::start_stream() {
+    snapshot_.reset();
+    std::string directory = changes().spill_directory.value.string();
+    if (directory.empty()) directory = std::filesystem::temp_directory_path().string();
+    log_ = std::make_unique<ChangeLog>(
+        ChangeLogOptions{.memory_bytes = options_.memory_bytes,
+                         .spill = {.directory = directory, .limit_bytes = changes().spill_limit.count}});
+    StreamRequest request{.slot = changes().slot.value, .from = streamed_, .purpose = options_.purpose};
+    PN_TRY(request.options, plugin_->options(plan_, catalog_->server_version()));
+    request.on_remark = [this](const Error& remark) { return plugin_->heed(remark, plan_); };
+    PN_FAILPOINT(changes_stream_before);
+    PN_TRY(stream_, ReplicationStream::start(options_.connection, request, stop_));
+    PN_TRY(auto end, catalog_->query("SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN "
+                                     "pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_lsn() END"));
+    drain_to_ = Lsn::parse(end.text(0, 0)).value_or(Lsn());
+    system_.flushed = std::max<uint64_t>(system_.flushed, drain_to_);
+    // Nobody else can move the slot from here on; nobody may have moved it since the snapshot either.
+    if (held_ == 0) {
+        held_ = streamed_;
+        held_system_ = system_.system;
+        held_timeline_ = system_.timeline;
+    }
+    PN_CHECK(judge(stream_->server_pid()));
+    std::vector<IntakeTable> tables;
+    for (size_t i = 0; i < plan_.tables.size(); ++i)
+        tables.push_back({.table = &plan_.tables[i],
+                          .shapes = captured_[i].shapes,
+                          .from = captured_[i].from,
+                          .aside = captured_[i].state == State::aside});
+    auto left_out = [this](const ChangeTable& table, const RelationMessage& message) {
+        return check_left_out(table, message);
+    };
+    PN_TRY(auto intake, plugin_->intake(*catalog_, *log_, std::move(tables), left_out));
+    pump_ = std::make_unique<ChangePump>(*stream_, *log_, std::move(intake), options_.memory_bytes / 2);
+    watch_slot();
+    return {};
+}
+
+void ChangeSource::watch_slot() {
+    watch_ = std::make_unique<SlotWatch>(SlotWatchOptions{.connection = options_.connection,
+                                                          .purpose = options_.purpose,
+                                                          .pipeline = options_.pipeline,
+                                                          .slot = changes().slot.value,
+                                                          .low_room = changes().low_room.count,
+                                                          .beat = changes().heartbeat,
+                                                          .beat_table = changes().heartbeat_table.value,
+                                                          .most_kept = changes().most_kept.count});
+}
+
+/// On the pump's thread. Columns that the catalog no longer has are not missed; others came after the tables were looked at.
+Status ChangeSource::check_left_out(const ChangeTable& table, const RelationMessage& message) {
+    PN_TRY(auto session, Session::connect(options_.connection, options_.purpose, stop_));
+    PN_TRY(auto rows, session->query("SELECT attname FROM pg_catalog.pg_attribute WHERE attrelid = $1::oid AND attnum "
+                                     "> 0 AND NOT attisdropped AND attgenerated = ''",
+                                     {std::to_string(table.read.oid)}));
+    for (int row = 0; row < rows.count(); ++row) {
+        std::string name = rows.text(row, 0);
+        bool sent = std::ranges::any_of(message.columns, [&](const auto& column) { return column.name == name; });
+        if (sent && table.read.info.schema.find(name) < 0)
+            return fail(
+                table_changed(table.read.info.name, fmt::format("column {} of {} is new", name, table.read.info.name)));
+    }
+    return {};
+}
+
+Result<std::optional<flow::Segment>> ChangeSource::stream_segment() {
+    if (!stream_) PN_CHECK(start_stream());
+    // The segment before is durable: others may go on writing for ever, this run ends where it was to end.
+    if (!options_.follow && streamed_ >= drain_to_) {
+        PN_CHECK(end_stream());
+        return std::nullopt;
+    }
+    PN_CHECK(look_for_tables());
+    stream_->ask();
+    auto asked_at = Clock::now();
+    pace_.taken(asked_at);
+    std::optional<Clock::time_point> waiting_since;
+    while (true) {
+        if (stop_.stop_requested())
+            return fail({.kind = ErrorKind::interrupted,
+                         .code = "interrupted",
+                         .message = "stopped while waiting for changes"});
+        auto state = pump_->wait(glance);
+        auto usage = log_->usage();  // after the state: all that committed before `reached` is queued by now
+        bool drained = !options_.follow && state.reached >= drain_to_;
+        if (usage.queued_transactions > 0) {
+            if (!waiting_since) waiting_since = Clock::now();
+            bool enough = usage.queued_records >= segment_records || usage.queued_bytes >= options_.memory_bytes / 3 ||
+                          watch_->hurried();
+            if (!enough && !drained && !state.error && !pace_.due(*waiting_since, Clock::now())) continue;
+            PN_TRY(auto segment, take_segment());
+            return segment;
+        }
+        if (state.error) return stream_failed(std::move(*state.error));
+        bool idle_long = Clock::now() - advanced_at_ > idle_advance || state.reached > streamed_ + idle_bytes ||
+                         (watch_->hurried() && Clock::now() - advanced_at_ > hurried_advance);
+        if (state.reached > streamed_ && (drained || idle_long)) return advance(state.reached);
+        if (drained) {
+            PN_CHECK(end_stream());
+            return std::nullopt;
+        }
+        if (Clock::now() - asked_at > between_questions) {
+            stream_->ask();
+            asked_at = Clock::now();
+            PN_CHECK(look_for_tables());
+        }
+    }
+}
+
+Result<flow::Segment> ChangeSource::take_segment() {
+    PN_CHECK(plugin_->check_received(*catalog_, plan_));
+    PN_TRY(auto taken, log_->take({.records = watch_->hurried() ? hurried_records : segment_records,
+                                   .bytes = options_.memory_bytes / 3}));
+    pace_.given(Clock::now());
+    streamed_ = std::max<uint64_t>(streamed_, taken.end_lsn);
+    advanced_at_ = Clock::now();
+    flow::Segment segment;
+    for (auto& run : taken.runs) {
+        size_t table = run->table();
+        if (captured_[table].state == State::aside) continue;
+        segment.parts.push_back({.table = table,
+                                 .scan = std::make_unique<ChangeScan>(ChangePart{.table = plan_.tables[table],
+                                                                                 .shapes = captured_[table].shapes,
+                                                                                 .run = std::move(run),
+                                                                                 .context = *captured_[table].context,
+                                                                                 .checkpoint = checkpoint(table),
+                                                                                 .from = captured_[table].from}),
+                                 .last = false});
+    }
+    if (segment.parts.empty()) return advance(streamed_);
+    if (kept_) segment.stream = stream_checkpoint();
+    return segment;
+}
+
+flow::Segment ChangeSource::advance(Lsn reached) {
+    streamed_ = reached;
+    advanced_at_ = Clock::now();
+    flow::Segment segment;
+    if (kept_) {
+        segment.stream = stream_checkpoint();
+        return segment;
+    }
+    segment.parts.push_back(
+        {.table = 0, .scan = std::make_unique<NoChanges>(plan_.tables[0].read.info, checkpoint(0)), .last = false});
+    return segment;
+}
+
+/// All before is durable. What is wrong with one table is remembered, so that the next look at the tables knows of it.
+Result<std::optional<flow::Segment>> ChangeSource::stream_failed(Error error) {
+    bool altered = error.code == "table_changed" || error.code == flow::look_again;
+    auto table = table_of(error);
+    bool aside = error.kind == ErrorKind::data || error.kind == ErrorKind::schema;
+    aside = aside && kept_ && table && changes().on_table_error == OnTableError::set_aside;
+    if (altered) {
+        log::info("{}; looking at the tables again", error.message);
+    } else if (table && reading_helps(error) && read_again(*table, {error.code, error.message})) {
+        log::info("{}", error.message);
+    } else if (aside) {
+        PN_CHECK(set_aside(*table, error));
+    } else {
+        if (table && kept_)
+            error.hint = fmt::format("`penstock run {} --resnapshot {}` reads it anew and goes on from there",
+                                     options_.pipeline, name_of(*table));
+        return fail(std::move(error));
+    }
+    failure_ = {.kind = ErrorKind::unavailable,
+                .code = flow::look_again,
+                .message = error.message,
+                .where = error.where,
+                .hint = error.hint};
+    return last_words();
+}
+
+std::optional<size_t> ChangeSource::table_of(const Error& error) const {
+    for (size_t i = 0; i < plan_.tables.size(); ++i)
+        if (error.where == "table " + name_of(i)) return i;
+    return std::nullopt;
+}
+
+Status ChangeSource::end_stream() {
+    watch_.reset();
+    pump_.reset();
+    auto stream = std::move(stream_);
+    return stream->close();
+}
+
+}  // namespace penstock::postgres

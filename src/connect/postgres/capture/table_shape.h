@@ -1,0 +1,56 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "connect/postgres/capture/change_plan.h"
+#include "connect/postgres/session.h"
+
+namespace penstock::postgres {
+
+/// Why a table's changes cannot be taken as they come.
+struct Trouble {
+    std::string code;
+    std::string message;
+};
+
+/// What a table was like at a checkpoint, as far as rows can change with it and nothing of that is streamed.
+struct TableShape {
+    struct Column {
+        int32_t number = 0;
+        uint32_t type = 0;
+        int32_t modifier = -1;
+        bool operator==(const Column&) const = default;
+    };
+    /// The table itself, or a partition of it.
+    struct Piece {
+        std::string joined;  ///< the transaction that made it a partition; "" of the table
+        std::string file;    ///< another one: its rows were written anew, or it was emptied
+        bool born = true;    ///< it has been a partition since it was made: it brought no rows
+    };
+    std::map<std::string, Column> columns;
+    std::map<uint32_t, Piece> pieces;
+    /// The publication's catalog rows that speak of the table, and the transactions that wrote them: others mean that it may
+    /// have published less for a while. "" not published, or not known.
+    std::string published;
+
+    std::string to_json() const;
+    static std::optional<TableShape> from_json(const std::string& text);
+};
+
+/// In the order of the tables.
+Result<std::vector<TableShape>> table_shapes(Session& session, const std::vector<ChangeTable>& tables);
+
+/// TableShape::published, in the order of the tables.
+Result<std::vector<std::string>> published_as(Session& session, const std::string& publication,
+                                              const std::vector<ChangeTable>& tables);
+
+/// What the server has changed in rows of `table` since `before` without streaming it. A column whose name another one bears
+/// now counts: changes name columns, and older ones mean the older column.
+std::optional<Trouble> unstreamed(const std::string& table, const TableShape& before, const TableShape& now);
+
+}  // namespace penstock::postgres
