@@ -130,6 +130,12 @@ Status run_all(duckdb_connection connection, const std::string& sql, std::span<c
     return {};
 }
 
+/// What waits in the log is in memory too.
+uint64_t wal_bytes(const Settings& settings) {
+    constexpr uint64_t least = uint64_t{16} << 20, most = uint64_t{128} << 20;
+    return std::clamp(settings.memory_limit_bytes / 4, least, most);
+}
+
 Result<Config> configuration(const char* path, const Settings& settings, bool created) {
     duckdb_config raw = nullptr;
     if (duckdb_create_config(&raw) == DuckDBError)
@@ -144,6 +150,9 @@ Result<Config> configuration(const char* path, const Settings& settings, bool cr
         // Row groups reach the file as they fill; a second buffered one a thread would only cost memory.
         {"write_buffer_row_group_count", "1"},
         {"preserve_insertion_order", "false"},
+        // A checkpoint compresses and writes what the log holds: many small commits are worth one together. Who opens the file
+        // after a crash reads the log again, which takes a second for this much.
+        {"wal_autocheckpoint", fmt::format("{}KiB", wal_bytes(settings) / 1024)},
         {"autoinstall_known_extensions", "false"},
         {"autoload_known_extensions", "false"},
         {"allow_community_extensions", "false"},

@@ -10,6 +10,7 @@
 #include <algorithm>
 
 #include "connect/duckdb/changes.h"
+#include "connect/duckdb/newest_position.h"
 #include "connect/duckdb/staging.h"
 #include "connect/duckdb/unsent.h"
 #include "engine/sql.h"
@@ -58,18 +59,19 @@ Status Mirror::find_winners() {
     std::string among = fmt::format("{} <> 't'", change::op);
     if (changes.truncates > 0 && !soft) among += fmt::format(" AND {} > {}", change::position, changes.last_truncate);
     std::string newest;
+    std::string newest_row = changes.in_order ? "max(rowid)" : fmt::format("arg_max(rowid, {})", change::position);
     if (soft) {
         newest = fmt::format(
-            "SELECT {0}, arg_max(rowid, {1}) FILTER ({2} <> 'd') AS penstock_content, max({1}) AS penstock_position, "
+            "SELECT {0}, {5} FILTER ({2} <> 'd') AS penstock_content, max({1}) AS penstock_position, "
             "arg_max({2}, {1}) AS penstock_op FROM {3} WHERE {4} GROUP BY {0}",
-            changes.keys(), change::position, change::op, staged_changes, among);
+            changes.keys(), change::position, change::op, staged_changes, among, newest_row);
     } else {  // one aggregate, and the rest by row id: half the time
         newest = fmt::format(
             "SELECT {0}, CASE WHEN S.{1} <> 'd' THEN S.rowid END AS penstock_content, S.{2} AS penstock_position, "
             "S.{1} AS "
-            "penstock_op FROM {3} S SEMI JOIN (SELECT arg_max(rowid, {2}) AS id FROM {3} WHERE {4} GROUP BY {5}) N ON "
+            "penstock_op FROM {3} S SEMI JOIN (SELECT {6} AS id FROM {3} WHERE {4} GROUP BY {5}) N ON "
             "S.rowid = N.id",
-            changes.keys("S."), change::op, change::position, staged_changes, among, changes.keys());
+            changes.keys("S."), change::op, change::position, staged_changes, among, changes.keys(), newest_row);
     }
     if (changes.truncates > 0 && soft) {
         newest = fmt::format(
@@ -86,6 +88,8 @@ Status Mirror::find_winners() {
 
 Status Mirror::leave_out_known() {
     if (load.into_empty) return {};
+    PN_TRY(bool all_new, NewestPosition(load).is_before(changes));
+    if (all_new) return {};
     PN_CHECK(load.run(fmt::format("DELETE FROM {} AS W USING {} AS T WHERE {} AND T.{} >= W.penstock_position", winners,
                                   load.into.quoted(), on("T", "W"), change::position)));
     return {};
