@@ -100,7 +100,7 @@ const config::Spec<TargetOptions>& target_spec() {
                 "ordering", &T::ordering,
                 {{"key", Ordering::key, "changes of one row, by its key as JSON; a table without key as a whole"},
                  {"table", Ordering::table, "all changes of a table, at most 1 MB/s"},
-                 {"none", Ordering::none, "none: consumers go by `position` alone; cheapest"}},
+                 {"none", Ordering::none, "consumers go by `position` alone; cheapest"}},
                 "What keeps its order, by Pub/Sub's ordering keys. Subscriptions must have message ordering enabled.")
             .field("batch_messages", &T::batch_messages, "Messages in a publish request, at most.",
                    {.least = 1, .most = static_cast<double>(most_request_messages)})

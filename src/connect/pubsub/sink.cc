@@ -63,11 +63,11 @@ Status Sink::look_at_topic(const std::string& topic, flow::TablePlan& plan) {
         return {};
     }
     if (!settings_.target.create_topics) {
-        plan.refusal =
-            Error{.kind = ErrorKind::refused,
-                  .code = "no_topic",
-                  .message = fmt::format("there is no topic {}", topic),
-                  .hint = "create it and a subscription with message ordering, or set `create_topics: true`"};
+        refusal_ = Error{.kind = ErrorKind::refused,
+                         .code = "no_topic",
+                         .message = fmt::format("there is no topic {}", topic),
+                         .hint = "create it and a subscription with message ordering, or set `create_topics: true`"};
+        plan.refusal = refusal_;
         return {};
     }
     to_create_.insert(topic);
@@ -79,6 +79,7 @@ Status Sink::look_at_topic(const std::string& topic, flow::TablePlan& plan) {
 
 Status Sink::begin(const flow::RunIdentity& run) {
     run_ = run;
+    if (refusal_) return fail(*refusal_);
     for (const auto& topic : to_create_) {
         PN_FAILPOINT(target_schema_before);
         PN_CHECK(client_->create_topic(topic, settings_.target.topic_retention, stop_));

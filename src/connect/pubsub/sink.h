@@ -58,6 +58,7 @@ class Sink : public flow::Sink {
     std::unique_ptr<Client> client_;
     std::unique_ptr<Publisher> publisher_;  // after the client: it goes first
     std::set<std::string> to_create_;
+    std::optional<Error> refusal_;  ///< of a topic that is missing
     std::set<std::string> looked_at_;
 };
 
