@@ -39,6 +39,7 @@ Result<std::vector<flow::TablePlan>> Sink::plan(const std::vector<flow::TableTar
         PN_TRY(auto plan, plan_of(target));
         plans.push_back(std::move(plan));
     }
+    PN_TRY(stream_.at, ledger_.checkpoint(settings_.pipeline, state::TargetLedger::stream_source, ""));
     return plans;
 }
 
@@ -79,6 +80,7 @@ Status Sink::look_at_topic(const std::string& topic, flow::TablePlan& plan) {
 
 Status Sink::begin(const flow::RunIdentity& run) {
     run_ = run;
+    next_stream_.reset();
     if (refusal_) return fail(*refusal_);
     for (const auto& topic : to_create_) {
         PN_FAILPOINT(target_schema_before);
@@ -103,7 +105,12 @@ Result<flow::Counts> Sink::load(const flow::TableTarget& target, flow::Scan& sca
 Status Sink::commit(std::span<const flow::TableCommit> tables) {
     PN_CHECK(publisher_->flush(stop_));
     PN_FAILPOINT(target_commit_before);
-    return ledger_.commit(run_, tables);
+    return ledger_.commit(run_, tables, next_stream_);
+}
+
+Status Sink::keep_stream(const flow::Checkpoint& at) {
+    next_stream_ = at;
+    return {};
 }
 
 void Sink::abort() noexcept {

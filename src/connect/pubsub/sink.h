@@ -40,9 +40,11 @@ class Sink : public flow::Sink {
 
     Result<std::vector<flow::TablePlan>> plan(const std::vector<flow::TableTarget>& tables,
                                               std::stop_token stop) override;
+    std::optional<flow::KeptStream> stream() const override { return stream_; }
     Status begin(const flow::RunIdentity& run) override;
     Result<flow::Counts> load(const flow::TableTarget& target, flow::Scan& scan,
                               const flow::ScanContext& context) override;
+    Status keep_stream(const flow::Checkpoint& at) override;
     Status commit(std::span<const flow::TableCommit> tables) override;
     void abort() noexcept override;
 
@@ -55,6 +57,8 @@ class Sink : public flow::Sink {
     state::TargetLedger ledger_;
     std::stop_token stop_;
     flow::RunIdentity run_;
+    flow::KeptStream stream_;
+    std::optional<flow::Checkpoint> next_stream_;  ///< what the commit under way keeps
     std::unique_ptr<Client> client_;
     std::unique_ptr<Publisher> publisher_;  // after the client: it goes first
     std::set<std::string> to_create_;
