@@ -3,6 +3,7 @@ and what comes twice has the same id."""
 
 import json
 import signal
+import sqlite3
 import time
 
 import pytest
@@ -64,6 +65,8 @@ def test_a_snapshot_and_every_kind_of_change(shop, project, bus):
     status = json.loads(project.run("status", "--output", "json").out)["pipelines"][0]
     assert {table["target"] for table in status["tables"] if table["table"].startswith("public.")} == {topic(f"shop.public.{table}") for table in TABLES}
     assert status["open_rejects"] == 0
+    with sqlite3.connect(project.folder / ".penstock/state.db") as state:
+        assert state.execute("SELECT count(*) FROM checkpoints WHERE source_table = '(stream)'").fetchone() == (1,)
 
 
 @pytest.mark.parametrize("ordering", ["table", "none"])
