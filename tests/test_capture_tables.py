@@ -280,7 +280,7 @@ def test_a_table_with_rejects_is_set_aside(shop, project):
     assert_mirrored(shop, project, ["customers"])
 
 
-def wait_until(condition, seconds=30):
+def wait_until(condition, seconds=60):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
@@ -317,11 +317,13 @@ def test_new_tables_join_while_it_follows(shop, project, publication):
         for i in range(100, 120):
             shop.execute("INSERT INTO joiners VALUES (%s, 'then'); UPDATE joiners SET t = 'later' WHERE id = %s" % (i, i - 99))
             time.sleep(0.3)
+        followed(shop, project)
         shop.execute("DROP TABLE parts")
         followed(shop, project)
     finally:
         running.signal(signal.SIGTERM)
         output = running.wait(30)
+        print(output)
     assert output.code == 130, output
     assert "public.joiners is new and joins" in output.both and "public.nameless" in output.both and "cannot be captured" in output.both, output
     assert project.duck_value("SELECT count(*) FROM joiners WHERE t = 'later'") > 0, "it has joined while the run went on"

@@ -34,7 +34,16 @@ Status ChangeSource::resume(std::optional<flow::Checkpoint> stream) {
     return {};
 }
 
+/// A table may go while it is looked at.
 Status ChangeSource::open(std::vector<flow::TableRead> tables) {
+    auto opened = open_tables(tables);
+    if (opened || opened.error().code != "no_such_table") return opened;
+    opened.error().kind = ErrorKind::unavailable;
+    opened.error().code = flow::look_again;
+    return opened;
+}
+
+Status ChangeSource::open_tables(const std::vector<flow::TableRead>& tables) {
     PN_CHECK(read_checkpoints(tables));
     PN_CHECK(say_what_is_gone());
     PN_TRY(auto replication,
@@ -75,17 +84,6 @@ Status ChangeSource::confirm_stream(const flow::Checkpoint& durable) {
     durable_ = position.streamed;
     if (stream_) stream_->confirm(durable_);
     return {};
-}
-
-/// Its changes are not kept: it comes back by being read again.
-Result<std::optional<flow::Checkpoint>> ChangeSource::set_aside(size_t table, const Error& error) {
-    if (!kept_ || changes().on_table_error == OnTableError::stop) return std::optional<flow::Checkpoint>();
-    captured_[table].state = State::aside;
-    captured_[table].why = {error.code, error.message};
-    log::error("{} is set aside, the other tables go on: {}; when that is mended, `penstock run {} --resnapshot {}`",
-               name_of(table), error.message, options_.pipeline, name_of(table));
-    streamed_ = durable_;
-    return stream_checkpoint();
 }
 
 }  // namespace penstock::postgres

@@ -82,6 +82,8 @@ class ChangeSource : public flow::Source {
     const ChangesOptions& changes() const { return *options_.source.changes; }
     const std::string& name_of(size_t table) const { return plan_.tables[table].read.info.name; }
 
+    Status open_tables(const std::vector<flow::TableRead>& tables);
+
     // change_checkpoints.cc
     Status read_checkpoints(const std::vector<flow::TableRead>& tables);
     Result<std::optional<ChangePosition>> read_checkpoint(const flow::TableRead& read);

@@ -93,6 +93,7 @@ Status ChangeSource::start_stream() {
     auto left_out = [this](const ChangeTable& table, const RelationMessage& message) {
         return check_left_out(table, message);
     };
+    plugin_->met_other = [this] { met_other_ = true; };
     PN_TRY(auto intake, plugin_->intake(*catalog_, *log_, std::move(tables), left_out));
     pump_ = std::make_unique<ChangePump>(*stream_, *log_, std::move(intake), options_.memory_bytes / 2);
     watch_slot();
@@ -208,23 +209,40 @@ flow::Segment ChangeSource::advance(Lsn reached) {
     return segment;
 }
 
-/// All before is durable. What is wrong with one table is remembered, so that the next look at the tables knows of it.
+/// What is wrong with one table is remembered, so that the next look at the tables knows of it. Its changes are not kept: it
+/// comes back by being read again, at once where that is enough.
+Result<std::optional<flow::Checkpoint>> ChangeSource::set_aside(size_t table, const Error& error) {
+    if (!kept_) return std::optional<flow::Checkpoint>();
+    Trouble why{error.code, error.message};
+    if (reading_helps(error) && read_again(table, why)) {
+        log::info("{}", error.message);
+    } else if (changes().on_table_error == OnTableError::set_aside) {
+        captured_[table].state = State::aside;
+        captured_[table].why = std::move(why);
+        log::error(
+            "{} is set aside, the other tables go on: {}; when that is mended, `penstock run {} --resnapshot {}`",
+            name_of(table), error.message, options_.pipeline, name_of(table));
+    } else {
+        return std::optional<flow::Checkpoint>();
+    }
+    streamed_ = durable_;
+    return stream_checkpoint();
+}
+
+/// All before is durable.
 Result<std::optional<flow::Segment>> ChangeSource::stream_failed(Error error) {
     bool altered = error.code == "table_changed" || error.code == flow::look_again;
     auto table = table_of(error);
-    bool aside = error.kind == ErrorKind::data || error.kind == ErrorKind::schema;
-    aside = aside && kept_ && table && changes().on_table_error == OnTableError::set_aside;
     if (altered) {
         log::info("{}; looking at the tables again", error.message);
-    } else if (table && reading_helps(error) && read_again(*table, {error.code, error.message})) {
-        log::info("{}", error.message);
-    } else if (aside) {
-        PN_CHECK(set_aside(*table, error));
     } else {
+        bool fault_of_table = table && (error.kind == ErrorKind::data || error.kind == ErrorKind::schema);
+        Result<std::optional<flow::Checkpoint>> stream = std::optional<flow::Checkpoint>();
+        if (fault_of_table) stream = set_aside(*table, error);
         if (table && kept_)
             error.hint = fmt::format("`penstock run {} --resnapshot {}` reads it anew and goes on from there",
                                      options_.pipeline, name_of(*table));
-        return fail(std::move(error));
+        if (!stream || !*stream) return fail(std::move(error));
     }
     failure_ = {.kind = ErrorKind::unavailable,
                 .code = flow::look_again,

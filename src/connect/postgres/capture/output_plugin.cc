@@ -42,12 +42,14 @@ class Pgoutput : public OutputPlugin {
 
     Result<std::unique_ptr<ChangeIntake>> intake(Session&, ChangeLog& log, std::vector<IntakeTable> tables,
                                                  CheckLeftOut check_left_out) override {
-        return std::make_unique<PgoutputIntake>(
-            log, std::move(tables),
-            PgoutputIntakeOptions{
-                .protocol_version = protocol(), .streaming = streaming_, .check_left_out = std::move(check_left_out)});
+        return std::make_unique<PgoutputIntake>(log, std::move(tables),
+                                                PgoutputIntakeOptions{.protocol_version = protocol(),
+                                                                      .streaming = streaming_,
+                                                                      .check_left_out = std::move(check_left_out),
+                                                                      .met_other = met_other});
     }
 
+    Status heed(const Error&, const ChangePlan&) override { return {}; }
     Status check_received(Session&, const ChangePlan&) override { return {}; }
 
   private:
@@ -93,6 +95,7 @@ class Wal2json : public OutputPlugin {
                                                 chunks ? Wal2jsonFormat::chunks : Wal2jsonFormat::changes);
     }
 
+    Status heed(const Error& remark, const ChangePlan& plan) override { return check_wal2json_remark(remark, plan); }
     Status check_received(Session& session, const ChangePlan& plan) override {
         return check_still_named(session, plan);
     }

@@ -28,11 +28,16 @@ class OutputPlugin {
     virtual Status check_server(Session& session, const ChangePlan& plan) = 0;
     /// For StreamRequest::options.
     virtual Result<Options> options(const ChangePlan& plan, int server_version) = 0;
+    /// For StreamRequest::on_remark: whether the remark says that a change was left out.
+    virtual Status heed(const Error& remark, const ChangePlan& plan) = 0;
     virtual Result<std::unique_ptr<ChangeIntake>> intake(Session& session, ChangeLog& log,
                                                          std::vector<IntakeTable> tables,
                                                          CheckLeftOut check_left_out) = 0;
     /// Changes have been received and are not handed out yet: whether they are of the plan's tables still.
     virtual Status check_received(Session& session, const ChangePlan& plan) = 0;
+
+    /// Told, on the pump's thread, when the stream speaks of a relation that is none of the tables; some plugins never do.
+    std::function<void()> met_other = [] {};
 };
 
 /// The one that `plugin:` names.

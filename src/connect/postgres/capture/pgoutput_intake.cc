@@ -35,7 +35,7 @@ PgoutputIntake::PgoutputIntake(ChangeLog& log, std::vector<IntakeTable> tables, 
 
 Result<Lsn> PgoutputIntake::take(const ReplicationStream::Received& received) {
     ended_ = 0;
-    at_ = received.start_lsn;
+    if (received.start_lsn != 0) at_ = received.start_lsn;  // relation messages come without
     PN_TRY(auto message, decoder_.decode(received.payload));
     PN_CHECK(std::visit([this](const auto& one) { return on(one); }, message));
     return ended_;
@@ -96,7 +96,7 @@ Status PgoutputIntake::on(const RelationMessage& message) {
 /// What cannot be read may not be wanted.
 Result<ChangeShape> PgoutputIntake::match(const IntakeTable& table, const RelationMessage& message) const {
     auto shape = match_shape(*table.table, message);
-    if (shape || at_ >= table.from) return shape;
+    if (shape || (begun_ ? begun_->final_lsn : at_) >= table.from) return shape;
     return ChangeShape{.failure = std::move(shape.error())};
 }
 
