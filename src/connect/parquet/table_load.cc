@@ -11,7 +11,6 @@
 #include "engine/scan_function.h"
 #include "engine/sql.h"
 #include "engine/types.h"
-#include "flow/change.h"
 
 namespace penstock::parquet {
 namespace {
@@ -184,6 +183,11 @@ std::string TableLoad::select_published(const Manifest& manifest, const std::vec
 Status TableLoad::stage(flow::Scan& scan) {
     engine::LentScan lent(context_.database, scan, target_.info.estimated_rows);
     std::string select = select_scan(lent.sql());
+    std::string emptied;
+    if (target_.info.changes && target_.whole) {
+        PN_TRY(emptied, truncate_row());
+    }
+    if (!emptied.empty()) select += " UNION ALL " + emptied;
     bool comparable = target_.mode == flow::Mode::append && newest_ && !target_.full_refresh && !cursor_.empty();
     PN_CHECK(make_folder(folder()));
     PN_FAILPOINT(target_stage_before);
@@ -191,7 +195,8 @@ Status TableLoad::stage(flow::Scan& scan) {
     Status staged = raw ? write_raw(select) : write_final(select);
     if (!staged) return fail(lent.original(std::move(staged.error())));
     counts_.rows_read = lent.rows();
-    int64_t in_files = rows_in(raw ? raw_ : files_);
+    added_ = emptied.empty() ? 0 : 1;
+    int64_t in_files = rows_in(raw ? raw_ : files_) - added_;
     if (in_files != counts_.rows_read)
         return fail(
             {.kind = ErrorKind::internal,
@@ -228,21 +233,6 @@ Status TableLoad::write_final(const std::string& select) {
     return {};
 }
 
-std::vector<std::string> TableLoad::order() const {
-    bool log = target_.info.changes && target_.cluster_by.empty() && scan_.find(flow::change::unchanged) >= 0;
-    return log ? std::vector<std::string>{flow::change::position} : target_.cluster_by;
-}
-
-Status TableLoad::count_deletes() {
-    if (files_.empty()) return {};
-    PN_TRY(auto rows,
-           connection_.query(fmt::format("SELECT count(*) FROM {} WHERE {} = 'd'",
-                                         read_sql(data_folder(), files_, partition_names(partitions_), schema_),
-                                         quote_identifier(flow::change::op))));
-    counts_.rows_deleted = rows.number(0, 0);
-    return {};
-}
-
 bool TableLoad::may_hold_negative_zero() const {
     return std::ranges::any_of(schema_.fields, engine::has_signed_zero, &data::Field::type);
 }
@@ -262,7 +252,7 @@ Status TableLoad::merge_with_published() {
         PN_CHECK(target_.mode == flow::Mode::merge ? merge_by_key() : keep_history());
     } else {
         if (!raw_.empty()) PN_CHECK(leave_out_published());
-        counts_.rows_written = rows_in(files_);
+        counts_.rows_written = rows_in(files_) - added_;
         counts_.rows_filtered = counts_.rows_read - counts_.rows_written;
         if (target_.info.changes) PN_CHECK(count_deletes());
     }

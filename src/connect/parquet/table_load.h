@@ -73,9 +73,6 @@ class TableLoad {
     Status write_raw(const std::string& select);
     Status write_final(const std::string& select);
     bool may_hold_negative_zero() const;  ///< by the columns' types
-    /// By position, where changes are written and nothing else is asked for.
-    std::vector<std::string> order() const;
-    Status count_deletes();
     /// Whether rows can be written with dictionaries as they are; the select is run for it.
     Result<bool> has_no_negative_zero(const std::string& select);
     /// No decision, folder or mode changes what the published files look like.
@@ -87,6 +84,13 @@ class TableLoad {
     Status leave_out_published();
     Result<std::vector<std::pair<const Manifest*, std::vector<DataFile>>>> batches_in_reach(
         const std::vector<Manifest>& live) const;
+
+    // table_log.cc
+    /// By position, where changes are written and nothing else is asked for.
+    std::vector<std::string> order() const;
+    Status count_deletes();
+    /// Before a log of changes gets all rows anew: a truncate, right after the last transaction that it has. "" while it has none.
+    Result<std::string> truncate_row() const;
 
     // table_merge.cc
     Status merge_by_key();
@@ -132,6 +136,7 @@ class TableLoad {
     std::vector<DataFile> raw_;    ///< relative to raw_folder()
     std::vector<DataFile> files_;  ///< final ones, relative to data_folder()
     std::string picked_;           ///< SELECT of the staged rows that take part, by key
+    int64_t added_ = 0;            ///< rows of the files that are not the scan's
     bool unchanged_ = false;       ///< what is published stays the table
     flow::Counts counts_;
 };

@@ -14,9 +14,11 @@ Error unexpected(const char* what) {
 Wal2jsonIntake::Wal2jsonIntake(ChangeLog& log, std::vector<Wal2jsonTable> tables, Wal2jsonFormat format)
     : log_(log), format_(format), decoder_(format) {
     for (uint32_t i = 0; i < tables.size(); ++i) {
+        if (tables[i].table.aside) continue;
         const auto& read = tables[i].table.table->read;
         Name name{read.schema, read.relation};
-        tables_.emplace(std::move(name), Captured{i, Wal2jsonTuples(std::move(tables[i]))});
+        Lsn from = tables[i].table.from;
+        tables_.emplace(std::move(name), Captured{i, from, Wal2jsonTuples(std::move(tables[i]))});
     }
 }
 
@@ -37,6 +39,7 @@ Status Wal2jsonIntake::on(const Wal2jsonChange& change) {
         if (begun_ || !change.xid) return fail(unexpected("a transaction begins within another, or has no number"));
         begun_ = true;
         xid_ = *change.xid;
+        at_ = commit_place(change).value_or(0);
         return log_.begin(xid_);
     }
     if (!begun_) return fail(unexpected("a change outside of a transaction"));
@@ -50,10 +53,15 @@ Status Wal2jsonIntake::on(const Wal2jsonChange& change) {
     return log_.append(xid_, 0, taken);
 }
 
+/// Format 1 does not tell where the commit record begins. The byte before its end is in it too: positions rise as commits
+/// do, and lie before a snapshot's consistent point exactly where the transaction is in the snapshot.
+std::optional<uint64_t> Wal2jsonIntake::commit_place(const Wal2jsonChange& change) const {
+    if (format_ == Wal2jsonFormat::changes) return change.lsn;
+    return change.next_lsn ? std::optional(*change.next_lsn - 1) : std::nullopt;
+}
+
 Status Wal2jsonIntake::commit(const Wal2jsonChange& change) {
-    // Format 1 does not tell where the commit record begins. The byte before its end is in it too: positions rise as
-    // commits do, and lie before a snapshot's consistent point exactly where the transaction is in the snapshot.
-    auto at = format_ == Wal2jsonFormat::changes || !change.next_lsn ? change.lsn : std::optional(*change.next_lsn - 1);
+    auto at = commit_place(change);
     if (!at || !change.next_lsn || !change.committed_at) return fail(unexpected("a commit without place or time"));
     begun_ = false;
     ended_ = *change.next_lsn;
@@ -74,12 +82,16 @@ Status Wal2jsonIntake::end_truncate() {
     return status;
 }
 
+/// The table that the change is of, if it is wanted.
 Wal2jsonIntake::Captured* Wal2jsonIntake::captured(const Wal2jsonChange& change) {
-    if (last_name_ != nullptr && last_name_->second == change.table && last_name_->first == change.schema) return last_;
-    auto found = tables_.find(Name(change.schema, change.table));
-    if (found == tables_.end()) return nullptr;
-    last_name_ = &found->first;
-    return last_ = &found->second;
+    bool same = last_name_ != nullptr && last_name_->second == change.table && last_name_->first == change.schema;
+    if (!same) {
+        auto found = tables_.find(Name(change.schema, change.table));
+        if (found == tables_.end()) return nullptr;
+        last_name_ = &found->first;
+        last_ = &found->second;
+    }
+    return at_ < last_->from ? nullptr : last_;
 }
 
 }  // namespace penstock::postgres

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -24,6 +25,7 @@ class Wal2jsonIntake : public ChangeIntake {
   private:
     struct Captured {
         uint32_t table;
+        Lsn from;  ///< what committed before is not wanted
         Wal2jsonTuples tuples;
     };
     using Name = std::pair<std::string, std::string>;
@@ -33,6 +35,7 @@ class Wal2jsonIntake : public ChangeIntake {
     Status truncate(const Wal2jsonChange& change);
     Status end_truncate();
     Captured* captured(const Wal2jsonChange& change);
+    std::optional<uint64_t> commit_place(const Wal2jsonChange& change) const;
 
     ChangeLog& log_;
     Wal2jsonFormat format_;
@@ -42,6 +45,7 @@ class Wal2jsonIntake : public ChangeIntake {
     const Name* last_name_ = nullptr;
     bool begun_ = false;
     uint32_t xid_ = 0;
+    uint64_t at_ = 0;                ///< of the transaction's commit
     std::vector<Change> truncated_;  ///< by one statement: each of its tables comes by itself, with one LSN
     uint64_t truncated_at_ = 0;
     Lsn ended_;

@@ -112,6 +112,25 @@ Result<std::vector<Wal2jsonCatalog>> wal2json_catalog(Session& session, const st
     return catalogs;
 }
 
+Status check_wal2json_remark(const Error& remark, const ChangePlan& plan) {
+    static constexpr std::string_view left_out[] = {"no tuple ", "no old tuple data ",
+                                                    "without primary key or replica identity"};
+    auto says = [&](std::string_view words) { return remark.message.find(words) != std::string::npos; };
+    if (std::ranges::none_of(left_out, says)) return {};
+    for (const auto& table : plan.tables) {
+        if (!says(fmt::format("\"{}\"", table.read.relation))) continue;
+        return fail(
+            {.kind = ErrorKind::schema,
+             .code = "identity_changed",
+             .message = fmt::format("changes of {} were made while it had no replica identity, and wal2json leaves "
+                                    "them out: {}",
+                                    table.read.info.name, remark.message),
+             .where = "table " + table.read.info.name,
+             .hint = "run once with --full-refresh, which reads the tables anew and goes on from there"});
+    }
+    return {};
+}
+
 Status check_still_named(Session& session, const ChangePlan& plan) {
     PN_TRY(auto rows, session.query("SELECT n.nspname, c.relname FROM pg_catalog.pg_class c JOIN "
                                     "pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = ANY "
@@ -122,12 +141,12 @@ Status check_still_named(Session& session, const ChangePlan& plan) {
     for (const auto& table : plan.tables) {
         if (names.contains({table.read.schema, table.read.relation})) continue;
         return fail({.kind = ErrorKind::unavailable,
-                     .code = "table_changed",
+                     .code = flow::look_again,
                      .message = fmt::format("table {} was renamed, dropped or made anew, and wal2json knows tables by "
                                             "name only",
                                             table.read.info.name),
                      .where = "table " + table.read.info.name,
-                     .hint = "what came before is in the target; run once with --full-refresh"});
+                     .hint = "what came before is in the target; a retry sees the tables as they are"});
     }
     return {};
 }

@@ -25,6 +25,10 @@ std::vector<std::pair<std::string, std::string>> wal2json_options(const ChangePl
 /// What the catalog knows of these tables, in their order.
 Result<std::vector<Wal2jsonCatalog>> wal2json_catalog(Session& session, const std::vector<IntakeTable>& tables);
 
+/// wal2json warns of a change that it leaves out because the table had no replica identity when it was made: PostgreSQL stops
+/// such changes of published tables only.
+Status check_wal2json_remark(const Error& remark, const ChangePlan& plan);
+
 /// Tables are known by name: those of the plan must still be the relations that they were. Asked of the catalog after changes
 /// were received, which then is at least as new as they are.
 Status check_still_named(Session& session, const ChangePlan& plan);

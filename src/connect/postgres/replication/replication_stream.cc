@@ -71,6 +71,7 @@ Status ReplicationStream::begin(const StreamRequest& request) {
         if (message.type == 'E') return fail(refused(request, message.body));
         if (message.type == 'W') break;  // CopyBothResponse
     }
+    on_remark_ = request.on_remark;
     sender_.received(request.from);
     sender_.start();
     return {};
@@ -100,6 +101,8 @@ Result<ReplicationStream::Got> ReplicationStream::receive(Received& into, millis
         if (message.type == 'd') {
             PN_TRY(bool data, take_copied(message.body, into));
             if (data) return Got::message;
+        } else if (message.type == 'N' && on_remark_) {
+            PN_CHECK(on_remark_(socket_.answered(message.body)));
         } else if (message.type != 'N' && message.type != 'S' && message.type != 'A') {
             return ended(message);
         }

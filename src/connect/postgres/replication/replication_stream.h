@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <stop_token>
 #include <string>
@@ -23,6 +24,8 @@ struct StreamRequest {
     /// judge_slot(), and again once the stream holds the slot. 0 is where the slot stands.
     Lsn from;
     std::vector<std::pair<std::string, std::string>> options;  ///< of the output plugin: {"proto_version", "4"}, …
+    /// What the server remarks upon between changes, its warnings among it; an Error ends the stream. By the receiving thread.
+    std::function<Status(const Error& remark)> on_remark = {};
     std::string purpose = "penstock";                          ///< application_name
     std::chrono::milliseconds status_interval =
         std::chrono::seconds(10);  ///< at most; a third of wal_sender_timeout if less
@@ -97,6 +100,7 @@ class ReplicationStream {
     std::unique_ptr<Session> session_;
     WireSocket socket_;
     StatusSender sender_;
+    std::function<Status(const Error&)> on_remark_;
     bool closed_ = false;
 };
 
