@@ -16,7 +16,7 @@ from .check import Verdict
 from .measure import measure
 from .peers import QUIET, Ingestr as BatchIngestr
 from .server import BenchError
-from .stream import PUBLICATION, TABLE, short_version
+from .stream import PUBLICATION, TABLE
 from .tables import EVENTS
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent

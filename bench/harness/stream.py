@@ -5,7 +5,6 @@ and copied for each round (pg_copy_logical_replication_slot), and everybody drai
 """
 
 import dataclasses
-import re
 import time
 
 from .server import BenchError
@@ -148,10 +147,7 @@ class Source:
         raise BenchError(f"a slot like {pattern} is still being read")
 
     def drop(self):
-        self.drop_slots(".")
-        self.server.drop_database(self.database)
-
-
-def short_version(text):
-    found = re.search(r"\d+(\.\d+)+", text)
-    return found.group(0) if found else text.strip()
+        """This and what an invocation that was killed has left: the server is the benchmark's alone."""
+        self.server.sql("postgres", "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE NOT active")
+        for database in self.server.sql("postgres", "SELECT datname FROM pg_database WHERE datname LIKE 'changes%'").split():
+            self.server.drop_database(database)

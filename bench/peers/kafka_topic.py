@@ -13,7 +13,7 @@ import signal
 import sys
 import time
 
-from confluent_kafka import Consumer, KafkaError, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 brokers, what, topic, *rest = sys.argv[1:]
@@ -88,7 +88,12 @@ def follow():
 
 
 def create():
-    AdminClient({"bootstrap.servers": brokers}).create_topics([NewTopic(topic, 1, 1)])[topic].result(30)
+    admin = AdminClient({"bootstrap.servers": brokers})
+    try:
+        admin.create_topics([NewTopic(topic, 1, 1)])[topic].result(30)
+    except KafkaException as problem:
+        if problem.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+            raise
 
 
 {"create": create, "reach": lambda: reach(int(rest[0]), float(rest[1]) if len(rest) > 1 else 60), "count": count, "follow": follow}[what]()
