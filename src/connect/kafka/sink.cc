@@ -37,6 +37,7 @@ Result<std::vector<flow::TablePlan>> Sink::plan(const std::vector<flow::TableTar
         batches_[batch.source + '\n' + batch.target] = batch.batch;
         if (batch.source == flow::stream_row) kept_ = batch.checkpoint;
     }
+    refusal_.reset();
     std::vector<flow::TablePlan> plans;
     for (const auto& table : tables) {
         auto& plan = plans.emplace_back();
@@ -56,6 +57,7 @@ Result<std::vector<flow::TablePlan>> Sink::plan(const std::vector<flow::TableTar
                              .where = "connection " + settings_.connection.name,
                              .hint = "create it, or set `create_topics: true` in the target"};
         plan.decisions.push_back({.change = "table_created", .decision = "refused", .detail = plan.refusal->message});
+        refusal_ = plan.refusal;
     }
     return plans;
 }
@@ -70,6 +72,7 @@ Status Sink::begin(const flow::RunIdentity& run) {
 
 /// Fences, then looks again: a transaction of an older run may have become durable after plan() read.
 Status Sink::open() {
+    if (refusal_) return fail(*refusal_);
     PN_TRY(auto client, Client::open(Role::producer, settings_.connection, {}));
     PN_CHECK(prepare_topics(client));
     int64_t largest = reject_limit_;

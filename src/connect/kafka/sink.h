@@ -57,6 +57,7 @@ class Sink : public flow::Sink {
     std::vector<std::string> topics_;        ///< of the tables
     std::map<std::string, int64_t> limits_;  ///< largest message of a topic
     int64_t reject_limit_ = 0;
+    std::optional<Error> refusal_;                    ///< what plan() found that no run can do
     std::vector<flow::BatchRecord> planned_;          ///< what plan() read
     std::optional<flow::Checkpoint> kept_, keeping_;  ///< of the stream: found, and to be committed
     std::map<std::string, int64_t> batches_;          ///< newest number, by source and target
