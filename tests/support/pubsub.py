@@ -18,6 +18,7 @@ from google.pubsub_v1.services.publisher.transports import PublisherGrpcTranspor
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
 
 from .changes import LOADER, TABLES
+from .postgres import _die_with_parent
 from .program import ROOT
 
 PROGRAM = Path(os.environ.get("PENSTOCK_DEPS", ROOT / ".deps")) / "servers/pubsub/pstestd"
@@ -29,7 +30,7 @@ class PubsubServer:
 
     def __init__(self, fail: str = ""):
         self._process = subprocess.Popen([PROGRAM, "-port", "0", *(["-fail", fail] if fail else [])], stdout=subprocess.PIPE,
-                                         stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, text=True)
+                                         stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, text=True, preexec_fn=_die_with_parent)
         self.address = self._process.stdout.readline().split()[-1]
         self.endpoint = f"http://{self.address}"
         self._channel = grpc.insecure_channel(self.address, options=[("grpc.max_receive_message_length", -1)])
