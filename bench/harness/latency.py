@@ -148,7 +148,7 @@ def measure_latency(source, follower, rate, minutes, work, duckdb_venv, say):
     job = roster.Job(source, source.slot(f"{follower.name}_{rate}"), folder, round=rate)
     try:
         pid = follower.start(job, job.slot)
-        time.sleep(3)
+        wait_until_it_reads(source, job.slot)
         say(f"{follower.name}: {rate:,} changes a second for {minutes:g} min")
         cpu, began, first = cpu_seconds(pid), time.monotonic(), source.sql("SELECT clock_timestamp()")
         before = source.counted()
@@ -181,6 +181,15 @@ def pgbench(source, rate, minutes, folder):
         raise BenchError(f"pgbench: {done.stderr.strip()[-400:]}")
     line = next(line for line in done.stdout.splitlines() if line.startswith("number of transactions actually processed"))
     return int(line.split(":")[1].split("/")[0])
+
+
+def wait_until_it_reads(source, slot):
+    for _ in range(600):
+        if source.sql(f"SELECT active FROM pg_replication_slots WHERE slot_name = '{slot}'") == "t":
+            time.sleep(3)  # its first transaction is begun
+            return
+        time.sleep(0.1)
+    raise BenchError("nobody reads the slot after a minute")
 
 
 def wait_for_slot(source, slot):
