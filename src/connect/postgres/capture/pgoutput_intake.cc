@@ -96,7 +96,7 @@ Status PgoutputIntake::on(const RelationMessage& message) {
 /// What cannot be read may not be wanted.
 Result<ChangeShape> PgoutputIntake::match(const IntakeTable& table, const RelationMessage& message) const {
     auto shape = match_shape(*table.table, message);
-    if (shape || (begun_ ? begun_->final_lsn : at_) >= table.from) return shape;
+    if (shape || (begun_ ? Lsn(begun_->final_lsn) : at_) >= table.from) return shape;
     return ChangeShape{.failure = std::move(shape.error())};
 }
 
