@@ -1,15 +1,19 @@
 """Changes published to Google's Pub/Sub server and read back with Google's client: nothing is lost, each key keeps its order,
 and what comes twice has the same id."""
 
+import base64
 import json
 import signal
 import sqlite3
+import subprocess
 import time
 
 import pytest
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from support.changes import SCHEMA, TABLES, Workload, drop_slots
-from support.pubsub import PROJECT, Consumer, PubsubServer, assert_folded, capture, topic
+from support.pubsub import PROJECT, Consumer, PubsubServer, SecureService, assert_folded, capture, topic
 
 
 @pytest.fixture
@@ -229,3 +233,29 @@ def test_doctor(project, bus):
     started = time.monotonic()
     assert "UNAVAILABLE" in project.run("doctor", expect=3).both
     assert time.monotonic() - started < 30
+
+
+def test_a_service_account_signs_its_calls_and_they_are_encrypted(project, tmp_path):
+    """The key file makes a token that the service can check; its own words for what it wants are Google's."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()).decode()
+    account = {"type": "service_account", "client_email": "penstock@example.iam.gserviceaccount.com", "client_id": "1", "private_key_id": "k", "private_key": pem}
+    project.write(json.dumps(account), "key.json")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
+                    "-keyout", tmp_path / "tls.key", "-out", tmp_path / "tls.pem"], check=True, capture_output=True)
+    with SecureService(tmp_path / "tls.key", tmp_path / "tls.pem") as service:
+        project.config(connections={"bus": {"type": "pubsub", "project": PROJECT, "endpoint": f"https://localhost:{service.port}", "credentials": "key.json"}})
+        assert "UNAVAILABLE" in project.run("doctor", expect=3).both  # a certificate that nobody vouches for
+        project.environment["GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"] = str(tmp_path / "tls.pem")
+        output = project.run("doctor")
+        assert "answers" in output.both and "PRIVATE KEY" not in output.both
+        method, metadata = service.calls[-1]
+    assert method == "/google.pubsub.v1.Publisher/ListTopics"
+    assert metadata["user-agent"].startswith("penstock/")
+    head, claims, signature = metadata["authorization"].removeprefix("Bearer ").split(".")
+    key.public_key().verify(base64url(signature), f"{head}.{claims}".encode(), padding.PKCS1v15(), hashes.SHA256())
+    assert json.loads(base64url(claims))["iss"] == account["client_email"]
+
+
+def base64url(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))

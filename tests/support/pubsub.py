@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from collections import defaultdict
+from concurrent import futures
 from datetime import date, datetime
 from pathlib import Path
 from uuid import UUID
@@ -73,6 +74,27 @@ class PubsubServer:
             messages += [message.message for message in found]
             last = time.monotonic()
         return messages
+
+
+class SecureService(grpc.GenericRpcHandler):
+    """Answers every call with an empty message, over TLS, and remembers who asked."""
+
+    def __init__(self, key: Path, certificate: Path):
+        self.calls = []
+        self._server = grpc.server(futures.ThreadPoolExecutor(2))
+        self._server.add_generic_rpc_handlers((self,))
+        self.port = self._server.add_secure_port("localhost:0", grpc.ssl_server_credentials([(key.read_bytes(), certificate.read_bytes())]))
+
+    def service(self, call):
+        self.calls.append((call.method, {name: value for name, value in call.invocation_metadata}))
+        return grpc.unary_unary_rpc_method_handler(lambda request, context: b"")
+
+    def __enter__(self):
+        self._server.start()
+        return self
+
+    def __exit__(self, *_):
+        self._server.stop(None)
 
 
 def topic(name: str) -> str:
