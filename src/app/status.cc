@@ -25,7 +25,8 @@ struct PipelineStatus {
     std::optional<state::RunRecord> last;
     std::optional<int64_t> open_rejects;
     std::vector<flow::BatchRecord> checkpoints;
-    std::string unknown;  ///< why the target or the source could not be asked
+    std::vector<std::string> troubles;  ///< of single tables of its stream
+    std::string unknown;                ///< why the target or the source could not be asked
     bool is_stream = false;
     std::optional<flow::Slot> slot;  ///< that its stream reads
 };
@@ -38,6 +39,8 @@ void ask_target(const Pipeline& pipeline, PipelineStatus& status) {
     if (rejects) status.open_rejects = static_cast<int64_t>(rejects->size());
     auto checkpoints = ledger ? (*ledger)->checkpoints(pipeline.name()) : fail(ledger.error());
     if (checkpoints) status.checkpoints = std::move(*checkpoints);
+    for (const auto& batch : status.checkpoints)
+        if (batch.source == flow::stream_row) status.troubles = pipeline.stream_troubles(batch.checkpoint);
     if (!ledger) status.unknown = ledger.error().message;
     else if (!rejects) status.unknown = rejects.error().message;
 }
@@ -106,8 +109,8 @@ std::string status_text(const std::vector<PipelineStatus>& all) {
         std::string behind = shown_bytes(slot.lag_bytes), keeps = shown_bytes(slot.retained_bytes),
                     room = shown_bytes(slot.room_bytes), lasts = shown_seconds(slot.seconds_left());
         if (!status.last) {
-            table.add({status.name, "never run", "", "", "", "", rejects, age, behind, keeps, room, lasts,
-                       remark(status)});
+            table.add(
+                {status.name, "never run", "", "", "", "", rejects, age, behind, keeps, room, lasts, remark(status)});
             continue;
         }
         auto counts = status.last->counts();
@@ -117,8 +120,11 @@ std::string status_text(const std::vector<PipelineStatus>& all) {
     }
     std::string fixes;
     for (const auto& status : all)
+        for (const auto& trouble : status.troubles) fixes += fmt::format("\n{}: {}\n", status.name, trouble);
+    for (const auto& status : all)
         if (status.slot && !status.slot->fix.empty())
-            fixes += fmt::format("\n{}: {}\n  fix: {}\n", status.name, status.slot->concern, slot_fix(*status.slot, status.name));
+            fixes += fmt::format("\n{}: {}\n  fix: {}\n", status.name, status.slot->concern,
+                                 slot_fix(*status.slot, status.name));
     return table.text() + fixes;
 }
 
@@ -130,7 +136,8 @@ Json slot_of(const flow::Slot& slot, const std::string& pipeline) {
 
 Json status_json(const PipelineStatus& status) {
     Json tables = Json::array();
-    for (const auto& batch : status.checkpoints)
+    for (const auto& batch : status.checkpoints) {
+        if (batch.source == flow::stream_row) continue;
         tables.push_back(
             {{"table", batch.source},
              {"target", batch.target},
@@ -138,6 +145,7 @@ Json status_json(const PipelineStatus& status) {
              {"cursor", batch.checkpoint.cursor_to.empty() ? Json(nullptr) : Json(batch.checkpoint.cursor_to)},
              {"read_at", iso_time(batch.checkpoint.read_at)},
              {"committed_at", iso_time(batch.committed_at)}});
+    }
     return {{"pipeline", status.name},
             {"state", status.last ? status.last->status : "never run"},
             {"last_run", status.last ? record_json(*status.last) : Json(nullptr)},
@@ -146,6 +154,7 @@ Json status_json(const PipelineStatus& status) {
             {"lag_bytes", status.slot && status.slot->lag_bytes ? Json(*status.slot->lag_bytes) : Json(nullptr)},
             {"slot", status.slot ? slot_of(*status.slot, status.name) : Json(nullptr)},
             {"tables", tables},
+            {"troubles", status.troubles},
             {"remark", status.unknown.empty() ? Json(nullptr) : Json(status.unknown)},
             {"next_run", nullptr}};
 }
