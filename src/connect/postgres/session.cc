@@ -96,7 +96,10 @@ class Parameters {
         add("fallback_application_name", purpose);
         add("client_encoding", "UTF8");
         add("gssencmode", "disable");  // we read the socket ourselves after authentication; TLS is understood, GSS is not
+        // A peer that is gone without a word is noticed within a minute; the system's own 75 s nine times would be twelve.
         add("keepalives_idle", "30");
+        add("keepalives_interval", "10");
+        add("keepalives_count", "3");
         if (channel == Session::Channel::replication) {
             add("replication", "database");
             add("tcp_user_timeout", "60000");  // a stream may be silent for hours: what we send must be acknowledged

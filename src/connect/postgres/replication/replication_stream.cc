@@ -15,6 +15,8 @@ using std::chrono::milliseconds;
 
 /// How long the server may take to end what it is sending, or to get over an error.
 constexpr auto patience = std::chrono::seconds(5);
+/// Where the server has no wal_sender_timeout to go by.
+constexpr auto usual_silence = milliseconds(60'000);
 
 /// Replication commands have a grammar of their own (repl_scanner.l): quotes are doubled, backslashes are themselves.
 std::string literal(std::string_view text) {
@@ -47,15 +49,18 @@ Result<std::unique_ptr<ReplicationStream>> ReplicationStream::start(const Connec
     PN_TRY(auto timeout, wal_sender_timeout(*session));
     auto interval = request.status_interval;
     if (timeout.count() > 0) interval = std::min(interval, timeout / 3);
-    std::unique_ptr<ReplicationStream> stream(new ReplicationStream(std::move(session), interval, std::move(stop)));
+    std::unique_ptr<ReplicationStream> stream(new ReplicationStream(
+        std::move(session), interval, timeout.count() > 0 ? timeout : usual_silence, std::move(stop)));
     PN_CHECK(stream->begin(request));
     return stream;
 }
 
-ReplicationStream::ReplicationStream(std::unique_ptr<Session> session, milliseconds interval, std::stop_token stop)
+ReplicationStream::ReplicationStream(std::unique_ptr<Session> session, milliseconds interval,
+                                     milliseconds longest_silence, std::stop_token stop)
     : session_(std::move(session)),
       socket_(*session_, WireSocket::Pace::latency, std::move(stop)),
-      sender_(socket_, std::max(interval, milliseconds(1))) {}
+      sender_(socket_, std::max(interval, milliseconds(1))),
+      longest_silence_(longest_silence) {}
 
 ReplicationStream::~ReplicationStream() { sender_.stop(); }
 
@@ -92,9 +97,15 @@ Result<ReplicationStream::Got> ReplicationStream::receive(Received& into, millis
     while (true) {
         WireSocket::Message message;
         if (!socket_.take(message)) {
-            if (deadline == WireSocket::never) deadline = WireSocket::Clock::now() + wait;
+            auto began = WireSocket::Clock::now();
+            if (deadline == WireSocket::never) deadline = began + wait;
             PN_TRY(auto filled, socket_.fill(deadline));
-            if (filled == WireSocket::Filled::late) return Got::timeout;
+            if (filled == WireSocket::Filled::late) {
+                PN_CHECK(bear_silence(WireSocket::Clock::now() - began));
+                return Got::timeout;
+            }
+            silence_ = {};
+            asked_ = false;
             if (filled == WireSocket::Filled::full) socket_.release();
             continue;
         }
@@ -107,6 +118,19 @@ Result<ReplicationStream::Got> ReplicationStream::receive(Received& into, millis
             return ended(message);
         }
     }
+}
+
+/// A connection may stand although nobody is at its other end any more, and a quiet server says nothing by itself. Only time
+/// spent waiting counts: what came while the caller was away is still to be read.
+Status ReplicationStream::bear_silence(std::chrono::nanoseconds more) {
+    silence_ += more;
+    if (!asked_ && silence_ > longest_silence_ / 2) {
+        asked_ = true;
+        ask();
+    }
+    if (silence_ <= longest_silence_) return {};
+    return fail(socket_.lost(fmt::format("it has said nothing for {} s, though it was asked",
+                                         std::chrono::round<std::chrono::seconds>(silence_).count())));
 }
 
 /// XLogData is for the caller (true), a keepalive for us.

@@ -26,7 +26,7 @@ struct StreamRequest {
     std::vector<std::pair<std::string, std::string>> options;  ///< of the output plugin: {"proto_version", "4"}, …
     /// What the server remarks upon between changes, its warnings among it; an Error ends the stream. By the receiving thread.
     std::function<Status(const Error& remark)> on_remark = {};
-    std::string purpose = "penstock";                          ///< application_name
+    std::string purpose = "penstock";  ///< application_name
     std::chrono::milliseconds status_interval =
         std::chrono::seconds(10);  ///< at most; a third of wal_sender_timeout if less
 };
@@ -63,8 +63,9 @@ class ReplicationStream {
     };
 
     /// The next message, waiting at most so long. One thread at a time. A server that shuts down, an ended connection and the
-    /// plugin's own errors are Errors; after one the stream is over. A stop is one of kind `interrupted`, after which close()
-    /// is still in order.
+    /// plugin's own errors are Errors; after one the stream is over. So is a server that says nothing for wal_sender_timeout
+    /// (a minute where that is off), though asked: PostgreSQL's own receivers judge by wal_receiver_timeout just so. A stop is
+    /// an Error of kind `interrupted`, after which close() is still in order.
     Result<Got> receive(Received& into, std::chrono::milliseconds wait);
 
     /// The newest position the server told, in keepalives and with data: all that committed before it has been received. A
@@ -90,7 +91,9 @@ class ReplicationStream {
     int64_t bytes() const { return socket_.bytes(); }
 
   private:
-    ReplicationStream(std::unique_ptr<Session> session, std::chrono::milliseconds interval, std::stop_token stop);
+    ReplicationStream(std::unique_ptr<Session> session, std::chrono::milliseconds interval,
+                      std::chrono::milliseconds longest_silence, std::stop_token stop);
+    Status bear_silence(std::chrono::nanoseconds more);
     Status begin(const StreamRequest& request);
     Error refused(const StreamRequest& request, std::string_view body);
     Result<bool> take_copied(std::string_view body, Received& into);
@@ -100,6 +103,9 @@ class ReplicationStream {
     std::unique_ptr<Session> session_;
     WireSocket socket_;
     StatusSender sender_;
+    std::chrono::milliseconds longest_silence_;
+    std::chrono::nanoseconds silence_{};  ///< spent waiting since the server last said something
+    bool asked_ = false;                  ///< during this silence
     std::function<Status(const Error&)> on_remark_;
     bool closed_ = false;
 };

@@ -76,6 +76,43 @@ TEST_CASE("messages are whole however the stream is cut") {
     }
 }
 
+TEST_CASE("a server that says nothing is asked, and given up when it does not answer") {
+    std::atomic<int> answers = 0;
+    ScriptedServer server([&](ScriptedWire& wire) {
+        wire.start_stream("400");
+        while (answers < 3) {
+            if (!wire.status().asks) continue;
+            ++answers;
+            wire.keepalive(0x200, false);
+        }
+        wire.wait();
+    });
+    auto stream = started(server);
+    ReplicationStream::Received message;
+    auto began = std::chrono::steady_clock::now();
+    Result<Got> got = Got::timeout;
+    while (got && *got == Got::timeout && std::chrono::steady_clock::now() - began < 10s)
+        got = stream->receive(message, 20ms);
+    REQUIRE(!got);
+    CHECK(got.error().code == "connection_lost");
+    CHECK(got.error().kind == ErrorKind::unavailable);
+    CHECK(answers == 3);
+}
+
+TEST_CASE("time away from the stream is no silence of the server") {
+    ScriptedServer server([&](ScriptedWire& wire) {
+        wire.start_stream("200");
+        wire.wait();
+    });
+    auto stream = started(server);
+    ReplicationStream::Received message;
+    for (int i = 0; i < 3; ++i) {
+        CHECK(stream->receive(message, 1ms) == Got::timeout);
+        std::this_thread::sleep_for(150ms);
+    }
+    CHECK(stream->receive(message, 1ms) == Got::timeout);
+}
+
 TEST_CASE("a message longer than the buffer comes whole, and small ones after it") {
     std::string large(5'000'000, '\0');
     for (size_t i = 0; i < large.size(); ++i) large[i] = static_cast<char>(i * 31 >> 3);
