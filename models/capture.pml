@@ -24,6 +24,9 @@
 #ifndef MEDDLING
 #define MEDDLING 0 /* what somebody else may do to the slot, how often */
 #endif
+#ifndef RESNAPSHOTS
+#define RESNAPSHOTS 0 /* how often somebody asks for a table to be read anew */
+#endif
 
 mtype = { source_connect_before, target_open_after, slot_create_before, slot_create_after, source_snapshot_after, target_stage_before,
           source_read_during, target_stage_after, target_merge_after, target_commit_before, target_commit_after,
@@ -44,7 +47,7 @@ byte streamed[2];  /* of the checkpoint: where the stream was */
 byte from[2];      /* of the checkpoint: what the snapshot holds */
 byte rows[2];      /* transactions the table holds, a bit each */
 
-byte kills = KILLS, meddling = MEDDLING;
+byte kills = KILLS, meddling = MEDDLING, resnapshots = RESNAPSHOTS;
 bool touched = false; /* somebody else had the slot */
 bool finished = false;
 mtype at;
@@ -143,7 +146,8 @@ active proctype program() {
     byte i, j, touches, mask;
     byte position, held, snapshot_at, drain_to, received, applied, began_at;
     byte my_from[2];
-    byte pending; /* tables without checkpoint */
+    byte pending; /* tables without checkpoint, or to be read anew */
+    bool remembered; /* the target has a checkpoint of some table */
 
 begin:
     began_at = log_end;
@@ -159,11 +163,16 @@ begin:
             fi;
             my_from[i] = from[i]
         }
-        i = 0
+        i = 0;
+        remembered = pending != BOTH
     }
+    if
+    :: resnapshots > 0 && remembered -> resnapshots--; pending = pending | 1 /* the old rows and their checkpoint stay until then */
+    :: true
+    fi;
     step(target_open_after);
     if
-    :: pending == BOTH && !slot_exists ->
+    :: !remembered && !slot_exists ->
         step(slot_create_before);
 #ifdef SNAPSHOT_BEFORE_SLOT
         snapshot_at = log_end;
@@ -176,7 +185,7 @@ begin:
         step(slot_create_after)
     :: else ->
         if
-        :: pending == BOTH -> held = slot_confirmed
+        :: !remembered -> held = slot_confirmed
         :: else
         fi;
         atomic { judge(held) }
@@ -194,7 +203,7 @@ begin:
                 }
                 i = 0;
                 if
-                :: pending == BOTH -> position = snapshot_at
+                :: !remembered -> position = snapshot_at
                 :: else
                 fi
             }
@@ -305,7 +314,7 @@ refused:
 
 again:
     skip;
-    d_step { position = 0; held = 0; snapshot_at = 0; drain_to = 0; received = 0; applied = 0; my_from[0] = 0; my_from[1] = 0; pending = 0 }
+    d_step { position = 0; held = 0; snapshot_at = 0; drain_to = 0; received = 0; applied = 0; my_from[0] = 0; my_from[1] = 0; pending = 0; remembered = false }
     goto begin;
 
 done:
