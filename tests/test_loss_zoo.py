@@ -504,6 +504,23 @@ def test_no_success_with_nothing_while_changes_exist(shop, project):
     assert_equal(shop, project, "t")
 
 
+def test_what_committed_without_waiting_for_the_disk_is_there(own_server, make_database, project):
+    """airbyte#14932 again: under synchronous_commit = off a commit is one before the log that holds it is written. A drain that
+    ends where the log is written would succeed with nothing."""
+    own_server.admin().execute("ALTER SYSTEM SET wal_writer_delay = '2s'")
+    own_server.admin().execute("SELECT pg_reload_conf()")
+    shop = make_database(own_server)
+    shop.execute("CREATE TABLE t (id int PRIMARY KEY)")
+    capture(shop, project, ["t"])
+    project.load()
+    with shop.connect() as session:
+        session.execute("SET synchronous_commit = off")
+        for i in range(4):
+            session.execute("INSERT INTO t VALUES (%s)", [i])
+            assert project.load().run()["rows_written"] == 1
+    assert_equal(shop, project, "t")
+
+
 @pytest.mark.parametrize("failure", ["source_connect_before=error", "source_read_during@3=error", "source_read_during@3=kill", "target_commit_before=kill", "target_commit_after=kill"])
 def test_a_full_refresh_whose_source_fails_leaves_the_target(shop, project, failure):
     """airbyte#12782: a full refresh emptied the target first, and then its source failed."""
