@@ -20,6 +20,7 @@ brokers, what, topic, *rest = sys.argv[1:]
 consumer = Consumer({"bootstrap.servers": brokers, "group.id": f"bench-{time.time_ns()}", "enable.auto.commit": False, "log_level": 0,
                      "isolation.level": "read_committed", "enable.partition.eof": what == "count", "auto.offset.reset": "earliest",
                      "fetch.wait.max.ms": 10, "topic.metadata.refresh.interval.ms": 500})
+WARM_UP_SECONDS = 5
 operation = re.compile(rb'"op": ?"(.)"')
 updated = re.compile(rb'"updated_at": ?"([^"]+)"')
 
@@ -70,7 +71,7 @@ def follow():
     while not partitions():
         time.sleep(0.1)
     consumer.assign(partitions())
-    taken = []
+    rows = []
     for one in messages():
         if one is None:
             if stopped:
@@ -81,8 +82,8 @@ def follow():
         stamp = updated.findall(one.value())
         if stamp and operation.findall(one.value())[-1] != b"d":
             at = datetime.datetime.fromisoformat(stamp[-1].decode().replace("Z", "+00:00")).timestamp()
-            taken.append((now - at) * 1000)
-    taken.sort()
+            rows.append((at, (now - at) * 1000))
+    taken = sorted(ms for at, ms in rows if at >= rows[0][0] + WARM_UP_SECONDS)
     pick = lambda share: taken[min(len(taken) - 1, int(len(taken) * share))] if taken else 0
     print(json.dumps({"sampled": len(taken), "p50": pick(0.5), "p99": pick(0.99), "most": pick(1)}))
 
