@@ -120,6 +120,7 @@ class ChangeSource : public flow::Source {
 
     // change_streaming.cc
     Status judge(int32_t own_pid);
+    Result<Lsn> end_of_log();
     Status start_stream();
     void watch_slot();
     Status check_left_out(const ChangeTable& table, const RelationMessage& message);

@@ -61,6 +61,26 @@ Status ChangeSource::judge(int32_t own_pid) {
     }
 }
 
+/// Where the server's log ends. A commit that does not wait for the disk (synchronous_commit = off) can be seen before it is
+/// written, which the WAL writer does within three of its delays; what others have put in behind it need not be waited for.
+Result<Lsn> ChangeSource::end_of_log() {
+    PN_TRY(auto first,
+           catalog_->query("SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN "
+                           "pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_insert_lsn() "
+                           "END, (SELECT setting FROM pg_catalog.pg_settings WHERE name = "
+                           "'wal_writer_delay')::bigint"));
+    Lsn seen = Lsn::parse(first.text(0, 0)).value_or(Lsn());
+    auto until = Clock::now() + std::chrono::milliseconds(3 * first.integer(0, 1) + 100);
+    while (true) {
+        PN_TRY(auto written, catalog_->query("SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN "
+                                             "pg_catalog.pg_last_wal_replay_lsn() ELSE "
+                                             "pg_catalog.pg_current_wal_lsn() END"));
+        Lsn end = Lsn::parse(written.text(0, 0)).value_or(Lsn());
+        if (end >= seen || Clock::now() > until || stop_.stop_requested()) return end;
+        std::this_thread::sleep_for(glance);
+    }
+}
+
 Status ChangeSource::start_stream() {
     snapshot_.reset();
     std::string directory = changes().spill_directory.value.string();
@@ -73,9 +93,7 @@ Status ChangeSource::start_stream() {
     request.on_remark = [this](const Error& remark) { return plugin_->heed(remark, plan_); };
     PN_FAILPOINT(changes_stream_before);
     PN_TRY(stream_, ReplicationStream::start(options_.connection, request, stop_));
-    PN_TRY(auto end, catalog_->query("SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN "
-                                     "pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_lsn() END"));
-    drain_to_ = Lsn::parse(end.text(0, 0)).value_or(Lsn());
+    PN_TRY(drain_to_, end_of_log());
     system_.flushed = std::max<uint64_t>(system_.flushed, drain_to_);
     // Nobody else can move the slot from here on; nobody may have moved it since the snapshot either.
     if (held_ == 0) {
