@@ -137,6 +137,20 @@ def test_killed_and_run_again(shop, project, failpoint):
     assert not project.staging_left()
 
 
+def test_a_table_that_is_read_anew(shop, project):
+    """What the log has of before is ended by a truncate, so that rows which went unseen are gone from the table, too."""
+    capture(shop, project, tables=["customers"])
+    project.load()
+    shop.execute("UPDATE customers SET balance = 0 WHERE id = 7; DELETE FROM customers WHERE id = 8")
+    project.load()
+    shop.execute("DELETE FROM customers WHERE id < 50")
+    project.load("--resnapshot", "public.customers")
+    shop.execute("UPDATE customers SET name = 'last' WHERE id = 60")
+    project.load()
+    assert project.parquet("customers", "SELECT count(*) FROM data WHERE _penstock_op = 't'") == [(1,)]
+    assert_rebuilt(shop, project, "customers", "customers", "G")
+
+
 def test_columns_come_and_go(shop, project):
     capture(shop, project, tables=["customers"], target={"path": "{table}/dt={yyyy}-{MM}-{dd}/", "partition_by": "date(_penstock_committed_at) AS day"})
     project.load()
