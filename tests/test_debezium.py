@@ -4,18 +4,18 @@ import json
 import shutil
 import signal
 import time
-from collections import defaultdict
 
 import duckdb
 import pytest
 from confluent_kafka import Producer
 
-from support.changes import SCHEMA, Workload, assert_mirrored, drop_slots
+from support.changes import LOADER, SCHEMA, Workload, assert_mirrored, drop_slots
 from support.debezium import Connect
 from support.kafka import KafkaBroker
 
 KEYED = ("customers", "orders", "notes", "parts")
 ALL = (*KEYED, "logs")
+UNDIVIDED = ("customers", "orders", "notes", "logs")  # without partitions
 
 
 @pytest.fixture(scope="module")
@@ -221,6 +221,24 @@ def test_new_columns_come_into_the_target(kafka, connect, shop, captured, projec
     assert_mirrored(shop, project, ("customers",))
 
 
+def test_many_events_in_several_partitions_take_bounded_memory(kafka, shop, project):
+    topic = f"{shop.name}.public.things"
+    kafka.create(topic, 3)
+    producer = Producer({"bootstrap.servers": kafka.brokers, "queue.buffering.max.messages": 1000000})
+    rows = {}
+    for number in range(30_000):
+        row = {"id": number % 9_000, "text": f"{number} " + "x" * 3_000}
+        rows[row["id"]] = row["text"][:20]
+        producer.produce(topic, key=json.dumps({"id": row["id"]}), value=envelope("c" if number < 9_000 else "u", row))
+        producer.poll(0)
+    producer.flush(60)
+    from_kafka(project, kafka, shop, [topic], columns={"id": "bigint", "text": "text"}, settings={"memory": "192MiB", "parallel": 1})
+    run = project.load().run()
+    assert run["rows_read"] == 30_000
+    assert run["peak_memory_bytes"] < 256 * 2**20
+    assert dict(project.duck("SELECT id, left(text, 20) FROM things")) == rows
+
+
 def test_follow_goes_on_until_it_is_told(kafka, shop, project):
     topic = f"{shop.name}.public.things"
     from_kafka(project, kafka, shop, [topic], columns={"id": "bigint"}, settings={"run": "follow"})
@@ -251,3 +269,58 @@ def copied(project):
             return connection.execute("SELECT count(*) FROM things").fetchone()[0]
     except duckdb.Error:
         return 0
+
+
+# ---- ours ----------------------------------------------------------------------------------------------------------------
+
+
+def to_kafka(project, kafka, shop, server, tables, **target):
+    """The shop's changes into topics of ours, by a role that may replicate and read."""
+    with shop.server.admin() as admin:
+        admin.execute(f"ALTER ROLE {LOADER} REPLICATION")
+    names = [f"public.{table}" for table in tables]
+    shop.execute(f"CREATE PUBLICATION ours FOR TABLE {', '.join(names)} WITH (publish_via_partition_root = true)")
+    project.pipeline(shop, {"changes": {"tables": names, "publication": "ours", "slot": f"ours_{shop.name}", "create": True}},
+                     {"connection": "bus", "format": "debezium", "server": server, "partitions": 1, "bookkeeping": f"{server}_books", **target},
+                     connections={"bus": {"type": "kafka", "brokers": kafka.brokers}})
+
+
+@pytest.mark.parametrize("schemas", [True, False])
+def test_our_events_are_applied_as_debezium_s_are(kafka, shop, make_project, schemas):
+    out, back = make_project(), make_project()
+    server = f"{shop.name}ours"
+    to_kafka(out, kafka, shop, server, UNDIVIDED, schemas=schemas)
+    declared = {"customers": {"id": "int", "name": "text", "balance": "numeric(12,2)", "joined": "timestamptz"},
+                "orders": {"region": "text", "number": "bigint", "amount": "numeric(12,2)", "tags": "text[]", "document": "jsonb"},
+                "notes": {"id": "uuid", "title": "text", "body": "text", "picture": "bytea"},
+                "logs": {"at": "timestamptz", "line": "text", "level": "int"}}
+    columns = {f"{table}.{name}": kind for table, kinds in declared.items() for name, kind in kinds.items()}
+    from_kafka(back, kafka, shop, topics_of(server, UNDIVIDED), **({} if schemas else {"columns": columns}))
+    work = Workload(shop, seed=21)
+    for steps in (0, 40, 40):
+        work.run(steps)
+        out.load()
+        back.load()
+        assert_mirrored(shop, back, UNDIVIDED)
+
+
+def test_kafka_connect_s_own_converter_reads_our_events(kafka, connect, shop, project, tmp_path):
+    """Its file sink writes what JsonConverter made of our schemas: a schema that does not fit its payload would stop it."""
+    ours = f"{shop.name}ours"
+    to_kafka(project, kafka, shop, ours, ["customers", "orders"], schemas=True)
+    project.load()
+    written = tmp_path / "events"
+    converter = {f"{side}.converter": "org.apache.kafka.connect.json.JsonConverter" for side in ("key", "value")}
+    connect.add(f"{ours}_file", {"connector.class": "org.apache.kafka.connect.file.FileStreamSinkConnector", "file": str(written), "tasks.max": "1",
+                                 "topics": ",".join(topics_of(ours, ["customers", "orders"])), **converter,
+                                 **{f"{side}.converter.schemas.enable": "true" for side in ("key", "value")}})
+    try:
+        end = time.monotonic() + 60
+        while not written.exists() or written.read_text().count("\n") < 500:
+            assert connect.running(f"{ours}_file") is not None and time.monotonic() < end, "the events did not come through"
+            time.sleep(0.3)
+    finally:
+        connect.remove(f"{ours}_file")
+    lines = written.read_text().splitlines()
+    assert len(lines) == 500 and all(line.startswith("Struct{") and "op=r" in line for line in lines)
+    assert sum("balance=" in line for line in lines) == 200
