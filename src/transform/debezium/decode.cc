@@ -65,10 +65,14 @@ class Decoder::Body {
         return true;
     }
 
+    /// After a fault in the JSON nothing of the document may be asked any more.
+    bool alive() { return document_->is_alive() || refuse("bad_json", "the event is no valid JSON"); }
+
     Outcome envelope() {
         ondemand::document document;
         ondemand::object root;
         if (!open(parser_, event_->value, document, root)) return Outcome::refused;
+        document_ = &document;
         std::string_view op;
         if (root.find_field_unordered("op").get_string().get(op) != simdjson::SUCCESS || op.size() != 1) {
             refuse("not_an_envelope", "the event has no `op`: it is no change event of Debezium");
@@ -87,6 +91,7 @@ class Decoder::Body {
             return refuse("not_an_envelope", "the event has no `source`");
         int64_t value = 0;
         if (source.find_field_unordered("ts_us").get_int64().get(value) == simdjson::SUCCESS) committed_ = value;
+        else if (!alive()) return false;
         else if (source.find_field_unordered("ts_ms").get_int64().get(value) == simdjson::SUCCESS)
             committed_ = value * 1000;
         return true;
@@ -111,6 +116,7 @@ class Decoder::Body {
     }
 
     bool whole_row(char op, ondemand::object& root, const char* side, uint64_t ordinal) {
+        if (!alive()) return false;
         ondemand::object fields;
         if (root.find_field_unordered(side).get_object().get(fields) != simdjson::SUCCESS)
             return refuse(
@@ -255,6 +261,7 @@ class Decoder::Body {
     int64_t committed_ = 0;
     ondemand::parser parser_;
     ondemand::parser key_parser_;
+    ondemand::document* document_ = nullptr;
     data::Block* block_ = nullptr;
     const Event* event_ = nullptr;
     Refusal* refusal_ = nullptr;
