@@ -84,11 +84,19 @@ def wait_until(server, condition, seconds=60):
     raise AssertionError(f"not in {seconds} s: {condition}: {rows(server, 'SELECT * FROM pg_replication_slots')}\n{server.log.read_text()[-1500:]}")
 
 
-def synchronised(primary, standby):
-    """The standby's copy of the slot is as far as the slot."""
-    at = rows(primary, "SELECT confirmed_flush_lsn FROM pg_replication_slots WHERE slot_name = 'ours'")[0][0]
-    execute(primary, "SELECT pg_log_standby_snapshot()")
-    wait_until(standby, f"EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = 'ours' AND synced AND NOT temporary AND confirmed_flush_lsn >= '{at}')")
+def synchronised(primary, standby, project):
+    """The standby's copy of the slot is as far as the slot. The first copy waits until the slot has left behind what the standby has
+    not kept, so the capture goes on reading meanwhile, as one would that follows."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        execute(primary, "SELECT pg_log_standby_snapshot()")
+        project.load()
+        at = rows(primary, "SELECT confirmed_flush_lsn FROM pg_replication_slots WHERE slot_name = 'ours'")[0][0]
+        for _ in range(10):
+            if rows(standby, f"SELECT 1 FROM pg_replication_slots WHERE slot_name = 'ours' AND synced AND NOT temporary AND confirmed_flush_lsn >= '{at}'"):
+                return
+            time.sleep(0.3)
+    raise AssertionError(f"no copy of the slot in 60 s:\n{standby.log.read_text()[-1500:]}")
 
 
 @pytest.mark.parametrize("version", [17, 18])
@@ -102,7 +110,7 @@ def test_capture_goes_on_at_the_promoted_standby(make_pair, project, version):
     assert [(one["slot"], one["failover"]) for one in slot if one["slot"] == "ours"] == [("ours", True)]
     execute(primary, "UPDATE items SET name = 'drained' WHERE id <= 50")
     project.load()
-    synchronised(primary, standby)
+    synchronised(primary, standby, project)
     # These the target does not have yet, and some of them are on the way.
     execute(primary, "UPDATE items SET name = 'after' WHERE id BETWEEN 40 AND 60; DELETE FROM items WHERE id = 70; INSERT INTO items VALUES (1000, 'new')")
     position = rows(primary, "SELECT pg_current_wal_lsn()")[0][0]
@@ -145,7 +153,7 @@ def test_a_target_that_is_ahead_of_the_new_primary_is_refused(pair, project):
     primary, standby = pair
     configure(project, primary, failover=True)
     project.load()
-    synchronised(primary, standby)
+    synchronised(primary, standby, project)
     standby.stop()
     execute(primary, "UPDATE items SET name = 'only the old primary had this' WHERE id < 10")
     project.load()
