@@ -57,13 +57,13 @@ Status Whole::find_same() {
     } else {
         auto numbered = [&](const std::string& from, const std::string& condition) {
             return fmt::format(
-                "(SELECT rowid AS id, {}, row_number() OVER (PARTITION BY {} ORDER BY rowid) AS penstock_n "
+                "(SELECT rowid AS _penstock_row, {}, row_number() OVER (PARTITION BY {} ORDER BY rowid) AS _penstock_n "
                 "FROM {} WHERE {})",
                 changes.columns(), engine::value_list_but_for_zero_sign(load.columns()), from, condition);
         };
         pairs = fmt::format(
-            "SELECT T.id AS target_id, S.id AS staged_id FROM {} T JOIN {} S ON T.penstock_n = "
-            "S.penstock_n AND {}",
+            "SELECT T._penstock_row AS target_id, S._penstock_row AS staged_id FROM {} T JOIN {} S ON "
+            "T._penstock_n = S._penstock_n AND {}",
             numbered(table(), changes.alive()), numbered(staged_changes, "true"),
             engine::same_but_for_zero_sign(load.columns(), "T", "S"));
     }
