@@ -60,6 +60,9 @@ class Decoder::Body {
         const char* end = whole.data() + whole.size();
         while (end < json.data() + json.size() && is_space(*end)) ++end;
         if (end != json.data() + json.size()) return refuse("bad_json", "something stands behind the event");
+        // Read on demand, a fault would be met halfway, and what the parser says of the rest then means nothing.
+        simdjson::dom::element checked;
+        if (auto fault = whole_parser_.parse(json.data(), json.size(), false).get(checked)) return broken(fault);
         bool filled = false;
         if (auto failed = object.reset().get(filled)) return broken(failed);
         return true;
@@ -261,6 +264,7 @@ class Decoder::Body {
     int64_t committed_ = 0;
     ondemand::parser parser_;
     ondemand::parser key_parser_;
+    simdjson::dom::parser whole_parser_;
     ondemand::document* document_ = nullptr;
     data::Block* block_ = nullptr;
     const Event* event_ = nullptr;
