@@ -342,9 +342,11 @@ class ChangeReader : public flow::ScanReader {
         if (part_.table.read.info.old_rows) return "";
         bool moved = about.op == 'c' && (about.ordinal & 1) != 0;
         if (about.op == 'u') return "; the target's row keeps its values of before this change";
-        if (moved && key_size() != 0) return "; the row is gone from its old key and not in the target under the new one";
+        if (moved && key_size() != 0)
+            return "; the row is gone from its old key and not in the target under the new one";
         if (moved) return "; the row is gone as it was before and not in the target as it is now";
-        if (about.op == 'd' && key_size() == 0) return "; this deletes a row that is not in the target for the same reason";
+        if (about.op == 'd' && key_size() == 0)
+            return "; this deletes a row that is not in the target for the same reason";
         return "; the row is not in the target";
     }
 
@@ -428,18 +430,38 @@ class SnapshotReader : public flow::ScanReader {
     SnapshotReader(std::unique_ptr<flow::ScanReader> rows, std::string_view position, int64_t taken_at)
         : rows_(std::move(rows)), position_(position), taken_at_(taken_at) {}
 
+    /// Before the rows, one that says that all of before are gone.
+    void clear_first(std::string_view position, flow::Progress& progress) {
+        cleared_at_ = position;
+        clears_ = &progress;
+    }
+
     Status fill(data::Block& block) override {
+        if (clears_ != nullptr) return clear(block);
         PN_CHECK(rows_->fill(block));
-        data::Column* at = block.columns.data() + block.columns.size() - 3;
-        for (size_t row = 0; row < block.rows; ++row) {
-            at[0].values<data::StringRef>()[row] = data::StringRef("r", 1);
-            at[1].values<data::StringRef>()[row] = data::StringRef(position_);
-            at[2].values<int64_t>()[row] = taken_at_;
-        }
+        for (size_t row = 0; row < block.rows; ++row) describe(block, row, "r", position_);
         return {};
     }
 
   private:
+    Status clear(data::Block& block) {
+        for (size_t i = 0; i + 3 < block.columns.size(); ++i) block.columns[i].set_null(0);
+        describe(block, 0, "t", cleared_at_);
+        block.rows = 1;
+        clears_->rows_read += 1;
+        clears_ = nullptr;
+        return {};
+    }
+
+    void describe(data::Block& block, size_t row, const char* op, std::string_view position) const {
+        data::Column* at = block.columns.data() + block.columns.size() - 3;
+        at[0].values<data::StringRef>()[row] = data::StringRef(op, 1);
+        at[1].values<data::StringRef>()[row] = data::StringRef(position);
+        at[2].values<int64_t>()[row] = taken_at_;
+    }
+
+    std::string_view cleared_at_;
+    flow::Progress* clears_ = nullptr;
     std::unique_ptr<flow::ScanReader> rows_;
     std::string_view position_;
     int64_t taken_at_;
@@ -454,7 +476,9 @@ class NoRows : public flow::ScanReader {
 
 Result<std::unique_ptr<flow::ScanReader>> SnapshotScan::reader() {
     PN_TRY(auto rows, rows_->reader());
-    return std::make_unique<SnapshotReader>(std::move(rows), position_, taken_at_);
+    auto reader = std::make_unique<SnapshotReader>(std::move(rows), position_, taken_at_);
+    if (auto* progress = std::exchange(clears_, nullptr)) reader->clear_first(cleared_at_, *progress);
+    return reader;
 }
 
 Result<std::unique_ptr<flow::ScanReader>> NoChanges::reader() { return std::make_unique<NoRows>(); }

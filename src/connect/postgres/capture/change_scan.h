@@ -74,11 +74,15 @@ class SnapshotScan : public flow::Scan {
           rows_(std::move(rows)),
           // A commit may stand at the very point where the snapshot ends: its changes come after these rows.
           position_(flow::change::position_of(position - 1, 0)),
+          cleared_at_(flow::change::position_of(position - 2, 0)),
           taken_at_(taken_at_micros),
           checkpoint_(std::move(checkpoint)) {}
 
     const data::Schema& schema() const override { return schema_; }
     unsigned max_readers() const override { return rows_->max_readers(); }
+    /// The rows stand for all that came before: a truncate goes ahead of them, for targets that keep a log of changes and cannot
+    /// tell by themselves which rows are gone. Such a target pulls with one reader.
+    void clear_first(flow::Progress& progress) { clears_ = &progress; }
     Result<std::unique_ptr<flow::ScanReader>> reader() override;
     Result<flow::Checkpoint> finish() override {
         PN_TRY([[maybe_unused]] auto of_rows, rows_->finish());
@@ -89,8 +93,10 @@ class SnapshotScan : public flow::Scan {
     data::Schema schema_;
     std::unique_ptr<flow::Scan> rows_;
     std::string position_;
+    std::string cleared_at_;
     int64_t taken_at_;  ///< since 1970
     flow::Checkpoint checkpoint_;
+    flow::Progress* clears_ = nullptr;
 };
 
 /// No rows: what moves a checkpoint on where nothing has changed.
