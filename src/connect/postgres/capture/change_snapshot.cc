@@ -125,7 +125,8 @@ Result<flow::Segment> ChangeSource::snapshot_segment(size_t table) {
                  .checkpoint = [](int64_t) -> Result<flow::Checkpoint> { return flow::Checkpoint{}; }});
     auto scan =
         std::make_unique<SnapshotScan>(read.info, std::move(rows), snapshot_at_, snapshot_micros_, checkpoint(table));
-    if (whole && options_.holds.old_rows) scan->clear_first(captured_[table].context->progress);
+    if ((whole || captured_[table].by_hand) && options_.holds.old_rows)
+        scan->clear_first(captured_[table].context->progress);
     flow::Segment segment;
     segment.parts.push_back({.table = table, .scan = std::move(scan), .last = false, .whole = whole});
     if (kept_) segment.stream = stream_checkpoint();
