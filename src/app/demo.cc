@@ -113,7 +113,9 @@ class Demo {
         PN_CHECK(server_.execute(std::string(sample_shop::visitors())));
         PN_CHECK(print("  30 customers came, 100 were renamed, 11 are gone: deletes too arrive\n"));
         PN_CHECK(run_one("customers_live"));
-        return compare({{"customers", sample_shop::fingerprint_customers, "public.customers", 0, "live"}});
+        PN_CHECK(compare({{"customers", sample_shop::fingerprint_customers, "public.customers", 0, "live"}}));
+        PN_CHECK(print("$ penstock slots list\n"));
+        return must_end_well(command::slots_list(session_for(options_)), "slots list");
     }
 
     Status farewell() {
