@@ -19,6 +19,13 @@ constexpr std::string_view anew =
 constexpr std::string_view no_replication =
     "as a superuser: ALTER ROLE … REPLICATION; managed servers have a role for it, as rds_replication";
 
+constexpr std::string_view publishing =
+    "publishing takes CREATE on the database and ownership of the tables: let their owner create the publication, and "
+    "set create: false";
+constexpr std::string_view allowing =
+    "as a superuser: add the plugin to output_plugin_libraries in the server's configuration; pgoutput is always there";
+constexpr std::string_view elsewhere = "capture from the primary, or from a standby of version 16 or later";
+
 /// Sentences of PostgreSQL 12 to 18: slot.c, logical.c, logicalfuncs.c, walsender.c, pgoutput.c, publicationcmds.c. A server
 /// that speaks another language gets the last line of its SQLSTATE.
 constexpr Remedy remedies[] = {
@@ -37,10 +44,8 @@ constexpr Remedy remedies[] = {
      "it belongs to a standby or a backup: name another slot:"},
     {"55000", "max_replication_slots", ErrorKind::refused, "no_slots",
      "set max_replication_slots above 0 in the server, and restart it"},
-    {"55000", "recovery", ErrorKind::refused, "standby",
-     "capture from the primary, or from a standby of version 16 or later"},
-    {"0A000", "recovery", ErrorKind::refused, "standby",
-     "capture from the primary, or from a standby of version 16 or later"},
+    {"55000", "recovery", ErrorKind::refused, "standby", elsewhere},
+    {"0A000", "recovery", ErrorKind::refused, "standby", elsewhere},
     {"55000", "", ErrorKind::refused, "slot_unusable", "`penstock slots list` shows its state"},
     {"53400", "", ErrorKind::refused, "no_slots",
      "drop a slot that nobody reads (`penstock slots list`, `penstock slots drop`), or raise max_replication_slots in "
@@ -62,21 +67,11 @@ constexpr Remedy remedies[] = {
     {"42704", "", ErrorKind::refused, "no_such_object", "create it, or check its name"},
     {"42602", "", ErrorKind::configuration, "slot_name",
      "a slot's name holds lower case letters, digits and underscores, 63 at most"},
-    {"42501", "ublication", ErrorKind::refused, "no_publication_privilege",
-     "publishing takes CREATE on the database and ownership of the tables: let their owner create the publication, and "
-     "set create: false"},
-    {"42501", "must be owner", ErrorKind::refused, "no_publication_privilege",
-     "publishing takes CREATE on the database and ownership of the tables: let their owner create the publication, and "
-     "set create: false"},
-    {"42501", "for database", ErrorKind::refused, "no_publication_privilege",
-     "publishing takes CREATE on the database and ownership of the tables: let their owner create the publication, and "
-     "set create: false"},
-    {"42501", "output_plugin_libraries", ErrorKind::refused, "plugin_not_allowed",
-     "as a superuser: add the plugin to output_plugin_libraries in the server's configuration; pgoutput is always "
-     "there"},
-    {"42501", "output plugin", ErrorKind::refused, "plugin_not_allowed",
-     "as a superuser: add the plugin to output_plugin_libraries in the server's configuration; pgoutput is always "
-     "there"},
+    {"42501", "ublication", ErrorKind::refused, "no_publication_privilege", publishing},
+    {"42501", "must be owner", ErrorKind::refused, "no_publication_privilege", publishing},
+    {"42501", "for database", ErrorKind::refused, "no_publication_privilege", publishing},
+    {"42501", "output_plugin_libraries", ErrorKind::refused, "plugin_not_allowed", allowing},
+    {"42501", "output plugin", ErrorKind::refused, "plugin_not_allowed", allowing},
     {"42501", "", ErrorKind::refused, "no_replication_privilege", no_replication},
     {"28000", "", ErrorKind::refused, "no_replication_privilege", no_replication},
     {"58P01", "WAL segment", ErrorKind::refused, "slot_lost", anew},
