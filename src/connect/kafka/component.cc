@@ -19,7 +19,7 @@ Status validate_target(const flow::BuildContext& context) {
 }
 
 std::string server_of(const flow::BuildContext& context, const TargetOptions& options) {
-    return options.server.empty() ? context.pipeline.source_connection : options.server;
+    return options.server.empty() ? context.pipeline.source_connection : options.server.value;
 }
 
 Result<std::unique_ptr<flow::Sink>> build_sink(const flow::BuildContext& context) {

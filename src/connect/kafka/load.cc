@@ -47,15 +47,9 @@ void headers_of(const debezium::Message& message, bool position, std::vector<Hea
 
 debezium::EnvelopeOptions Sink::envelope() const {
     const auto& target = settings_.target;
-    debezium::EnvelopeOptions options;
-    options.server = settings_.server;
-    options.schemas = target.schemas;
+    auto options = target.options(settings_.server);
     options.tombstones = target.tombstones;
     options.transactions = target.transaction_blocks;
-    options.decimals = target.decimals;
-    options.times = target.times;
-    options.intervals = target.intervals;
-    options.binaries = target.binaries;
     return options;
 }
 

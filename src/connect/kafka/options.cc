@@ -26,45 +26,6 @@ Status check_target(const T& options, const config::Node& node) {
     return fail(std::move(topic.error()));
 }
 
-config::Spec<T> shape(config::Spec<T> spec) {
-    using debezium::Binaries;
-    using debezium::Decimals;
-    using debezium::Intervals;
-    using debezium::Times;
-    return std::move(spec)
-        .field("schemas", &T::schemas,
-               "Each key and value with its Kafka Connect schema, {\"schema\": …, \"payload\": …}.")
-        .field("tombstones", &T::tombstones,
-               "After each delete a message without value, so that compaction forgets the key.")
-        .field("transaction_blocks", &T::transaction_blocks,
-               "The `transaction` block: id and order of the change within its transaction.")
-        .field("position_header", &T::position_header,
-               "A header `__penstock.position` in each message: commit position and ordinal, as text that sorts.")
-        .choice("decimals", &T::decimals,
-                {{"precise", Decimals::precise, "The unscaled number as bytes, the scale in the schema."},
-                 {"string", Decimals::string, "All digits, as text."},
-                 {"double", Decimals::floating, "A JSON number; readers may round it."}},
-                "How exact numbers are written: Debezium's `decimal.handling.mode`.")
-        .choice("times", &T::times,
-                {{"adaptive", Times::adaptive, "Milliseconds up to a precision of 3, else microseconds."},
-                 {"adaptive_time_microseconds", Times::adaptive_time, "The same, but times of day in microseconds."},
-                 {"microseconds", Times::microseconds, "Microseconds."},
-                 {"nanoseconds", Times::nanoseconds, "Nanoseconds: years 1677 to 2262 only."},
-                 {"isostring", Times::isostring, "Text as ISO 8601 has it."},
-                 {"connect", Times::connect, "Milliseconds; microseconds are cut off."}},
-                "How dates and times without zone are written: Debezium's `time.precision.mode`.")
-        .choice("intervals", &T::intervals,
-                {{"numeric", Intervals::numeric, "Microseconds, with months of 30.4375 days."},
-                 {"string", Intervals::string, "P1Y2M3DT4H5M6.7S, exactly."}},
-                "How intervals are written: Debezium's `interval.handling.mode`.")
-        .choice("binaries", &T::binaries,
-                {{"bytes", Binaries::bytes, "base64, of type bytes."},
-                 {"base64", Binaries::base64, "base64, of type string."},
-                 {"base64-url-safe", Binaries::base64_url, "base64 with the URL's alphabet."},
-                 {"hex", Binaries::hex, "Hexadecimal digits."}},
-                "How bytes are written: Debezium's `binary.handling.mode`.");
-}
-
 }  // namespace
 
 std::string_view to_string(Compression compression) {
@@ -80,16 +41,20 @@ std::string_view to_string(Compression compression) {
 
 const config::Spec<TargetOptions>& target_spec() {
     static const auto made =
-        shape(config::Spec<T>("kafka target", "Topics that get every change of the tables, each exactly once.")
-                  .include(config::target_spec())
-                  .field(
-                      "topic", &T::topic,
-                      "The topic of a table: {server}, {database}, {schema} and {table} stand for where it comes from.",
-                      {.example = "\"{server}.{schema}.{table}\"", .default_note = "\"{server}.{schema}.{table}\""})
-                  .choice("format", &T::format, {{"debezium", Format::debezium, "Debezium's change events, as JSON."}},
-                          "How changes are written.")
-                  .field("server", &T::server, "What {server} and `source.name` say: Debezium's `topic.prefix`.",
-                         {.example = "shop", .default_note = "the name of the source's connection"}))
+        config::Spec<T>("kafka target", "Topics that get every change of the tables, each exactly once.")
+            .include(config::target_spec())
+            .field("topic", &T::topic,
+                   "The topic of a table: {server}, {database}, {schema} and {table} stand for where it comes from.",
+                   {.example = "\"{server}.{schema}.{table}\"", .default_note = "\"{server}.{schema}.{table}\""})
+            .choice("format", &T::format, {{"debezium", Format::debezium, "Debezium's change events, as JSON."}},
+                    "How changes are written.")
+            .include(debezium::envelope_spec())
+            .field("tombstones", &T::tombstones,
+                   "After each delete a message without value, so that compaction forgets the key.")
+            .field("transaction_blocks", &T::transaction_blocks,
+                   "The `transaction` block: id and order of the change within its transaction.")
+            .field("position_header", &T::position_header,
+                   "A header `__penstock.position` in each message: commit position and ordinal, as text that sorts.")
             .choice("compression", &T::compression,
                     {{"lz4", Compression::lz4, "cheap, and much smaller"},
                      {"zstd", Compression::zstd, "smaller still"},

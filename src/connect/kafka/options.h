@@ -7,7 +7,7 @@
 
 #include "config/pipeline.h"
 #include "flow/component.h"
-#include "transform/debezium/envelope.h"
+#include "transform/debezium/envelope_spec.h"
 
 namespace penstock::kafka {
 
@@ -15,18 +15,12 @@ enum class Format { debezium };
 enum class Compression { none, gzip, snappy, lz4, zstd };
 
 /// `target:` of a pipeline that writes to Kafka.
-struct TargetOptions : config::TargetOptions {
+struct TargetOptions : config::TargetOptions, debezium::EnvelopeChoices {
     config::Text topic;
     Format format = Format::debezium;
-    std::string server;
-    bool schemas = false;
     bool tombstones = true;
     bool transaction_blocks = false;
     bool position_header = false;
-    debezium::Decimals decimals = debezium::Decimals::precise;
-    debezium::Times times = debezium::Times::adaptive;
-    debezium::Intervals intervals = debezium::Intervals::numeric;
-    debezium::Binaries binaries = debezium::Binaries::bytes;
     Compression compression = Compression::lz4;
     bool create_topics = true;
     std::optional<int64_t> partitions;

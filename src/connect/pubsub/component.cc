@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/version.h"
 #include "config/spec.h"
 #include "connect/pubsub/client.h"
 #include "connect/pubsub/options.h"
@@ -21,6 +22,8 @@ Status validate_target(const flow::BuildContext& context) {
 
 debezium::EnvelopeOptions envelope_of(const flow::BuildContext& context, const TargetOptions& target) {
     auto envelope = target.options(context.pipeline.source_connection);
+    envelope.version = std::string(version);
+    envelope.transactions = target.transactions;
     envelope.tombstones = false;  // they are for compacted logs
     return envelope;
 }

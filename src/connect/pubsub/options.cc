@@ -111,6 +111,7 @@ const config::Spec<TargetOptions>& target_spec() {
             .field("retry_for", &T::retry_for,
                    "How long a publish that failed for the moment is sent again before the run gives up.")
             .include(debezium::envelope_spec())
+            .field("transactions", &T::transactions, "Add the `transaction` block (provide.transaction.metadata).")
             .check(check_target);
     return made;
 }

@@ -35,6 +35,7 @@ enum class Ordering { key, table, none };
 struct TargetOptions : config::TargetOptions, debezium::EnvelopeChoices {
     Format format = Format::debezium;
     config::Text topic{.value = "{server}.{schema}.{table}"};
+    bool transactions = false;
     bool create_topics = false;
     std::optional<std::chrono::microseconds> topic_retention;
     Ordering ordering = Ordering::key;

@@ -1,15 +1,12 @@
 #include "transform/debezium/envelope_spec.h"
 
-#include "base/version.h"
 #include "config/spec.h"
 
 namespace penstock::debezium {
 
 EnvelopeOptions EnvelopeChoices::options(const std::string& source_connection) const {
     return {.server = server.empty() ? source_connection : server.value,
-            .version = std::string(version),
             .schemas = schemas,
-            .transactions = transactions,
             .decimals = decimals,
             .times = times,
             .intervals = intervals,
@@ -25,7 +22,6 @@ const config::Spec<EnvelopeChoices>& envelope_spec() {
                    {.example = "shop", .default_note = "the name of the source's connection"})
             .field("schemas", &E::schemas,
                    "Send with every message the schema of its values (schemas.enable): it multiplies their size.")
-            .field("transactions", &E::transactions, "Add the `transaction` block (provide.transaction.metadata).")
             .choice("decimals", &E::decimals,
                     {{"precise", Decimals::precise, "the unscaled number's bytes, in base64"},
                      {"string", Decimals::string, "\"1234.50\""},

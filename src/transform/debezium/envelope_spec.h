@@ -11,7 +11,6 @@ namespace penstock::debezium {
 struct EnvelopeChoices {
     config::Text server;
     bool schemas = false;
-    bool transactions = false;
     Decimals decimals = Decimals::precise;
     Times times = Times::adaptive;
     Intervals intervals = Intervals::numeric;
