@@ -98,7 +98,6 @@ void Publisher::add(const std::shared_ptr<Lane>& lane, Message message, size_t b
         lane->open = std::make_unique<Batch>();
         lane->open->request.set_topic(lane->topic);
         lane->open->opened = Clock::now();
-        lane->open->lane = lane;
         opened_.emplace_back(lane->open->opened, lane);
     }
     *lane->open->request.add_messages() = std::move(message);
@@ -146,6 +145,7 @@ void Publisher::send_what_may_go(Lock& lock) {
         auto batch = std::move(lane->closed.front());
         lane->closed.pop_front();
         if (!lane->key.empty()) lane->busy = true;
+        batch->lane = lane;
         list(lane);
         send(std::move(batch), lock);
     }

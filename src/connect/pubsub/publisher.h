@@ -83,7 +83,7 @@ class Publisher {
         Request request;
         size_t bytes = 0;
         Clock::time_point opened;
-        std::shared_ptr<Lane> lane;
+        std::shared_ptr<Lane> lane;  ///< once it was sent: before, the lane owns the batch
         int failures = 0;
         Clock::time_point first_failure;
     };
