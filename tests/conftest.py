@@ -54,6 +54,22 @@ def broker():
     made.destroy()
 
 
+@pytest.fixture(scope="session")
+def bigquery_server():
+    """Shared: tests use `bigquery`, or reset it themselves."""
+    from support.bigquery import BigQueryServer
+
+    made = BigQueryServer()
+    yield made
+    made.destroy()
+
+
+@pytest.fixture
+def bigquery(bigquery_server):
+    bigquery_server.reset()
+    return bigquery_server
+
+
 @pytest.fixture
 def make_database():
     made = []

@@ -1,0 +1,307 @@
+"""INSERT, UPDATE, DELETE, MERGE, TRUNCATE. A mutation runs on a private copy of the table, which becomes its next version."""
+
+import duckdb
+from sqlglot import exp
+
+from . import partitions
+from .errors import bad_query
+from .schema import Field, find, quoted
+from .sql import generate, name_columns, query_error, resolve, translate
+from .store import Segment, check_required
+
+# DML syntax page, MERGE: "If a row in the table to be updated joins with more than one row from the FROM clause, then a runtime error".
+TOO_MANY = "UPDATE/MERGE must match at most one source row for each target row"
+
+# Conversion rules page, "Coercion": what an expression of one type may be assigned to without a cast.
+COERCES = {"INTEGER": {"NUMERIC", "BIGNUMERIC", "FLOAT"}, "NUMERIC": {"BIGNUMERIC", "FLOAT"}, "BIGNUMERIC": {"FLOAT"},
+           "STRING": set(), "DATE": {"DATETIME"}, "DATETIME": set(), "TIMESTAMP": set()}
+LITERALS = {"DATE", "DATETIME", "TIME", "TIMESTAMP"}  # a string literal becomes one of these
+
+
+def no_rows_changed() -> dict:
+    return {"insertedRowCount": 0, "updatedRowCount": 0, "deletedRowCount": 0}
+
+
+def default_of(field: Field) -> str:
+    from .sql import parse
+
+    expression = field.extra("defaultValueExpression")
+    if expression is None:
+        return f"CAST({'[]' if field.repeated else 'NULL'} AS {field.duck()})"
+    return f"CAST({generate(translate(parse('SELECT ' + expression)[0].expressions[0]))} AS {field.duck()})"
+
+
+def assignable(field: Field, value: str, given: Field, literal: bool, where: str) -> str:
+    if given.type == field.type and given.repeated == field.repeated:
+        if field.type == "RECORD" and [child.name.lower() for child in given.fields] != [child.name.lower() for child in field.fields]:
+            raise bad_query(f"{where} has type {given.sql()} which cannot be inserted into column {field.name}, which has type {field.sql()}")
+        return f"CAST({value} AS {field.duck()})"
+    if literal or (given.type in COERCES and field.type in COERCES[given.type] and given.repeated == field.repeated):
+        return f"cast_bignumeric({value})" if field.type == "BIGNUMERIC" else f"CAST({value} AS {field.duck()})"
+    raise bad_query(f"{where} has type {given.sql()} which cannot be inserted into column {field.name}, which has type {field.sql()}")
+
+
+def is_literal(expression, field: Field) -> bool:
+    """A literal, NULL or parameter that may become the column's type."""
+    if isinstance(expression, exp.Alias):
+        expression = expression.this
+    if isinstance(expression, exp.Null):
+        return True
+    if isinstance(expression, exp.Neg):
+        expression = expression.this
+    if isinstance(expression, exp.Literal):
+        return field.type in LITERALS or field.type == "STRING" if expression.is_string else field.type in ("INTEGER", "FLOAT", "NUMERIC", "BIGNUMERIC")
+    if isinstance(expression, (exp.Array, exp.Struct)):
+        return all(is_literal(child, field) or True for child in expression.expressions)
+    return False
+
+
+class Dml:
+    def __init__(self, run):
+        self.run, self.cursor, self.names, self.view, self.store = run, run.cursor, run.names, run.view, run.store
+
+    # -- INSERT --------------------------------------------------------------------------------------------------
+    def insert(self, statement: exp.Insert) -> dict:
+        target = statement.this.this if isinstance(statement.this, exp.Schema) else statement.this
+        table = self.names.find(target, write=True)
+        fields = self.view.version(table).fields
+        listed = [item.name for item in statement.this.expressions] if isinstance(statement.this, exp.Schema) else [field.name for field in fields]
+        columns = []
+        for name in listed:
+            if find(fields, name) is None:
+                raise bad_query(f"Column {name} is not present in table {table.project}.{table.dataset}.{table.name}")
+            columns.append(find(fields, name))
+        source = statement.expression
+        if isinstance(source, exp.Values):
+            source = rows_of(source)
+        first = source
+        while isinstance(first, (exp.SetOperation, exp.Subquery)):
+            first = first.this
+        outputs = list(first.expressions) if isinstance(first, exp.Select) else []
+        name_columns(source)
+        prepared = resolve(source.copy(), self.names, self.view, self.run.prepared, self.cursor)
+        if isinstance(statement.args.get("with_") or statement.args.get("with"), exp.With):
+            raise bad_query("WITH before INSERT is not supported")
+        query = generate(translate(prepared))
+        given = positional(self.cursor, query)
+        if len(given) != len(columns):
+            raise bad_query(f"Inserted row has wrong column count; Has {len(given)}, expected {len(columns)}")
+        parts = {}
+        for index, (field, one) in enumerate(zip(columns, given)):
+            literal = index < len(outputs) and len(outputs) == len(columns) and is_literal(outputs[index], field)
+            parts[field.name] = assignable(field, f"c{index}", one, literal, f"Query column {index + 1}") + f" AS {quoted(field.name)}"
+        for field in fields:
+            parts.setdefault(field.name, f"{default_of(field)} AS {quoted(field.name)}")
+        names = ", ".join(f"c{index}" for index in range(len(given)))
+        segment = self.write(table, fields, f"SELECT {', '.join(parts[field.name] for field in fields)} FROM ({query}) q({names})")
+        self.view.append(table, segment)
+        return {**no_rows_changed(), "insertedRowCount": segment.high}
+
+    def write(self, table, fields, select: str) -> Segment:
+        try:
+            segment = self.store.write_rows(self.cursor, fields, select)
+        except duckdb.Error as error:
+            raise query_error(error) from None
+        check_required(self.cursor, segment, fields)
+        check_no_null_elements(self.cursor, segment, fields)
+        partitions.check_job(self.cursor, table, f"SELECT * FROM {segment.name}", fields)
+        return segment
+
+    # -- UPDATE, DELETE, MERGE, TRUNCATE ---------------------------------------------------------------------------
+    def change(self, statement, target: exp.Table, make) -> dict:
+        """`make(copy, fields, alias)` gives the DuckDB statement, that on more than one source row, and how to count."""
+        table = self.names.find(target, write=True)
+        alias = target.alias or target.name.split(".")[-1]
+
+        def work(version):
+            fields = version.fields
+            copy = self.store.fresh()
+            self.cursor.execute(f"CREATE TABLE {copy} AS {version.select()}")
+            try:
+                changed, touched = make(copy, fields, alias)
+                if not any(changed.values()):
+                    self.cursor.execute(f"DROP TABLE {copy}")
+                    return None, changed
+                found = find_partitions(self.cursor, table, touched, fields)
+                if found > partitions.JOB_LIMIT:
+                    raise bad_query(f"Too many partitions modified by query, allowed {partitions.JOB_LIMIT}, query modifies at least {found} partitions")
+                segment = self.store.write_rows(self.cursor, fields, f"SELECT * FROM {copy}")
+                self.cursor.execute(f"DROP TABLE {copy}")
+                check_required(self.cursor, segment, fields)
+                check_no_null_elements(self.cursor, segment, fields)
+                return segment, changed
+            except duckdb.Error as error:
+                self.cursor.execute(f"DROP TABLE IF EXISTS {copy}")
+                raise query_error(error) from None
+
+        return self.view.mutate(self.cursor, table, work)
+
+    def truncate(self, statement) -> dict:
+        def make(copy, fields, alias):
+            (count,) = self.cursor.execute(f"SELECT count(*) FROM {copy}").fetchone()
+            self.cursor.execute(f"DELETE FROM {copy}")
+            return {**no_rows_changed(), "deletedRowCount": count}, None
+
+        return self.change(statement, statement.expressions[0], make)
+
+    def delete(self, statement: exp.Delete) -> dict:
+        where = statement.args.get("where")
+        if where is None:
+            raise bad_query("DELETE must have a WHERE clause")  # DML syntax page: "DELETE … WHERE condition" is required
+
+        def make(copy, fields, alias):
+            condition = self.sql(where.this)
+            touched = f"SELECT * FROM {copy} AS {quoted(alias)} WHERE {condition}"
+            touched = self.keep(touched)
+            rows = self.cursor.execute(f"DELETE FROM {copy} AS {quoted(alias)} WHERE {condition}").fetchone()[0]
+            return {**no_rows_changed(), "deletedRowCount": rows}, touched
+
+        return self.change(statement, statement.this, make)
+
+    def update(self, statement: exp.Update) -> dict:
+        where = statement.args.get("where")
+        if where is None:
+            raise bad_query("UPDATE must have a WHERE clause")  # DML syntax page
+        source = statement.args.get("from_") or statement.args.get("from")
+
+        def make(copy, fields, alias):
+            condition = self.sql(where.this)
+            sets = self.assignments(statement.expressions, fields, alias)
+            from_sql = generate(translate(resolve(source.copy(), self.names, self.view, self.run.prepared, self.cursor))) if source else ""
+            matched = f"{copy} AS {quoted(alias)}" + (", " + from_sql.strip()[5:] if source else "")
+            if source:
+                self.single(f"SELECT {quoted(alias)}.rowid FROM {matched} WHERE {condition}")
+            touched = self.keep(f"SELECT {quoted(alias)}.* FROM {matched} WHERE {condition}")
+            rows = self.cursor.execute(f"UPDATE {copy} AS {quoted(alias)} SET {sets} {from_sql} WHERE {condition}").fetchone()[0]
+            return {**no_rows_changed(), "updatedRowCount": rows}, touched
+
+        return self.change(statement, statement.this, make)
+
+    def merge(self, statement: exp.Merge) -> dict:
+        source = statement.args["using"]
+
+        def make(copy, fields, alias):
+            holder = exp.select("*").from_(source.copy())
+            resolve(holder, self.names, self.view, self.run.prepared, self.cursor)
+            source_alias = source.alias or getattr(source, "name", "") or "source"
+            # The source is computed once: what the check counts is what is merged.
+            rows = self.store.fresh()
+            self.cursor.execute(f"CREATE TEMP TABLE {rows} AS {generate(translate(holder))}")
+            condition = self.sql(statement.args["on"])
+            whens = statement.args["whens"].expressions
+            pair = f"{copy} AS {quoted(alias)} JOIN {rows} AS {quoted(source_alias)} ON {condition}"
+            acts = [self.sql(when.args["condition"]) if when.args.get("condition") else "TRUE" for when in whens if when.args["matched"]]
+            if acts:
+                self.single(f"SELECT {quoted(alias)}.rowid FROM {pair} WHERE ({') OR ('.join(acts)})")
+            columns = [name for (name, *_) in self.cursor.execute(f"DESCRIBE {rows}").fetchall()]
+            clauses = " ".join(self.when(when, fields, alias, source_alias, columns) for when in whens)
+            (before,) = self.cursor.execute(f"SELECT coalesce(max(rowid), -1) FROM {copy}").fetchone()
+            sql = (f"MERGE INTO {copy} AS {quoted(alias)} USING {rows} AS {quoted(source_alias)} ON {condition} {clauses}"
+                   f" RETURNING merge_action, {', '.join(quoted(field.name) for field in fields[:0]) or '1 AS one'}")
+            counted = self.cursor.execute(sql).to_arrow_table().column("merge_action").value_counts().to_pylist()
+            found = {str(item["values"]).upper(): item["counts"] for item in counted}
+            touched = f"SELECT * FROM {copy} WHERE rowid > {before}"
+            self.cursor.execute(f"DROP TABLE {rows}")
+            return {"insertedRowCount": found.get("INSERT", 0), "updatedRowCount": found.get("UPDATE", 0),
+                    "deletedRowCount": found.get("DELETE", 0)}, touched
+
+        return self.change(statement, statement.this, make)
+
+    def when(self, when: exp.When, fields, alias: str, source_alias: str, columns) -> str:
+        kind = "MATCHED" if when.args["matched"] else "NOT MATCHED BY SOURCE" if when.args.get("source") else "NOT MATCHED BY TARGET"
+        extra = f" AND ({self.sql(when.args['condition'])})" if when.args.get("condition") else ""
+        then = when.args["then"]
+        if isinstance(then, exp.Update):
+            return f"WHEN {kind}{extra} THEN UPDATE SET {self.assignments(then.expressions, fields, alias)}"
+        if isinstance(then, exp.Insert):
+            return f"WHEN {kind}{extra} THEN INSERT {self.merge_insert(then, fields, source_alias, columns)}"
+        return f"WHEN {kind}{extra} THEN DELETE"
+
+    def merge_insert(self, then: exp.Insert, fields, source_alias: str, columns) -> str:
+        if then.expression is None or (isinstance(then.this, exp.Var) and then.this.name.upper() == "ROW"):
+            # DML syntax page: INSERT ROW takes all columns of the source in their order.
+            if len(columns) != len(fields):
+                raise bad_query(f"Inserted row has wrong column count; Has {len(columns)}, expected {len(fields)}")
+            listed, values = [field.name for field in fields], [f"{quoted(source_alias)}.{quoted(name)}" for name in columns]
+        else:
+            listed = [item.name for item in then.this.expressions] if then.this is not None else [field.name for field in fields]
+            values = [self.default(item, fields, name) for item, name in zip(then.expression.expressions, listed)]
+            if len(values) != len(then.expression.expressions) or len(values) != len(listed):
+                raise bad_query(f"Inserted row has wrong column count; Has {len(then.expression.expressions)}, expected {len(listed)}")
+        for name in listed:
+            if find(fields, name) is None:
+                raise bad_query(f"Column {name} is not present in target table")
+        for field in fields:
+            if field.name.lower() not in {name.lower() for name in listed}:
+                listed.append(field.name)
+                values.append(default_of(field))
+        return f"({', '.join(quoted(name) for name in listed)}) VALUES ({', '.join(values)})"
+
+    def default(self, item, fields, name: str) -> str:
+        if isinstance(item, (exp.Column, exp.Var)) and item.name.upper() == "DEFAULT":
+            return default_of(find(fields, name))
+        return self.value(find(fields, name), item)
+
+    def assignments(self, sets, fields, alias: str) -> str:
+        out = []
+        for item in sets:
+            field = find(fields, item.this.name)
+            if field is None:
+                raise bad_query(f"Unrecognized name: {item.this.name}")
+            value = default_of(field) if isinstance(item.expression, exp.Column) and item.expression.name.upper() == "DEFAULT" else self.value(field, item.expression)
+            out.append(f"{quoted(field.name)} = {value}")
+        return ", ".join(out)
+
+    def value(self, field: Field | None, expression) -> str:
+        shown = self.sql(expression)
+        if field is None:
+            return shown
+        if field.type == "BIGNUMERIC" and not field.repeated:
+            return f"cast_bignumeric({shown})"
+        return f"coalesce({shown}, [])" if field.repeated else shown
+
+    # -- parts ---------------------------------------------------------------------------------------------------
+    def sql(self, expression) -> str:
+        return generate(translate(resolve(exp.Paren(this=expression.copy()), self.names, self.view, self.run.prepared, self.cursor)))
+
+    def single(self, matches: str) -> None:
+        found = self.cursor.execute(f"SELECT 1 FROM (SELECT r, count(*) AS n FROM ({matches}) m(r) GROUP BY r HAVING n > 1) LIMIT 1").fetchone()
+        if found:
+            raise bad_query(TOO_MANY)
+
+    def keep(self, select: str) -> str:
+        name = self.store.fresh()
+        self.cursor.execute(f"CREATE TEMP TABLE {name} AS {select}")
+        return f"SELECT * FROM {name}"
+
+
+def find_partitions(cursor, table, touched, fields) -> int:
+    return partitions.count(cursor, table, touched, fields) if touched else 0
+
+
+def rows_of(values: exp.Values) -> exp.Expression:
+    """VALUES as a query, row by row, so that each value's own type is seen."""
+    selects = [exp.Select(expressions=[exp.alias_(item.copy(), f"c{index}") for index, item in enumerate(row.expressions)])
+               for row in values.expressions]
+    query = selects[0]
+    for one in selects[1:]:
+        query = exp.union(query, one, distinct=False, copy=False)
+    return query
+
+
+def positional(cursor, query: str):
+    try:
+        relation = cursor.sql(query)
+    except duckdb.Error as error:
+        raise query_error(error) from None
+    from .sql import field_of
+
+    return [field_of(f"c{index}", kind) for index, kind in enumerate(relation.types)]
+
+
+def check_no_null_elements(cursor, segment: Segment, fields) -> None:
+    """Data types page, "Array type": an error where a result has an array with a NULL element."""
+    for field in fields:
+        if field.repeated and cursor.execute(f"SELECT 1 FROM {segment.name} WHERE list_aggregate(list_transform({quoted(field.name)},"
+                                             " lambda e: e IS NULL), 'bool_or') LIMIT 1").fetchone():
+            raise bad_query(f"Array cannot have a null element; error in writing field {field.name}")

@@ -1,0 +1,61 @@
+"""The stand-in for BigQuery (tests/servers/bigquery) as a process, and Google's clients to it."""
+
+import json
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+from google.api_core.client_options import ClientOptions
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import bigquery
+
+from .postgres import _die_with_parent
+
+PROJECT = "stand-in"
+TESTS = Path(__file__).resolve().parent.parent
+
+
+class BigQueryServer:
+    def __init__(self):
+        self._process = subprocess.Popen([sys.executable, "-m", "servers.bigquery"], cwd=TESTS, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True,
+                                         preexec_fn=_die_with_parent)
+        words = self._process.stdout.readline().split()
+        assert words and words[0] == "rest", "the stand-in for BigQuery did not start"
+        self.port, self.grpc_port = int(words[1]), int(words[3])
+        self.endpoint = f"http://127.0.0.1:{self.port}"
+        self.grpc_address = f"127.0.0.1:{self.grpc_port}"
+
+    def destroy(self) -> None:
+        self._process.kill()
+        self._process.wait(10)
+        self._process.stdout.close()
+
+    # -- control -------------------------------------------------------------------------------------------------
+    def control(self, path: str, body: dict | None = None, method: str | None = None) -> dict:
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"{self.endpoint}/control/{path}", data, {"Content-Type": "application/json"}, method=method)
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.loads(answer.read() or b"{}")
+
+    def reset(self) -> None:
+        """Forgets datasets, jobs, faults, accounts and counters."""
+        self.control("reset", {})
+
+    def fault(self, method: str, kind: str, **more) -> None:
+        """See tests/servers/bigquery/faults.py."""
+        self.control("faults", {"method": method, "kind": kind, **more})
+
+    def clear_faults(self) -> None:
+        self.control("faults", method="DELETE")
+
+    def lag(self, **seconds: float) -> None:
+        """Metadata that lags: create, get, load, write."""
+        self.control("lag", seconds)
+
+    def stats(self) -> dict:
+        return self.control("stats")
+
+    # -- Google's client -----------------------------------------------------------------------------------------
+    def client(self, project: str = PROJECT, **more) -> bigquery.Client:
+        return bigquery.Client(project, AnonymousCredentials(), client_options=ClientOptions(api_endpoint=self.endpoint), **more)
