@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <set>
 
 #include "connect/postgres/capture/change_source.h"
 
@@ -19,7 +20,9 @@ Status ChangeSource::check_publication() {
         auto is_it = [&](const PublishedTable& published) { return published.table == wanted; };
         auto published = found ? std::ranges::find_if(found->tables, is_it) : std::vector<PublishedTable>::iterator();
         if (found && published != found->tables.end()) {
-            PN_CHECK(check_published(*found, *published, read));
+            auto whole = check_published(*found, *published, read);
+            if (!whole) PN_CHECK(same_columns(read));
+            PN_CHECK(whole);
             continue;
         }
         if (captured_[i].state == State::follows) PN_CHECK(taken_out(i));
@@ -81,6 +84,21 @@ Status ChangeSource::publish(const std::vector<PublishedTable>& missing, bool ex
                  .hint = fmt::format("{} {} {}TABLE {}; or set create: true, with a role that owns the tables",
                                      exists ? "ALTER PUBLICATION" : "CREATE PUBLICATION", quote_identifier(name),
                                      exists ? "ADD " : "FOR ", fmt::join(names, ", "))});
+}
+
+/// A column that went since the tables were looked at is published no more either.
+Status ChangeSource::same_columns(const TableRead& read) const {
+    PN_TRY(auto found, catalog_->query("SELECT attname FROM pg_catalog.pg_attribute WHERE attrelid = $1::oid AND "
+                                       "attnum > 0 AND NOT attisdropped",
+                                       {std::to_string(read.oid)}));
+    std::set<std::string> names;
+    for (int row = 0; row < found.count(); ++row) names.insert(found.text(row, 0));
+    auto gone = [&](const ReadColumn& column) { return !names.contains(column.field.name); };
+    if (std::ranges::none_of(read.columns, gone)) return {};
+    return fail({.kind = ErrorKind::unavailable,
+                 .code = flow::look_again,
+                 .message = fmt::format("table {} was altered while the run began", read.info.name),
+                 .where = "table " + read.info.name});
 }
 
 /// A mirror needs all of it.

@@ -28,6 +28,7 @@ struct ChangeSourceOptions {
     SourceOptions source;
     config::TypePolicies policies;
     data::Holds holds;
+    bool light_commits = false;  ///< of the target
     std::string pipeline;
     std::string purpose;  ///< application_name
     unsigned parallel = 1;
@@ -107,6 +108,7 @@ class ChangeSource : public flow::Source {
     Status check_publication();
     Status check_published(const Publication& publication, const PublishedTable& published,
                            const TableRead& read) const;
+    Status same_columns(const TableRead& read) const;
     Status taken_out(size_t table);
     Status note_publication();
     Status publish(const std::vector<PublishedTable>& missing, bool exists);
@@ -161,7 +163,7 @@ class ChangeSource : public flow::Source {
     std::unique_ptr<ChangeLog> log_;
     std::unique_ptr<ReplicationStream> stream_;
     std::unique_ptr<ChangePump> pump_;
-    SegmentPace pace_;
+    SegmentPace pace_{options_.light_commits};
     std::unique_ptr<OutputPlugin> plugin_;
     std::unique_ptr<SlotWatch> watch_;
     std::chrono::steady_clock::time_point advanced_at_ = std::chrono::steady_clock::now();
