@@ -31,14 +31,15 @@ unsigned resolve_threads(const config::PipelineSettings& settings) {
 }
 
 flow::BuildContext context(const config::Document& document, const config::PipelineConfig& pipeline,
-                           const std::string& name, const data::Holds& holds) {
+                           const std::string& name, const flow::Component& target) {
     return {.pipeline = pipeline,
             .connection = document.connection(name)->options,
             .connection_name = name,
             .directory = document.directory,
             .parallel = resolve_threads(pipeline),
             .memory_bytes = pipeline.memory.count,
-            .holds = holds,
+            .holds = target.target_holds,
+            .light_commits = target.light_commits,
             .state = document.state,
             .state_directory = document.state_directory};
 }
@@ -101,8 +102,8 @@ Pipeline::Pipeline(const config::Document& document, const config::PipelineConfi
       options_(std::move(options)),
       source_component_(component_of(document, config.source_connection)),
       target_component_(component_of(document, config.target_connection)),
-      source_(context(document, config, config.source_connection, target_component_->target_holds)),
-      target_(context(document, config, config.target_connection, target_component_->target_holds)) {
+      source_(context(document, config, config.source_connection, *target_component_)),
+      target_(context(document, config, config.target_connection, *target_component_)) {
     source_.follow = config.run == config::RunKind::follow;
     if (!is_stream()) return;
     // What was received and not written yet has a budget of its own.

@@ -51,6 +51,7 @@ struct BuildContext {
     unsigned parallel = 1;            ///< resolved from `parallel: auto`
     uint64_t memory_bytes = 0;        ///< the whole pipeline's budget; of a stream's, this side's share
     data::Holds holds = {};           ///< of the target; for sources
+    bool light_commits = false;       ///< of the target; for sources that choose when a segment is full
     ReadBounds bounds = {};           ///< for sources that take them
     bool follow = false;              ///< for streams: go on when everything was read
     /// Where the project's state is, for targets that have no place for checkpoints of their own: an URL, and where relative
@@ -83,6 +84,7 @@ struct Component {
     /// What was written beside the data. Never creates the target; writes only in Ledger::resolve.
     Result<std::unique_ptr<Ledger>> (*open_ledger)(const BuildContext&) = nullptr;
     data::Holds target_holds = {};
+    bool light_commits = false;  ///< a commit of few rows costs the target little more than the rows: a log, not a table
     bool takes_changes = false;  ///< the sink applies parts of changes (flow/change.h)
     bool logs_changes = false;   ///< …by keeping each as a row: in mode append, and in no other
     /// The target's own name of a type: "DECIMAL(12,2)". For `penstock types`.

@@ -77,6 +77,7 @@ const flow::Component& component() {
                          .free_decimals = true,
                          .range_text = true,
                          .old_rows = true},
+        .light_commits = true,
         .takes_changes = true,
         .doctor = doctor,
     };

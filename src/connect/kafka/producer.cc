@@ -134,7 +134,8 @@ Status Producer::send(const Outgoing& message, std::stop_token stop) {
 Status Producer::commit() {
     auto* handle = client_->handle();
     // Flushing first gives a failed message's own words; it ends when each was delivered or has failed.
-    while (rd_kafka_flush(handle, 1'000) == RD_KAFKA_RESP_ERR__TIMED_OUT && !failed_) continue;
+    // Without reports of success librdkafka looks only every 100 ms whether all has left.
+    while (rd_kafka_flush(handle, 2) == RD_KAFKA_RESP_ERR__TIMED_OUT && !failed_) continue;
     if (failed_) return fail(sending_failed(RD_KAFKA_RESP_ERR__FAIL));
     PN_FAILPOINT(target_commit_before);
     PN_CHECK(insist(*client_, std::chrono::milliseconds(client_->timeout_ms()), {}, "committing a transaction",

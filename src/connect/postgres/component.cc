@@ -60,6 +60,7 @@ ChangeSourceOptions change_options(const flow::BuildContext& context, TableSourc
             .source = std::move(options.source),
             .policies = options.policies,
             .holds = options.holds,
+            .light_commits = context.light_commits,
             .pipeline = context.pipeline.name,
             .purpose = std::move(options.purpose),
             .parallel = options.parallel,

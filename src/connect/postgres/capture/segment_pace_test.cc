@@ -26,5 +26,15 @@ TEST_CASE("a target is given changes at the pace it takes them") {
     CHECK(pace.due(at(9000), at(9005)));
 }
 
+TEST_CASE("a log is given what came during the commit before") {
+    SegmentPace pace(true);
+    auto start = SegmentPace::Clock::now();
+    auto at = [&](int ms) { return start + milliseconds(ms); };
+    pace.given(at(5));
+    pace.taken(at(105));
+    CHECK_FALSE(pace.due(at(107), at(110)));
+    CHECK(pace.due(at(50), at(110)));
+}
+
 }  // namespace
 }  // namespace penstock::postgres
