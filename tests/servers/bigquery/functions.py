@@ -7,7 +7,7 @@ SCALE = 38
 MACROS = """
 CREATE OR REPLACE MACRO bignumeric(s) AS
   CAST(split_part(CAST(s AS VARCHAR), '.', 1) || rpad(split_part(CAST(s AS VARCHAR), '.', 2), 38, '0') AS BIGNUM);
-CREATE OR REPLACE MACRO bignumeric_digits(t) AS lpad(ltrim(t, '-'), greatest(39, length(ltrim(t, '-'))), '0');
+CREATE OR REPLACE MACRO bignumeric_digits(t) AS lpad(ltrim(t, '-'), CAST(greatest(39, length(ltrim(t, '-'))) AS INTEGER), '0');
 CREATE OR REPLACE MACRO bignumeric_text(b) AS
   CASE WHEN CAST(b AS VARCHAR) LIKE '-%' THEN '-' ELSE '' END
   || left(bignumeric_digits(CAST(b AS VARCHAR)), greatest(length(bignumeric_digits(CAST(b AS VARCHAR))) - 38, 1)) ||
