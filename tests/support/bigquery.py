@@ -6,9 +6,13 @@ import sys
 import urllib.request
 from pathlib import Path
 
+import grpc
 from google.api_core.client_options import ClientOptions
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
+from google.cloud.bigquery_storage_v1 import BigQueryReadClient, BigQueryWriteClient
+from google.cloud.bigquery_storage_v1.services.big_query_read.transports import BigQueryReadGrpcTransport
+from google.cloud.bigquery_storage_v1.services.big_query_write.transports import BigQueryWriteGrpcTransport
 
 from .postgres import _die_with_parent
 
@@ -59,3 +63,12 @@ class BigQueryServer:
     # -- Google's client -----------------------------------------------------------------------------------------
     def client(self, project: str = PROJECT, **more) -> bigquery.Client:
         return bigquery.Client(project, AnonymousCredentials(), client_options=ClientOptions(api_endpoint=self.endpoint), **more)
+
+    def channel(self) -> grpc.Channel:
+        return grpc.insecure_channel(self.grpc_address, options=[("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)])
+
+    def writer(self) -> BigQueryWriteClient:
+        return BigQueryWriteClient(transport=BigQueryWriteGrpcTransport(channel=self.channel()))
+
+    def reader(self) -> BigQueryReadClient:
+        return BigQueryReadClient(transport=BigQueryReadGrpcTransport(channel=self.channel()))

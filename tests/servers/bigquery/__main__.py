@@ -1,10 +1,9 @@
 """python -m servers.bigquery --rest-port P --grpc-port Q (0: any free one; the line printed says which)."""
 
 import argparse
-import threading
 
+from . import grpc_server, rest
 from .engine import Engine
-from .rest import serve
 
 
 def main() -> None:
@@ -13,10 +12,10 @@ def main() -> None:
     parser.add_argument("--grpc-port", type=int, default=0)
     arguments = parser.parse_args()
     engine = Engine()
-    server = serve(engine, arguments.rest_port)
-    grpc_port = 0
+    server = rest.serve(engine, arguments.rest_port)
+    _storage, grpc_port = grpc_server.serve(engine, arguments.grpc_port)
     print(f"rest {server.server_port} grpc {grpc_port}", flush=True)
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}).start()
+    server.serve_forever(poll_interval=0.1)
 
 
 main()

@@ -112,6 +112,9 @@ class Dml:
         """`make(copy, fields, alias)` gives the DuckDB statement, that on more than one source row, and how to count."""
         table = self.names.find(target, write=True)
         alias = target.alias or target.name.split(".")[-1]
+        if table.captured:
+            # Page "Stream table updates with change data capture", limitations: no mutating DML on such a table.
+            raise bad_query(f"Mutating DML statements are not supported on table {table.full()}, which takes change data capture")
 
         def work(version):
             fields = version.fields

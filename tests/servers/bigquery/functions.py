@@ -1,8 +1,12 @@
 """Functions of GoogleSQL that DuckDB lacks, as macros and Python functions."""
 
-from decimal import Decimal
+from decimal import Decimal, DefaultContext, setcontext
 
 SCALE = 38
+
+# BIGNUMERIC has 76 digits: all threads reckon with more.
+DefaultContext.prec = 120
+setcontext(DefaultContext.copy())
 
 MACROS = """
 CREATE OR REPLACE MACRO bignumeric(s) AS
@@ -37,12 +41,7 @@ def bignumeric(stored: str | int | None) -> Decimal | None:
     """The value of a stored BIGNUMERIC."""
     if stored is None:
         return None
-    return Decimal(str(stored)).scaleb(-SCALE) if len(str(stored)) < 28 else _exact(str(stored))
-
-
-def _exact(stored: str) -> Decimal:
-    sign, digits = (1, stored[1:]) if stored.startswith("-") else (0, stored)
-    return Decimal((sign, tuple(int(digit) for digit in digits), -SCALE))
+    return Decimal(str(stored)).scaleb(-SCALE)
 
 
 def plain(value: Decimal) -> str:

@@ -217,7 +217,7 @@ class Tables:
             cursor = self.store.cursor()
             segment = write_rows(self.store, cursor, fields, good)
             check_required(cursor, segment, fields)
-            self.store.append(table, [segment], streamed=True)
+            self.store.append_streamed(cursor, table, segment)
         return {"kind": "bigquery#tableDataInsertAllResponse", **({"insertErrors": errors} if errors else {})}
 
 

@@ -41,7 +41,6 @@ class Version:
     fields: tuple[Field, ...]
     segments: tuple[Segment, ...] = ()
     mutation: int = 0  # counts what was not an append
-    streamed: tuple[str, ...] = ()  # segments the Storage Write API wrote (DML on rows "recently written")
 
     @property
     def rows(self) -> int:
@@ -89,6 +88,8 @@ class Table:
     kind: str = "TABLE"
     view: str | None = None
     hidden: bool = False
+    captured: bool = False  # took upserts through the Storage Write API
+    sequences: dict = field(default_factory=dict)  # key -> the highest change sequence number
 
     @property
     def latest(self) -> Version:
@@ -141,12 +142,14 @@ class Store:
 
         define(self._duck)
         self.datasets: dict[tuple, Dataset] = {}
+        self._open: dict[str, int] = {}  # segments that may be lengthened, and how long they are
         self.writers: dict[str, str] = {}  # table id -> transaction that mutates it
 
     def reset(self) -> None:
         with self.lock:
             self.datasets.clear()
             self.writers.clear()
+            self._open.clear()
             for (name,) in self._duck.execute("SELECT table_name FROM duckdb_tables() WHERE table_name LIKE 'seg%'").fetchall():
                 self._duck.execute(f"DROP TABLE {name}")
 
@@ -212,7 +215,7 @@ class Store:
         with self.lock:
             self.publish(table, replace(table.latest, fields=tuple(fields)))
 
-    def append(self, table: Table, segments, streamed=False) -> None:
+    def append(self, table: Table, segments) -> None:
         """Adds segments to the latest version, whatever it is by now."""
         with self.lock:
             home = self.datasets.get((table.project, table.dataset))
@@ -221,8 +224,21 @@ class Store:
             latest = table.latest
             segments = tuple(segment for segment in segments if segment.high > segment.low)
             if segments:
-                names = tuple(segment.name for segment in segments) if streamed else ()
-                self.publish(table, replace(latest, segments=latest.segments + segments, streamed=latest.streamed + names))
+                self.publish(table, replace(latest, segments=latest.segments + segments))
+
+    def append_streamed(self, cursor, table: Table, segment: Segment) -> None:
+        """The same for small pieces that come one after the other: the last one is lengthened."""
+        with self.lock:
+            latest = table.latest
+            last = latest.segments[-1] if latest.segments else None
+            if last is None or self._open.get(last.name) != last.high or last.fields != segment.fields or last.aliases or last.high + segment.high > OPEN_ROWS:
+                self._open[segment.name] = segment.high
+                return self.append(table, [segment])
+            cursor.execute(f"INSERT INTO {last.name} SELECT * FROM {segment.name} ORDER BY rowid")
+            self.drop_segment(cursor, segment)
+            self._open[last.name] += segment.high
+            if segment.high:
+                self.publish(table, replace(latest, segments=(*latest.segments[:-1], replace(last, high=last.high + segment.high))))
 
     def write_rows(self, cursor, fields, select: str) -> Segment:
         """A new segment of what a query gives: `select` names every column in the order of `fields`, in DuckDB's types."""
