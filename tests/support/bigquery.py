@@ -60,6 +60,18 @@ class BigQueryServer:
     def stats(self) -> dict:
         return self.control("stats")
 
+    def account(self, email: str, **rights) -> dict:
+        """A service account's key file. projects=[…] where it may run jobs, datasets={"project.dataset": "READER" or "WRITER"}, impersonates=[…]."""
+        return self.control("accounts", {"email": email, **rights})
+
+    def user(self, email: str, **rights) -> dict:
+        """Application default credentials of a user."""
+        return self.control("users", {"email": email, **rights})
+
+    def auth(self, **settings) -> dict:
+        """required: calls need a token; lifetime of tokens in seconds; metadata: whose tokens the metadata server gives."""
+        return self.control("auth", settings)
+
     # -- Google's client -----------------------------------------------------------------------------------------
     def client(self, project: str = PROJECT, **more) -> bigquery.Client:
         return bigquery.Client(project, AnonymousCredentials(), client_options=ClientOptions(api_endpoint=self.endpoint), **more)

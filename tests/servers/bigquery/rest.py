@@ -10,7 +10,7 @@ import traceback
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from . import control
+from . import auth_rest, control
 from .errors import ApiError
 from .rest_datasets import Datasets, Tables
 from .rest_jobs import JobMethods
@@ -37,7 +37,7 @@ def routes(engine):
         ("GET", f"{ROOT}/queries/{NAME}", "jobs.getQueryResults", jobs.results),
         ("GET", f"{ROOT}/serviceAccount", "projects.getServiceAccount", jobs.service_account),
         ("POST", rf"/upload{ROOT}/jobs", "jobs.upload", uploads.start), ("PUT", rf"/upload{ROOT}/jobs", "jobs.uploadChunk", uploads.put),
-        *control.routes(engine)]
+        *control.routes(engine), *auth_rest.routes(engine)]
     return [(method, re.compile(pattern), name, function) for method, pattern, name, function in listed]
 
 
@@ -195,5 +195,5 @@ class Server(ThreadingHTTPServer):
 def serve(engine, port: int) -> Server:
     handler = type("Bound", (Handler,), {"engine": engine, "routes": routes(engine)})
     server = Server(("127.0.0.1", port), handler)
-    engine.address = f"http://127.0.0.1:{server.server_port}"
+    engine.accounts.address = engine.address = f"http://127.0.0.1:{server.server_port}"
     return server
