@@ -124,9 +124,7 @@ class Alter:
                     raise bad_query(f"ALTER TABLE ALTER COLUMN SET DATA TYPE cannot narrow {name} of column {field.name}")
             kept = {"defaultValueExpression": field.extra("defaultValueExpression")} if field.extra("defaultValueExpression") else {}
             return replace(field, type=kind, extras=tuple({**dict(wanted.get("extras", ())), **kept}.items()))
-        if action.args.get("allow_null") or (action.args.get("drop") and action.args.get("allow_null") is not False and not action.args.get("default")):
-            if action.args.get("allow_null") is None and field.extra("defaultValueExpression"):
-                return field.with_extra("defaultValueExpression", None)
+        if action.args.get("allow_null"):
             if field.mode != "REQUIRED":
                 raise bad_query(f"ALTER TABLE ALTER COLUMN DROP NOT NULL requires that the column is REQUIRED: {field.name}")
             return replace(field, mode="NULLABLE")

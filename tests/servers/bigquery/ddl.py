@@ -60,7 +60,8 @@ def field_of(column: exp.ColumnDef) -> Field:
 
 
 def options(properties) -> dict:
-    return {item.this.name.lower(): value_of(item.args["value"]) for item in properties if type(item) is exp.Property}
+    flat = [item for one in properties for item in (one.expressions if isinstance(one, exp.Properties) else [one])]
+    return {item.this.name.lower(): value_of(item.args["value"]) for item in flat if type(item) is exp.Property}
 
 
 def value_of(node):
@@ -115,7 +116,7 @@ def constant_ms(cursor, expression) -> int:
 
 def partitioning(node) -> dict:
     """DDL page, partition_expression."""
-    if isinstance(node, exp.Column):
+    if isinstance(node, (exp.Column, exp.Identifier)):
         return {"timePartitioning": {"type": "DAY", "field": node.name}}
     if isinstance(node, (exp.TimestampTrunc, exp.DatetimeTrunc, exp.DateTrunc)):
         return {"timePartitioning": {"type": node.args["unit"].name.upper(), "field": node.this.name}}

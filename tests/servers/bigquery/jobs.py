@@ -140,7 +140,7 @@ class Jobs:
             import traceback
 
             self.engine.failures.append(traceback.format_exc())
-            job.error = ApiError("internalError", f"stand-in failed: {type(error).__name__}: {error}")
+            job.error = ApiError("invalid", f"stand-in failed: {type(error).__name__}: {error}")
         job.started = job.started or time.time()
         job.ended = max(time.time(), job.started)
         job.state = "DONE"

@@ -275,7 +275,7 @@ class Run:
 
     def set_variable(self, name: str, value, kind) -> None:
         literal = exp.null()
-        if value is not None:
+        if value not in (None, False):
             inner = value.this if isinstance(value, exp.Subquery) else None
             query = inner if isinstance(inner, exp.Query) else exp.Select(expressions=[value.copy()])
             resolved = resolve(bind(query, self.config.get("queryParameters") or [], self.variables), self.names, self.view, self.prepared, self.cursor)

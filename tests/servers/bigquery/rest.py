@@ -114,7 +114,7 @@ class Handler(BaseHTTPRequestHandler):
             return self.drop()
         except Exception:
             self.engine.failures.append(traceback.format_exc())
-            call.status, answer = 500, ApiError("internalError", traceback.format_exc(limit=-3)).body()
+            call.status, answer = 400, ApiError("invalid", "stand-in failed: " + traceback.format_exc(limit=-3)).body()
         call.read()
         self.answer(call, answer, slow)
 

@@ -5,6 +5,12 @@ from dataclasses import dataclass, field
 from sqlglot.dialects import BigQuery
 from sqlglot.tokens import TokenType
 
+
+class Words(BigQuery.Tokenizer):
+    """BEGIN, EXCEPTION and the like as words of their own, not as commands that swallow the rest."""
+
+    COMMANDS = set()
+
 from .errors import bad_query
 
 
@@ -28,7 +34,7 @@ class Splitter:
     def __init__(self, sql: str):
         self.sql = sql
         try:
-            self.tokens = list(BigQuery().tokenize(sql))
+            self.tokens = list(Words(dialect=BigQuery).tokenize(sql))
         except Exception as error:
             raise bad_query(f"Syntax error: {error}") from None
         self.at = 0

@@ -1,5 +1,6 @@
 """GoogleSQL to DuckDB's SQL: sqlglot translates most; here are tables, types, names of columns and what it translates wrongly."""
 
+import logging
 import re
 
 import duckdb
@@ -9,6 +10,8 @@ from sqlglot import exp
 from .errors import ApiError, bad_query, invalid
 from .schema import RANGE_START, Field, quoted
 from .store import Table, Version
+
+logging.getLogger("sqlglot").setLevel(logging.ERROR)
 
 SQL_LIMIT = 1024 * 1024  # Quotas page, query jobs: maximum unresolved standard SQL query length: 1 MB
 
@@ -125,9 +128,6 @@ def resolve(statement: exp.Expression, names: Names, view, prepared: Prepared, c
 
         virtual = information_schema.select(table, names)
         sql = virtual if virtual is not None else source(table, names, view, prepared, cursor)
-        inner = exp.Subquery(this=exp.Table(this=exp.to_identifier("__" + str(id(table)))), alias=exp.TableAlias(this=exp.to_identifier(alias, quoted=True)))
-        inner.set("joins", table.args.get("joins"))
-        inner.meta["sql"] = sql
         table.replace(exp.Table(this=RawSql(this=sql), alias=exp.TableAlias(this=exp.to_identifier(alias, quoted=True)), joins=table.args.get("joins"),
                                 sample=table.args.get("sample"), pivots=table.args.get("pivots")))
     return statement
@@ -216,15 +216,14 @@ def cast_of(item):
     if to.this == exp.DataType.Type.BIGDECIMAL:
         return exp.Anonymous(this="cast_bignumeric", expressions=[value])
     if to.this in (exp.DataType.Type.TEXT, exp.DataType.Type.VARCHAR) and not (isinstance(value, exp.Literal) and value.is_string):
-        if not (isinstance(value, exp.Func) or isinstance(value, exp.Anonymous)):
-            return exp.Anonymous(this="cast_string", expressions=[value])
+        return exp.Anonymous(this="cast_string", expressions=[value])
     if to.this == exp.DataType.Type.DECIMAL and not isinstance(value, (exp.Literal, exp.Null)):
         return type(item)(this=exp.Anonymous(this="decimal_text", expressions=[value]), to=to)
     return item
 
 
 def generate(node: exp.Expression) -> str:
-    return node.sql(dialect=Dialect)
+    return node.sql(dialect=Dialect, identify=True)
 
 
 class Dialect(sqlglot.dialects.DuckDB):
@@ -243,7 +242,9 @@ def name_columns(statement: exp.Expression) -> None:
     for index, item in enumerate(select.expressions):
         if isinstance(item, (exp.Alias, exp.Star)) or item.is_star:
             continue
-        if isinstance(item, (exp.Column, exp.Dot)):
+        if isinstance(item, exp.Column):
+            continue
+        if isinstance(item, exp.Dot):
             item.replace(exp.alias_(item.copy(), item.name, quoted=True))
             continue
         item.replace(exp.alias_(item.copy(), f"f{anonymous}_"))
