@@ -29,6 +29,9 @@ def run(engine, job, caller, media) -> None:
     fields = effective_fields(config, table, seen, given, reader)
     try:
         segment = reader.write(store, cursor, fields)
+    except ApiError as error:
+        job.errors = [error, *getattr(reader, "warnings", ())]
+        raise
     except duckdb.Error as error:
         raise invalid(f"Error while reading data, error message: {str(error).splitlines()[0]}") from None
     check_required(cursor, segment, fields)

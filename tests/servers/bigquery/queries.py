@@ -111,10 +111,10 @@ class Run:
         statements = self.parsed(sql)
         total = Outcome(kind_of(statements[0]) if len(statements) == 1 else "SCRIPT")
         for statement in statements:
-            statement = bind(statement, self.config.get("queryParameters") or [], self.variables)
             if isinstance(statement, (exp.Declare, exp.Set)):
                 self.execute(statement)
                 continue
+            statement = bind(statement, self.config.get("queryParameters") or [], self.variables)
             try:
                 made = self.estimate(statement)
             except ApiError as error:
@@ -195,7 +195,8 @@ class Run:
             raise query_error(error) from None
 
     def one(self, statement, sql: str) -> None:
-        statement = bind(statement, self.config.get("queryParameters") or [], self.variables)
+        if not isinstance(statement, exp.Set):
+            statement = bind(statement, self.config.get("queryParameters") or [], self.variables)
         made = self.estimate(statement)
         billed = cost.billed(made.by_table)
         spent = sum(one.billed for one in self.outcomes)

@@ -17,7 +17,9 @@ class JobMethods:
         return self.jobs.insert(project, call.body, call.caller)
 
     def get(self, call, project, job_id):
-        return self._own(call, self.jobs.find(project, job_id, call.query.get("location"))).rest()
+        job = self._own(call, self.jobs.find(project, job_id, call.query.get("location")))
+        job.done.wait(0.3)  # answers need not be quicker: clients sleep a second between two
+        return job.rest()
 
     @staticmethod
     def _own(call, job):

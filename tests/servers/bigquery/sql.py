@@ -95,8 +95,9 @@ def bind(statement: exp.Expression, parameters: list, variables: dict) -> exp.Ex
     positional = iter([parameter for parameter in parameters if not parameter.get("name")])
 
     def replaced(node):
-        if isinstance(node, exp.SessionParameter) or (isinstance(node, exp.Parameter) and node.name.startswith("@")):
-            return variables.get("@@" + node.name.lstrip("@").lower(), node)
+        system = system_variable(node)
+        if system is not None:
+            return variables.get(system, exp.null())
         if isinstance(node, exp.Parameter):
             if node.name.lower() not in named:
                 raise bad_query(f"Query parameter '{node.name}' not found")
@@ -111,6 +112,15 @@ def bind(statement: exp.Expression, parameters: list, variables: dict) -> exp.Ex
         return node
 
     return statement.transform(replaced)
+
+
+def system_variable(node) -> str | None:
+    """@@name and @@name.field."""
+    if isinstance(node, exp.Dot) and (inner := system_variable(node.this)) is not None:
+        return f"{inner}.{node.expression.name.lower()}"
+    if isinstance(node, exp.Parameter) and isinstance(node.this, exp.Parameter):
+        return "@@" + node.this.this.name.lower()
+    return None
 
 
 def resolve(statement: exp.Expression, names: Names, view, prepared: Prepared, cursor) -> exp.Expression:
@@ -194,13 +204,23 @@ def translate(node: exp.Expression) -> exp.Expression:
             return cast_of(item)
         if isinstance(item, exp.Anonymous) and item.name.upper() in RENAMED:
             return exp.Anonymous(this=RENAMED[item.name.upper()], expressions=item.expressions)
-        if isinstance(item, exp.Interval) is False and isinstance(item, exp.DataType):
+        if isinstance(item, exp.DataType):
             return decimal_of(item)
+        if isinstance(item, exp.UnixToTime):
+            power = 10 ** (6 - int(item.args["scale"].name if item.args.get("scale") else 0))
+            return exp.Anonymous(this="make_timestamptz", expressions=[exp.Mul(this=exp.Paren(this=item.this), expression=exp.Literal.number(power))])
+        for kind, to in KEEPS.items():
+            if isinstance(item, kind) and "kept" not in item.meta:
+                inner = item.copy()
+                inner.meta["kept"] = True
+                return exp.Cast(this=inner, to=exp.DataType.build(to))
         return item
 
     return node.transform(changed)
 
 
+# Functions whose DuckDB form gives another type than GoogleSQL's.
+KEEPS = {exp.DateAdd: "DATE", exp.DateSub: "DATE", exp.DateTrunc: "DATE", exp.DateFromUnixDate: "DATE", exp.StrToTime: "TIMESTAMPTZ"}
 RENAMED = {"TIMESTAMP_MICROS": "make_timestamptz", "TO_HEX": "hex", "BYTE_LENGTH": "strlen", "ARRAY_LENGTH": "len"}
 
 
