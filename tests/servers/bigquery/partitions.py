@@ -154,7 +154,9 @@ class Pruning:
         if kind is exp.EQ:
             return f"(p_low <= {end} AND p_high > {value})"
         if kind in (exp.GT, exp.GTE):
-            return f"(p_high > {value})"
+            # The largest value of a partition lies one day, microsecond or number below its end.
+            step = 86_400_000_000 if self.field.type == "DATE" or day else 1
+            return f"(p_high > {value + step if kind is exp.GT else value})"
         return f"(p_low {'<' if kind is exp.LT else '<='} {value if kind is exp.LT else end})"
 
     def constant(self, expression) -> int | None:
