@@ -1,6 +1,7 @@
 """python -m servers.bigquery --rest-port P --grpc-port Q (0: any free one; the line printed says which)."""
 
 import argparse
+import faulthandler
 
 from . import grpc_server, rest
 from .engine import Engine
@@ -11,6 +12,7 @@ def main() -> None:
     parser.add_argument("--rest-port", type=int, default=0)
     parser.add_argument("--grpc-port", type=int, default=0)
     arguments = parser.parse_args()
+    faulthandler.enable()
     engine = Engine()
     server = rest.serve(engine, arguments.rest_port)
     _storage, grpc_port = grpc_server.serve(engine, arguments.grpc_port)

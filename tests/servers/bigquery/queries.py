@@ -137,6 +137,8 @@ class Run:
             for item in items:
                 if isinstance(item, script.Plain):
                     out.extend(parse(item.sql))
+                elif isinstance(item, script.Assertion):
+                    out.extend(parse(f"SELECT {item.condition}"))
                 elif isinstance(item, script.Block):
                     walk(item.body)
                 else:
@@ -169,6 +171,8 @@ class Run:
             if isinstance(item, script.Plain):
                 for statement in parse(item.sql):
                     self.one(statement, item.sql)
+            elif isinstance(item, script.Assertion):
+                self.check(item)
             elif isinstance(item, script.If):
                 for condition, body in item.branches:
                     if condition is None or self.constant(parse(f"SELECT {condition}")[0]):
@@ -176,6 +180,14 @@ class Run:
                         break
             else:
                 self.handled(item)
+
+    def check(self, item: script.Assertion) -> None:
+        """Debugging statements page: an expression that is FALSE or NULL ends the script with the description."""
+        query = parse(f"SELECT {item.condition}")[0]
+        self.one(query, f"ASSERT {item.condition}")
+        self.outcomes[-1].kind = "ASSERT"
+        if not self.constant(query):
+            raise bad_query(item.description)
 
     def handled(self, item: script.Block) -> None:
         try:

@@ -30,6 +30,14 @@ class If:
     branches: list = field(default_factory=list)  # (condition SQL or None, statements)
 
 
+@dataclass
+class Assertion:
+    """Debugging statements page: ASSERT expression [AS description]."""
+
+    condition: str
+    description: str = "Assertion failed"
+
+
 class Splitter:
     def __init__(self, sql: str):
         self.sql = sql
@@ -67,10 +75,23 @@ class Splitter:
             return block
         if self.word() == "IF" and self.word(1) != "(" or self.word() == "IF" and self._then():
             return self.conditional()
+        if self.word() == "ASSERT":
+            return self.assertion()
         start = self.tokens[self.at].start
         while self.at < len(self.tokens) and self.tokens[self.at].token_type != TokenType.SEMICOLON:
             self.at += 1
         return Plain(self.sql[start:self.tokens[self.at - 1].end + 1])
+
+    def assertion(self) -> Assertion:
+        self.at += 1
+        first = self.at
+        while self.at < len(self.tokens) and self.tokens[self.at].token_type != TokenType.SEMICOLON:
+            self.at += 1
+        last = self.tokens[self.at - 1]
+        described = self.at - 2 > first and last.token_type == TokenType.STRING and self.tokens[self.at - 2].text.upper() == "AS"
+        end = self.tokens[self.at - 3 if described else self.at - 1].end
+        condition = self.sql[self.tokens[first].start:end + 1]
+        return Assertion(condition, last.text) if described else Assertion(condition)
 
     def _then(self) -> bool:
         for ahead in range(self.at, len(self.tokens)):

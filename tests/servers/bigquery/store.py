@@ -154,8 +154,9 @@ class Store:
                 self._duck.execute(f"DROP TABLE {name}")
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
-        cursor = self._duck.cursor()
-        cursor.execute("SET TimeZone='UTC'")
+        with self.lock:
+            cursor = self._duck.cursor()
+        cursor.execute("SET TimeZone='UTC'; SET python_enable_replacements=false")
         return cursor
 
     def fresh(self) -> str:
