@@ -11,6 +11,7 @@ set(PENSTOCK_DEPS ${penstock_deps_default} CACHE PATH "Where tools/bootstrap put
 
 find_package(Threads REQUIRED)
 find_package(OpenSSL REQUIRED)
+find_package(CURL 7.85 REQUIRED)
 find_package(PostgreSQL REQUIRED)
 find_package(fmt REQUIRED)
 find_package(spdlog REQUIRED)
@@ -42,11 +43,21 @@ function(penstock_archive target archive)
 endfunction()
 penstock_archive(SOCI::core libsoci_core.a)
 penstock_archive(SOCI::sqlite3 libsoci_sqlite3.a)
+penstock_archive(SOCI::mysql libsoci_mysql.a)
+penstock_archive(SOCI::postgresql libsoci_postgresql.a)
 penstock_archive(SQLite::archive libsqlite3.a)
 find_path(SOCI_INCLUDE soci/soci.h REQUIRED)
 target_include_directories(SOCI::core INTERFACE ${SOCI_INCLUDE})
 target_link_libraries(SOCI::core INTERFACE ${CMAKE_DL_LIBS} Threads::Threads)
 target_link_libraries(SOCI::sqlite3 INTERFACE SOCI::core SQLite::archive m)
+# Libraries only: the headers of the servers' clients are for src/state alone (CMakeLists.txt).
+target_link_libraries(SOCI::postgresql INTERFACE SOCI::core ${PostgreSQL_LIBRARIES})
+# Shared: it loads ways of authentication at run time.
+find_library(MARIADB_FILE NAMES mariadb REQUIRED)
+find_path(MARIADB_INCLUDE mysql.h PATH_SUFFIXES mariadb REQUIRED)
+add_library(MariaDB::client SHARED IMPORTED GLOBAL)
+set_target_properties(MariaDB::client PROPERTIES IMPORTED_LOCATION ${MARIADB_FILE})
+target_link_libraries(SOCI::mysql INTERFACE SOCI::core MariaDB::client)
 
 # yaml-cpp's archive lies beside its shared library, which its own target prefers.
 find_library(YAML_CPP_ARCHIVE NAMES libyaml-cpp.a)

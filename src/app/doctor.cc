@@ -96,18 +96,25 @@ Result<int> command::doctor(const Session& session) {
     Json list = Json::array();
     std::string text;
     int problems = 0;
-    for (const auto& connection : connections) {
-        text += fmt::format("{} ({})\n", paint_stdout(Colour::bold, connection.name), connection.type);
-        for (const auto& finding : examine(connection, document, session.stop)) {
+    auto show = [&](const std::string& name, std::string_view type, const std::vector<flow::Finding>& findings) {
+        text += fmt::format("{} ({})\n", paint_stdout(Colour::bold, name), type);
+        for (const auto& finding : findings) {
             problems += finding.severity == Severity::problem ? 1 : 0;
             text += finding_text(finding);
-            list.push_back({{"connection", connection.name},
+            list.push_back({{"connection", name},
                             {"severity", name_of(finding.severity)},
                             {"what", finding.what},
                             {"detail", finding.detail},
                             {"fix", finding.fix.empty() ? Json(nullptr) : Json(finding.fix)}});
         }
+    };
+    if (session.options.names.empty()) {
+        auto state = examine_state(document);
+        if (!state) state = std::vector{as_finding("state", state.error())};
+        if (!state->empty()) show("state", "run history and locks", *state);
     }
+    for (const auto& connection : connections)
+        show(connection.name, connection.type, examine(connection, document, session.stop));
     text +=
         problems == 0 ? "\nnothing stands in the way of a run\n" : fmt::format("\n{} to mend before a run\n", problems);
     PN_CHECK(session.json() ? print_json({{"findings", list}}) : print(text));

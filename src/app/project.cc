@@ -1,7 +1,10 @@
 #include "app/project.h"
 
+#include <fmt/format.h>
+
 #include "app/components.h"
 #include "app/pipeline.h"
+#include "state/place.h"
 
 namespace penstock::app {
 namespace {
@@ -24,12 +27,25 @@ Result<config::Document> load_project(const Session& session) {
         document.state = Secret(session.options.state);
         document.state_directory.clear();  // what the command line names is relative to where it was typed
     }
+    if (auto place = state::place_of(document.state.reveal(), document.state_directory); !place)
+        return fail(std::move(place.error()).at(session.options.state.empty() ? document.file.string() : "--state"));
     PN_CHECK(validate_pipelines(document));
     return document;
 }
 
 Result<state::Store> open_state(const config::Document& document) {
     return state::Store::open(document.state.reveal(), document.state_directory);
+}
+
+Result<std::vector<flow::Finding>> examine_state(const config::Document& document) {
+    PN_TRY(auto place, state::place_of(document.state.reveal(), document.state_directory));
+    if (place.engine == state::Engine::sqlite) return std::vector<flow::Finding>();  // a run makes it
+    // As a run does it: what is not there yet is made, so that every privilege is known to suffice.
+    PN_TRY(auto store, open_state(document));
+    PN_TRY(auto version, store.version());
+    return std::vector<flow::Finding>{{.severity = flow::Finding::Severity::ok,
+                                       .what = "state",
+                                       .detail = fmt::format("{}: {}", place.shown, version)}};
 }
 
 Result<std::optional<state::Store>> look_at_state(const config::Document& document) {

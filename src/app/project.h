@@ -5,6 +5,7 @@
 
 #include "app/commands.h"
 #include "config/document.h"
+#include "flow/component.h"
 #include "state/store.h"
 
 namespace penstock::app {
@@ -15,6 +16,8 @@ Result<config::Document> load_project(const Session& session);
 
 /// Run history and locks, made when there are none.
 Result<state::Store> open_state(const config::Document& document);
+/// What there is to say of a state on a server: it is connected to, and made when there is none. Nothing of a file.
+Result<std::vector<flow::Finding>> examine_state(const config::Document& document);
 /// For commands that only look: nothing when nothing was run yet.
 Result<std::optional<state::Store>> look_at_state(const config::Document& document);
 

@@ -1,275 +1,274 @@
 #include "state/connection.h"
 
 #include <fmt/format.h>
-#include <soci/sqlite3/soci-sqlite3.h>
-#include <sqlite3.h>
 
+#include <algorithm>
 #include <array>
-#include <chrono>
-#include <string_view>
+#include <random>
 #include <thread>
+
+#include "base/humane.h"
+#include "base/log.h"
+#include "state/migrations.h"
 
 namespace penstock::state {
 namespace {
 
-/// How long a process waits for another one's transaction; all of ours are short.
-constexpr int busy_seconds = 20;
+using Clock = std::chrono::steady_clock;
 
-// Each step brings the schema from its index to the next version. Steps are never edited, only added.
-constexpr std::array migrations = {
-    std::string_view(R"(
-        CREATE TABLE runs (
-            run_id            VARCHAR(64) PRIMARY KEY,
-            pipeline          VARCHAR(255) NOT NULL,
-            status            VARCHAR(16) NOT NULL,
-            started_at        BIGINT NOT NULL,
-            duration_seconds  DOUBLE NOT NULL,
-            attempts          BIGINT NOT NULL,
-            peak_memory_bytes BIGINT NOT NULL,
-            tables            TEXT NOT NULL,
-            error             TEXT NOT NULL,
-            pid               BIGINT NOT NULL,
-            pid_started       BIGINT NOT NULL,
-            host              VARCHAR(255) NOT NULL,
-            machine           VARCHAR(255) NOT NULL
-        );
-        CREATE INDEX runs_by_pipeline ON runs (pipeline, started_at);
-        CREATE INDEX runs_by_start ON runs (started_at);
-        CREATE TABLE locks (
-            pipeline          VARCHAR(255) PRIMARY KEY,
-            run_id            VARCHAR(64) NOT NULL,
-            pid               BIGINT NOT NULL,
-            pid_started       BIGINT NOT NULL,
-            host              VARCHAR(255) NOT NULL,
-            machine           VARCHAR(255) NOT NULL,
-            acquired_at       BIGINT NOT NULL,
-            lease_until       BIGINT NOT NULL
-        );
-    )"),
-    // Of targets that cannot keep these themselves. An empty text or a zero time is none.
-    std::string_view(R"(
-        CREATE TABLE checkpoints (
-            pipeline          VARCHAR(255) NOT NULL,
-            source_table      VARCHAR(255) NOT NULL,
-            target            VARCHAR(255) NOT NULL,
-            connection        VARCHAR(255) NOT NULL,
-            run_id            VARCHAR(64) NOT NULL,
-            batch             BIGINT NOT NULL,
-            cursor_from       TEXT NOT NULL,
-            cursor_to         TEXT NOT NULL,
-            source_position   TEXT NOT NULL,
-            read_at           BIGINT NOT NULL,
-            rows_read         BIGINT NOT NULL,
-            rows_written      BIGINT NOT NULL,
-            rows_rejected     BIGINT NOT NULL,
-            rows_filtered     BIGINT NOT NULL,
-            rows_deleted      BIGINT NOT NULL,
-            committed_at      BIGINT NOT NULL,
-            PRIMARY KEY (pipeline, source_table, target)
-        );
-        CREATE TABLE rejects (
-            id                BIGINT PRIMARY KEY,
-            pipeline          VARCHAR(255) NOT NULL,
-            connection        VARCHAR(255) NOT NULL,
-            run_id            VARCHAR(64) NOT NULL,
-            source_table      VARCHAR(255) NOT NULL,
-            route             TEXT NOT NULL,
-            source_position   TEXT NOT NULL,
-            row_key           TEXT NOT NULL,
-            column_name       TEXT NOT NULL,
-            code              VARCHAR(64) NOT NULL,
-            reason            TEXT NOT NULL,
-            payload           TEXT NOT NULL,
-            received_at       BIGINT NOT NULL,
-            replayed_at       BIGINT NOT NULL,
-            discarded_at      BIGINT NOT NULL
-        );
-    )"),
-};
-constexpr long long newest_version = migrations.size();
+long long newest_version() { return static_cast<long long>(migrations().size()); }
 
-Error configuration_error(std::string message, std::string hint) {
-    return {
-        .kind = ErrorKind::configuration, .code = "state_url", .message = std::move(message), .hint = std::move(hint)};
-}
-
-void execute_each(soci::session& sql, std::string_view statements) {
+void execute_each(soci::session& sql, const Dialect& dialect, std::string_view statements) {
     for (auto end = statements.find(';'); end != statements.npos; end = statements.find(';')) {
-        sql << std::string(statements.substr(0, end));
+        try {
+            sql << std::string(statements.substr(0, end));
+        } catch (const std::exception& error) {
+            if (!dialect.done_before(error)) throw;
+        }
         statements.remove_prefix(end + 1);
     }
 }
 
-int result_of(const std::exception& error) {
-    const auto* sqlite = dynamic_cast<const soci::sqlite3_soci_error*>(&error);
-    return sqlite != nullptr ? sqlite->result() & 0xff : SQLITE_ERROR;
-}
-
-/// While several processes turn a new file to WAL, SQLite answers "busy" at once instead of waiting for `timeout`: two
-/// that hold the read lock and want the exclusive one would wait for each other.
-void enter_wal(soci::session& sql) {
-    auto until = std::chrono::steady_clock::now() + std::chrono::seconds(busy_seconds);
-    while (true) try {
-            sql << "PRAGMA journal_mode = WAL";
-            return;
-        } catch (const std::exception& error) {
-            if (result_of(error) != SQLITE_BUSY || std::chrono::steady_clock::now() >= until) throw;
-            std::this_thread::sleep_for(std::chrono::milliseconds(2));
-        }
-}
-
-bool has_table(soci::session& sql, const std::string& name) {
-    long long count = 0;
-    sql << "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = :name", soci::use(name),
-        soci::into(count);
-    return count != 0;
-}
-
-long long schema_version(soci::session& sql) {
-    if (!has_table(sql, "schema_version")) return 0;
-    long long version = 0;
-    sql << "SELECT version FROM schema_version", soci::into(version);
-    return version;
-}
-
-Error newer_schema(const std::filesystem::path& file, long long version) {
+Error newer_schema(const Place& place, long long version) {
     return {.kind = ErrorKind::refused,
             .code = "state_newer",
             .message = fmt::format("the state was written by a newer penstock (schema {}, this one knows {})", version,
-                                   newest_version),
-            .where = file.string(),
-            .hint = "use that version, or name another file by `state:` or --state"};
+                                   newest_version()),
+            .where = place.shown,
+            .hint = "use that version, or name another place by `state:` or --state"};
+}
+
+Error foreign_table(const Place& place, const std::string& table) {
+    return {.kind = ErrorKind::refused,
+            .code = "state_foreign",
+            .message = fmt::format("the database holds a table '{}' that is not of a state", table),
+            .where = place.shown,
+            .hint = "give the state a database of its own"};
 }
 
 }  // namespace
 
-Result<std::filesystem::path> state_file(const std::string& url, const std::filesystem::path& directory) {
-    auto colon = url.find(':');
-    std::string scheme = url.substr(0, colon);
-    if (colon != url.npos && (scheme == "mysql" || scheme == "postgres" || scheme == "postgresql"))
-        return fail(configuration_error(fmt::format("state in {} is not available in this version", scheme),
-                                        "use `state: sqlite:.penstock/state.db`"));
-    std::string path = colon == url.npos ? "" : url.substr(colon + 1);
-    if (path.starts_with("//")) path.erase(0, 2);
-    if (scheme != "sqlite" || path.empty())
-        return fail(configuration_error("the state's URL is not understood",
-                                        "write `sqlite:` and a path, such as sqlite:.penstock/state.db"));
-    if (path.find_first_of("\"?") != path.npos)
-        return fail(configuration_error("the path of the state must not hold a quote or a question mark",
-                                        "choose another path"));
-    return directory / path;
+/// How often, and for how long, something is tried.
+class Connection::Trial {
+  public:
+    Trial(const Connection& connection) : connection_(connection) {}
+
+    /// Waits, if what failed is worth another try and there is time left for it.
+    bool again(const Error& error) {
+        auto limit = connection_.fault_ == Fault::overtaken ? busy_time : connection_.patience_;
+        if (connection_.fault_ != Fault::overtaken && connection_.fault_ != Fault::lost) return false;
+        auto left = std::chrono::duration_cast<std::chrono::milliseconds>(begun_ + limit - Clock::now());
+        if (left.count() <= 0) return false;
+        if (connection_.fault_ == Fault::lost && !told_ && connection_.patience_ > short_patience) {
+            log::warning("{}; trying again for {}", error.message, humane_duration(left));
+            told_ = true;
+        }
+        std::this_thread::sleep_for(std::min(left, delay()));
+        return true;
+    }
+
+  private:
+    /// Doubling up to two seconds, and uneven, so that processes that met once do not meet again.
+    std::chrono::milliseconds delay() {
+        static thread_local std::minstd_rand random(std::random_device{}());
+        longest_ = std::min(longest_ * 2, std::chrono::milliseconds(2'000));
+        return std::chrono::milliseconds(1 + static_cast<int64_t>(random()) % longest_.count());
+    }
+
+    const Connection& connection_;
+    Clock::time_point begun_ = Clock::now();
+    std::chrono::milliseconds longest_{10};
+    bool told_ = false;
+};
+
+Connection::Connection(Place place) : place_(std::move(place)), dialect_(Dialect::of(place_.engine)) {
+    session_.set_query_transformation([this](const std::string& statement) { return dialect_.translated(statement); });
+}
+Connection::~Connection() = default;
+
+Result<std::unique_ptr<Connection>> Connection::open(const Place& place, Create create) {
+    std::unique_ptr<Connection> connection(new Connection(place));
+    if (place.engine == Engine::sqlite) {
+        std::error_code ignored;
+        if (create == Create::no && !std::filesystem::exists(place.file, ignored)) return nullptr;
+        PN_CHECK(connection->prepare_file(create));
+    }
+    Trial trial(*connection);
+    while (true) {
+        Status opened;
+        if (create == Create::no) {
+            auto there = connection->is_there();
+            if (there && !*there) return nullptr;
+            if (!there) opened = fail(there.error());
+        }
+        if (opened) opened = connection->migrate();
+        if (opened) return connection;
+        if (!trial.again(opened.error())) return fail(opened.error());
+    }
 }
 
-Result<std::unique_ptr<Connection>> Connection::open(const std::filesystem::path& file, Create create) {
-    std::error_code code;
+Status Connection::prepare_file(Create create) {
     // A bare file name stands in the working directory, which is there.
-    if (create == Create::yes && file.has_parent_path()) {
-        std::filesystem::create_directories(file.parent_path(), code);
-        if (code)
-            return fail({.kind = ErrorKind::refused,
-                         .code = "state_folder",
-                         .message = fmt::format("the folder for the state cannot be made: {}", code.message()),
-                         .where = file.parent_path().string(),
-                         .hint = "make it writable, or name another path by `state:` or --state"});
-    }
-    std::unique_ptr<Connection> connection(new Connection(file));
-    PN_CHECK(connection->connect());
-    PN_CHECK(connection->migrate());
-    return connection;
+    if (create == Create::no || !place_.file.has_parent_path()) return {};
+    std::error_code code;
+    std::filesystem::create_directories(place_.file.parent_path(), code);
+    if (!code) return {};
+    return fail({.kind = ErrorKind::refused,
+                 .code = "state_folder",
+                 .message = fmt::format("the folder for the state cannot be made: {}", code.message()),
+                 .where = place_.file.parent_path().string(),
+                 .hint = "make it writable, or name another path by `state:` or --state"});
 }
 
 Status Connection::connect() try {
-    // The path comes last: SOCI 4.0 reads nothing after a quoted value.
-    session_.open(soci::sqlite3, fmt::format("timeout={} dbname=\"{}\"", busy_seconds, file_.string()));
-    // With WAL readers and the writer do not wait for one another; a run's record need not survive a power cut of the
-    // last instant, so NORMAL is enough.
-    enter_wal(session_);
-    session_ << "PRAGMA synchronous = NORMAL";
+    if (connected_) return {};
+    session_.close();
+    dialect_.connect(session_, place_);
+    connected_ = true;
+    if (durable_) dialect_.make_durable(session_);
     return {};
 } catch (const std::exception& error) {
     return fail(error_of(error));
 }
 
-Status Connection::migrate() {
-    long long version = 0;
-    auto read_version = [&](soci::session& sql) {
-        version = schema_version(sql);
-        return version > newest_version ? Status(fail(newer_schema(file_, version))) : Status();
-    };
-    PN_CHECK(read(read_version));
-    if (version == newest_version) return {};
-    return write([&](soci::session& sql) -> Status {
-        PN_CHECK(read_version(sql));  // another process may have been quicker
-        if (version == 0) {
-            if (!has_table(sql, "schema_version")) sql << "CREATE TABLE schema_version (version BIGINT NOT NULL)";
-            sql << "INSERT INTO schema_version VALUES (0)";
-        }
-        for (; version < newest_version; ++version) execute_each(sql, migrations[static_cast<size_t>(version)]);
-        sql << "UPDATE schema_version SET version = :version", soci::use(version);
+Result<bool> Connection::is_there() {
+    bool found = false;
+    PN_CHECK(attempt([&](soci::session& sql) -> Status {
+        found = dialect_.has_table(sql, "schema_version");
         return {};
+    }));
+    return found;
+}
+
+Status Connection::migrate() {
+    return attempt([&](soci::session& sql) -> Status {
+        long long version = 0;
+        if (dialect_.has_table(sql, "schema_version"))
+            sql << "SELECT version FROM penstock.schema_version", soci::into(version);
+        if (version > newest_version()) return fail(newer_schema(place_, version));
+        if (version == newest_version()) return {};
+        Status made;
+        try {
+            dialect_.begin_schema(sql);
+            made = make_schema(sql);
+            if (made) dialect_.end_schema(sql);
+        } catch (const std::exception& error) {
+            made = fail(error_of(error));
+        }
+        if (!made) connected_ = false;  // hanging up lets go of everything
+        return made;
     });
 }
 
-Status Connection::write(const std::function<Status(soci::session&)>& work) try {
-    session_ << "BEGIN IMMEDIATE";
-    Status status;
-    try {
-        status = work(session_);
-        if (status) session_ << "COMMIT";
-    } catch (const std::exception& error) {
-        status = fail(error_of(error));
+/// Others are kept away, but may have been quicker.
+Status Connection::make_schema(soci::session& sql) {
+    long long version = 0, rows = 0;
+    if (!dialect_.has_table(sql, "schema_version")) {
+        for (std::string table : {"runs", "locks", "checkpoints", "rejects"})
+            if (dialect_.has_table(sql, table)) return fail(foreign_table(place_, table));
+        sql << dialect_.with_types(sql, "CREATE TABLE penstock.schema_version (version BIGINT NOT NULL) {options}");
     }
-    if (!status &&
-        sqlite3_get_autocommit(static_cast<soci::sqlite3_session_backend*>(session_.get_backend())->conn_) == 0)
-        session_ << "ROLLBACK";
-    return status;
-} catch (const std::exception& error) {
-    return fail(error_of(error));
+    sql << "SELECT count(*), coalesce(max(version), 0) FROM penstock.schema_version", soci::into(rows),
+        soci::into(version);
+    if (rows == 0) sql << "INSERT INTO penstock.schema_version VALUES (0)";
+    if (version > newest_version()) return fail(newer_schema(place_, version));
+    while (version < newest_version()) {
+        execute_each(sql, dialect_, dialect_.with_types(sql, migrations()[static_cast<size_t>(version)]));
+        ++version;
+        sql << "UPDATE penstock.schema_version SET version = :version", soci::use(version);
+    }
+    return {};
 }
 
-Status Connection::read(const std::function<Status(soci::session&)>& work) try {
+/// Once. Whatever fails, no transaction stays open.
+Status Connection::attempt(const Work& work) try {
+    fault_ = Fault::none;
+    PN_CHECK(connect());
     return work(session_);
 } catch (const std::exception& error) {
     return fail(error_of(error));
 }
 
-Error Connection::error_of(const std::exception& error) const {
-    Error out{.kind = ErrorKind::internal, .code = "state_failed", .message = "", .where = file_.string()};
-    switch (result_of(error)) {
-        case SQLITE_NOTADB:
-            out.kind = ErrorKind::refused, out.code = "state_not_sqlite";
-            out.message = "the state file is not a SQLite database";
-            out.hint = "name another path by `state:` or --state, or move that file away";
-            break;
-        case SQLITE_CORRUPT:
-            out.kind = ErrorKind::refused, out.code = "state_corrupt";
-            out.message = "the state file is damaged";
-            out.hint =
-                "move it away: a new one is made. Run history is lost, and the checkpoints of targets that cannot keep "
-                "them themselves (buses): their pipelines begin with a snapshot again";
-            break;
-        case SQLITE_CANTOPEN:
-        case SQLITE_READONLY:
-        case SQLITE_PERM:
-            out.kind = ErrorKind::refused, out.code = "state_unwritable";
-            out.message = "the state file cannot be opened for writing";
-            out.hint = "make the file and its folder writable, or name another path by `state:` or --state";
-            break;
-        case SQLITE_FULL:
-        case SQLITE_IOERR:
-            out.kind = ErrorKind::capacity, out.code = "state_full";
-            out.message = "the state cannot be written: the disk is full or broken";
-            out.hint = "free space, or name another path by `state:` or --state";
-            break;
-        case SQLITE_BUSY:
-        case SQLITE_LOCKED:
-            out.kind = ErrorKind::conflict, out.code = "state_busy";
-            out.message = fmt::format("another process has been writing the state for more than {} s", busy_seconds);
-            out.hint = "find it with `fuser` on that file";
-            break;
-        default: out.message = fmt::format("the state cannot be used: {}", error.what());
+Status Connection::commit_attempt(const Work& work, const Landed& landed, bool& unanswered) {
+    return attempt([&](soci::session& sql) -> Status {
+        Status status;
+        bool committing = false;
+        try {
+            // Waits for the end of the one whose answer was lost, if that is still under way at the server.
+            dialect_.begin_alone(sql);
+            bool happened = false;
+            if (unanswered) {
+                PN_TRY(happened, landed(sql));
+            }
+            unanswered = false;
+            if (!happened) status = work(sql);
+            committing = status.has_value();
+            if (committing) sql << "COMMIT";
+        } catch (const std::exception& error) {
+            status = fail(error_of(error));
+            if (committing && fault_ == Fault::lost) unanswered = true;
+        }
+        if (!status) roll_back();
+        return status;
+    });
+}
+
+/// What cannot be taken back by word is by hanging up.
+void Connection::roll_back() {
+    if (!connected_) return;
+    try {
+        session_ << "ROLLBACK";
+    } catch (const std::exception&) {
+        connected_ = place_.engine == Engine::sqlite;  // there it means that there is no transaction any more
     }
-    return out;
+}
+
+Status Connection::write(const Work& work, const Landed& landed) {
+    Trial trial(*this);
+    bool unanswered = false;
+    while (true) {
+        auto status = commit_attempt(work, landed, unanswered);
+        if (status || !trial.again(status.error())) return status;
+    }
+}
+
+Status Connection::write_again(const Work& work) {
+    return write(work, [](soci::session&) -> Result<bool> { return false; });
+}
+
+Status Connection::read(const Work& work) {
+    Trial trial(*this);
+    while (true) {
+        auto status = attempt(work);
+        if (status || !trial.again(status.error())) return status;
+    }
+}
+
+Status Connection::make_durable() {
+    durable_ = true;
+    return read([&](soci::session& sql) -> Status {
+        auto doubt = dialect_.make_durable(sql);
+        if (!doubt.empty()) log::warning("{}: {}", place_.shown, doubt);
+        return {};
+    });
+}
+
+Result<std::string> Connection::version() {
+    std::string version;
+    PN_CHECK(read([&](soci::session& sql) -> Status {
+        version = dialect_.version(sql);
+        return {};
+    }));
+    return version;
+}
+
+Error Connection::error_of(const std::exception& error) {
+    fault_ = dialect_.fault(session_, error);
+    if (fault_ == Fault::lost) {
+        connected_ = false;
+        return server_unavailable(place_, error);
+    }
+    return fault_ == Fault::overtaken ? server_busy(place_) : dialect_.error_of(place_, error);
 }
 
 }  // namespace penstock::state

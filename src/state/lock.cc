@@ -14,23 +14,36 @@ namespace penstock::state {
 namespace {
 
 constexpr std::chrono::seconds renew_every{15};
+/// After a renewal that failed.
+constexpr std::chrono::seconds renew_soon{2};
+/// A connection that was cut is made again, but nobody waits for a server.
+constexpr std::chrono::seconds renewal_patience{1};
 
-Status release(const std::filesystem::path& file, const LockHolder& holder) {
-    PN_TRY(auto connection, Connection::open(file, Connection::Create::no));
-    return connection->write([&](soci::session& sql) -> Status {
-        sql << "DELETE FROM locks WHERE pipeline = :pipeline AND run_id = :run_id", soci::use(holder.pipeline),
+Result<std::unique_ptr<Connection>> connect(const Place& place) {
+    PN_TRY(auto connection, Connection::open(place, Connection::Create::no));
+    if (connection == nullptr)
+        return fail({.kind = ErrorKind::unavailable,
+                     .code = "state_gone",
+                     .message = "the state is not there any more",
+                     .where = place.shown});
+    connection->set_patience(renewal_patience);
+    return connection;
+}
+
+Status release(Connection& connection, const LockHolder& holder) {
+    return connection.write_again([&](soci::session& sql) -> Status {
+        sql << "DELETE FROM penstock.locks WHERE pipeline = :pipeline AND run_id = :run_id", soci::use(holder.pipeline),
             soci::use(holder.run_id);
         return {};
     });
 }
 
 /// False when the lock is somebody else's by now.
-Result<bool> renew(const std::filesystem::path& file, const LockHolder& holder, TimePoint lease_until) {
-    PN_TRY(auto connection, Connection::open(file, Connection::Create::no));
+Result<bool> renew(Connection& connection, const LockHolder& holder, TimePoint lease_until) {
     bool ours = false;
-    PN_CHECK(connection->write([&](soci::session& sql) -> Status {
+    PN_CHECK(connection.write_again([&](soci::session& sql) -> Status {
         long long until = lease_until.time_since_epoch().count();
-        soci::statement update = (sql.prepare << "UPDATE locks SET lease_until = :until "
+        soci::statement update = (sql.prepare << "UPDATE penstock.locks SET lease_until = :until "
                                                  "WHERE pipeline = :pipeline AND run_id = :run_id",
                                   soci::use(until), soci::use(holder.pipeline), soci::use(holder.run_id));
         update.execute(true);
@@ -75,19 +88,34 @@ Error already_running(const LockHolder& holder) {
 }
 
 struct Lock::Lease {
-    std::filesystem::path file;
+    Place place;
     LockHolder holder;
     std::stop_source lost;
     std::mutex mutex;
     std::condition_variable_any ended;
     TimePoint held_until{};
+    std::unique_ptr<Connection>
+        connection;  ///< kept to a server; a file is opened each time, for it may have been moved
+    bool answered = true;
     std::jthread renewing;
+
+    /// The caller has the mutex, or is the last one.
+    template <class Work>
+    auto at_state(Work work) -> decltype(work(*connection)) {
+        if (connection == nullptr) {
+            PN_TRY(connection, connect(place));
+        }
+        auto done = work(*connection);
+        if (place.engine == Engine::sqlite) connection.reset();
+        return done;
+    }
 
     /// The caller has the mutex.
     Status hold() {
         if (lost.stop_requested()) return fail(lock_lost(holder));
         auto until = lease_clock() + lease_time;
-        auto ours = renew(file, holder, until);
+        auto ours = at_state([&](Connection& state) { return renew(state, holder, until); });
+        answered = ours.has_value();
         if (ours && *ours) {
             held_until = until;
             return {};
@@ -106,15 +134,15 @@ struct Lock::Lease {
     void keep(std::stop_token stop) {
         std::unique_lock lock(mutex);
         while (true) {
-            ended.wait_for(lock, stop, renew_every, [] { return false; });
+            ended.wait_for(lock, stop, answered ? renew_every : renew_soon, [] { return false; });
             if (stop.stop_requested()) return;
             if (auto held = hold(); !held) return;
         }
     }
 };
 
-Lock::Lock(std::filesystem::path file, LockHolder holder) : lease_(std::make_unique<Lease>()) {
-    lease_->file = std::move(file);
+Lock::Lock(Place place, LockHolder holder) : lease_(std::make_unique<Lease>()) {
+    lease_->place = std::move(place);
     lease_->holder = std::move(holder);
     lease_->held_until = lease_->holder.lease_until;
     lease_->renewing = std::jthread([lease = lease_.get()](std::stop_token stop) { lease->keep(std::move(stop)); });
@@ -124,7 +152,7 @@ Lock::~Lock() {
     if (lease_ == nullptr) return;
     lease_->renewing.request_stop();
     lease_->renewing.join();
-    auto released = release(lease_->file, lease_->holder);
+    auto released = lease_->at_state([&](Connection& state) { return release(state, lease_->holder); });
     if (!released)
         log::warning("the lock of pipeline {} was not released: {}", lease_->holder.pipeline, released.error().message);
 }

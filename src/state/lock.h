@@ -1,12 +1,12 @@
 #pragma once
 
-#include <filesystem>
 #include <memory>
 #include <stop_token>
 #include <string>
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "state/place.h"
 #include "state/process.h"
 
 namespace penstock::state {
@@ -26,7 +26,7 @@ struct LockHolder {
 /// Keeps other runs of a pipeline away until it is destroyed or its process dies. A thread of its own renews the lease.
 class Lock {
   public:
-    Lock(std::filesystem::path file, LockHolder holder);
+    Lock(Place place, LockHolder holder);
     ~Lock();
     Lock(Lock&&) noexcept;
     Lock& operator=(Lock&&) noexcept;
@@ -48,8 +48,8 @@ class Lock {
 /// The refusal that names the holder.
 Error already_running(const LockHolder& holder);
 
-/// How long a lease lasts without being renewed.
-inline constexpr std::chrono::seconds lease_time{60};
+/// How long a lease lasts without being renewed: longer than a minute in which a server is restarted.
+inline constexpr std::chrono::seconds lease_time{120};
 /// The wall clock, whatever PENSTOCK_NOW says: leases are real.
 TimePoint lease_clock();
 

@@ -1,4 +1,4 @@
-// Several processes at one state file.
+// Several processes at one state.
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -107,7 +107,8 @@ TEST_CASE("of many processes at once one gets the lock and all are recorded") {
 }
 
 TEST_CASE("processes that make the state in the same instant all get it") {
-    for (int round = 0; round < 20; ++round) {
+    int rounds = url.starts_with("sqlite") ? 20 : 4;  // on a server there is more to make
+    for (int round = 0; round < rounds; ++round) {
         Folder folder;
         auto start = std::chrono::system_clock::now() + std::chrono::milliseconds(100);
         auto micros = std::chrono::duration_cast<std::chrono::microseconds>(start.time_since_epoch()).count();

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "base/failpoint.h"
 #include "state/connection.h"
@@ -17,7 +18,8 @@ std::vector<LockHolder> select_holders(soci::session& sql) {
     LockHolder holder;
     long long pid = 0, started = 0, since = 0, until = 0;
     soci::statement select =
-        (sql.prepare << "SELECT pipeline, run_id, pid, pid_started, host, machine, acquired_at, lease_until FROM locks "
+        (sql.prepare << "SELECT pipeline, run_id, pid, pid_started, host, machine, acquired_at, lease_until FROM "
+                        "penstock.locks "
                         "ORDER BY pipeline",
          soci::into(holder.pipeline), soci::into(holder.run_id), soci::into(pid), soci::into(started),
          soci::into(holder.process.host), soci::into(holder.process.machine), soci::into(since), soci::into(until));
@@ -32,7 +34,7 @@ std::vector<LockHolder> select_holders(soci::session& sql) {
 void insert_lock(soci::session& sql, const LockHolder& holder) {
     long long pid = holder.process.pid, started = holder.process.started;
     long long since = micros(holder.since), until = micros(holder.lease_until);
-    sql << "INSERT INTO locks (pipeline, run_id, pid, pid_started, host, machine, acquired_at, lease_until) "
+    sql << "INSERT INTO penstock.locks (pipeline, run_id, pid, pid_started, host, machine, acquired_at, lease_until) "
            "VALUES (:pipeline, :run_id, :pid, :started, :host, :machine, :since, :until)",
         soci::use(holder.pipeline), soci::use(holder.run_id), soci::use(pid), soci::use(started),
         soci::use(holder.process.host), soci::use(holder.process.machine), soci::use(since), soci::use(until);
@@ -41,16 +43,31 @@ void insert_lock(soci::session& sql, const LockHolder& holder) {
 /// Whoever holds the pipeline's lock knows that no other run of it lives.
 void record_crashed(soci::session& sql, const std::string& pipeline) {
     std::string error = to_json(crashed());
-    sql << "UPDATE runs SET status = 'failed', error = :error WHERE status = 'running' AND pipeline = :pipeline",
+    sql << "UPDATE penstock.runs SET status = 'failed', error = :error WHERE status = 'running' AND pipeline = "
+           ":pipeline",
         soci::use(error), soci::use(pipeline);
 }
 
 /// All but the newest runs of a pipeline; those under way stay.
 void forget_runs(soci::session& sql, const std::string& pipeline, long long keep) {
-    sql << "DELETE FROM runs WHERE pipeline = :pipeline AND status <> 'running' AND run_id NOT IN (SELECT run_id FROM "
-           "runs "
-           "WHERE pipeline = :same AND status <> 'running' ORDER BY started_at DESC, run_id DESC LIMIT :keep)",
-        soci::use(pipeline), soci::use(pipeline), soci::use(keep);
+    std::string run_id;
+    long long started = 0;
+    soci::indicator found = soci::i_null;
+    sql << "SELECT started_at, run_id FROM penstock.runs WHERE pipeline = :pipeline AND status <> 'running' ORDER BY "
+           "started_at "
+           "DESC, run_id DESC LIMIT 1 OFFSET :keep",
+        soci::use(pipeline), soci::use(keep), soci::into(started), soci::into(run_id, found);
+    if (!sql.got_data()) return;
+    sql << "DELETE FROM penstock.runs WHERE pipeline = :pipeline AND status <> 'running' AND (started_at < :before OR "
+           "(started_at "
+           "= :started AND run_id <= :run_id))",
+        soci::use(pipeline), soci::use(started), soci::use(started), soci::use(run_id);
+}
+
+bool has_run(soci::session& sql, const std::string& run_id) {
+    long long count = 0;
+    sql << "SELECT count(*) FROM penstock.runs WHERE run_id = :run_id", soci::use(run_id), soci::into(count);
+    return count != 0;
 }
 
 /// A run's row as it lies in the database.
@@ -88,35 +105,37 @@ Store::Store(Store&&) noexcept = default;
 Store& Store::operator=(Store&&) noexcept = default;
 
 Result<Store> Store::open(const std::string& url, const std::filesystem::path& directory) {
-    PN_TRY(auto file, state_file(url, directory));
-    PN_TRY(auto connection, Connection::open(file, Connection::Create::yes));
+    PN_TRY(auto place, place_of(url, directory));
+    PN_TRY(auto connection, Connection::open(place, Connection::Create::yes));
+    connection->set_patience(Connection::long_patience);
     return Store(std::move(connection));
 }
 
 Result<std::optional<Store>> Store::open_existing(const std::string& url, const std::filesystem::path& directory) {
-    PN_TRY(auto file, state_file(url, directory));
-    std::error_code ignored;
-    if (!std::filesystem::exists(file, ignored)) return std::optional<Store>();
-    PN_TRY(auto connection, Connection::open(file, Connection::Create::no));
+    PN_TRY(auto place, place_of(url, directory));
+    PN_TRY(auto connection, Connection::open(place, Connection::Create::no));
+    if (connection == nullptr) return std::optional<Store>();
     return std::optional<Store>(Store(std::move(connection)));
 }
 
+Result<std::string> Store::version() { return connection_->version(); }
+
 Result<Lock> Store::acquire(const std::string& pipeline, const std::string& run_id) {
-    auto since = lease_clock();
-    LockHolder ours{.pipeline = pipeline,
-                    .run_id = run_id,
-                    .process = this_process(),
-                    .since = since,
-                    .lease_until = since + lease_time};
-    PN_CHECK(connection_->write([&](soci::session& sql) -> Status {
+    LockHolder ours{.pipeline = pipeline, .run_id = run_id, .process = this_process()};
+    auto held = [&](soci::session& sql) -> Result<bool> {
+        return std::ranges::count(select_holders(sql), run_id, &LockHolder::run_id) == 1;
+    };
+    auto take = [&](soci::session& sql) -> Status {
         for (const auto& holder : select_holders(sql))
             if (holder.pipeline == pipeline && holder.is_alive()) return fail(already_running(holder));
-        sql << "DELETE FROM locks WHERE pipeline = :pipeline", soci::use(pipeline);
+        sql << "DELETE FROM penstock.locks WHERE pipeline = :pipeline", soci::use(pipeline);
+        ours.since = lease_clock(), ours.lease_until = ours.since + lease_time;
         insert_lock(sql, ours);
         record_crashed(sql, pipeline);
         return {};
-    }));
-    return Lock(connection_->file(), std::move(ours));
+    };
+    PN_CHECK(connection_->write(take, held));
+    return Lock(connection_->place(), std::move(ours));
 }
 
 Result<std::vector<LockHolder>> Store::holders() {
@@ -130,31 +149,35 @@ Result<std::vector<LockHolder>> Store::holders() {
 }
 
 Status Store::begin_run(const flow::RunIdentity& identity, TimePoint started_at) {
-    PN_CHECK(connection_->write([&](soci::session& sql) -> Status {
+    auto insert = [&](soci::session& sql) -> Status {
         Process process = this_process();
         long long started = micros(started_at), pid = process.pid, pid_started = process.started;
-        sql << "INSERT INTO runs (run_id, pipeline, status, started_at, duration_seconds, attempts, peak_memory_bytes, "
+        sql << "INSERT INTO penstock.runs (run_id, pipeline, status, started_at, duration_seconds, attempts, "
+               "peak_memory_bytes, "
                "tables, error, pid, pid_started, host, machine) "
                "VALUES (:run_id, :pipeline, 'running', :started, 0, 1, 0, '[]', '', :pid, :pid_started, :host, "
                ":machine)",
             soci::use(identity.run_id), soci::use(identity.pipeline), soci::use(started), soci::use(pid),
             soci::use(pid_started), soci::use(process.host), soci::use(process.machine);
         return {};
-    }));
+    };
+    PN_CHECK(
+        connection_->write(insert, [&](soci::session& sql) -> Result<bool> { return has_run(sql, identity.run_id); }));
     PN_FAILPOINT(state_run_started_after);
     return {};
 }
 
 Status Store::end_run(const flow::RunResult& result, int64_t keep) {
     PN_FAILPOINT(state_run_ended_before);
-    return connection_->write([&](soci::session& sql) -> Status {
+    return connection_->write_again([&](soci::session& sql) -> Status {
         Process process = this_process();
         std::string status(to_string(result.status)), tables = to_json(result.tables);
         std::string error = result.error ? to_json(*result.error) : "";
         long long started = micros(result.started_at), attempts = result.attempts, pid = process.pid;
         long long pid_started = process.started, peak = static_cast<long long>(result.peak_memory_bytes);
         double duration = result.duration.count();
-        sql << "INSERT OR REPLACE INTO runs (run_id, pipeline, status, started_at, duration_seconds, attempts, "
+        sql << "DELETE FROM penstock.runs WHERE run_id = :run_id", soci::use(result.identity.run_id);
+        sql << "INSERT INTO penstock.runs (run_id, pipeline, status, started_at, duration_seconds, attempts, "
                "peak_memory_bytes, tables, error, pid, pid_started, host, machine) VALUES (:run_id, :pipeline, "
                ":status, "
                ":started, :duration, :attempts, :peak, :tables, :error, :pid, :pid_started, :host, :machine)",
@@ -178,7 +201,7 @@ Result<std::vector<RunRecord>> Store::select(const std::string& where, const std
         soci::statement select =
             (sql.prepare
                  << "SELECT run_id, pipeline, status, started_at, duration_seconds, attempts, peak_memory_bytes, "
-                    "tables, error, pid, pid_started, host, machine FROM runs AS r WHERE "
+                    "tables, error, pid, pid_started, host, machine FROM penstock.runs AS r WHERE "
                  << where << " ORDER BY started_at DESC, run_id DESC LIMIT :rows",
              soci::into(record.run_id), soci::into(record.pipeline), soci::into(record.status), soci::into(started),
              soci::into(duration), soci::into(record.attempts), soci::into(peak), soci::into(row.tables),
@@ -211,9 +234,10 @@ Result<std::optional<RunRecord>> Store::run(const std::string& run_id) {
 }
 
 Result<std::vector<RunRecord>> Store::last_runs() {
-    PN_TRY(auto last, select(":none = '' AND run_id = (SELECT run_id FROM runs AS o WHERE o.pipeline = r.pipeline "
-                             "ORDER BY started_at DESC, run_id DESC LIMIT 1)",
-                             "", -1));
+    PN_TRY(auto last,
+           select(":none = '' AND run_id = (SELECT run_id FROM penstock.runs AS o WHERE o.pipeline = r.pipeline "
+                  "ORDER BY started_at DESC, run_id DESC LIMIT 1)",
+                  "", std::numeric_limits<int>::max()));
     std::ranges::sort(last, {}, &RunRecord::pipeline);
     return last;
 }

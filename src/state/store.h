@@ -19,7 +19,8 @@ class Connection;
 /// have it open; one object belongs to one thread.
 class Store {
   public:
-    /// `url` is `sqlite:path`, relative to `directory`. Makes the file when there is none.
+    /// `url` as for place_of(). Makes the file or the tables when there are none. For runs: from then on a server that does not
+    /// answer is waited for as long as a lease lasts, about.
     static Result<Store> open(const std::string& url, const std::filesystem::path& directory);
     /// For commands that only look: nothing when there is no state yet, and none is made.
     static Result<std::optional<Store>> open_existing(const std::string& url, const std::filesystem::path& directory);
@@ -32,6 +33,9 @@ class Store {
     Result<Lock> acquire(const std::string& pipeline, const std::string& run_id);
     /// Who runs what now.
     Result<std::vector<LockHolder>> holders();
+
+    /// What the state is kept in, for people: "MariaDB 10.11.19".
+    Result<std::string> version();
 
     Status begin_run(const flow::RunIdentity& identity, TimePoint started_at);
     /// What became of it. A run that was never begun (skipped) is recorded all the same. Of the pipeline's runs that have

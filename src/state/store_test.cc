@@ -105,34 +105,20 @@ TEST_CASE("runs come newest first, by pipeline and by limit") {
     CHECK_FALSE(unknown->has_value());
 }
 
-TEST_CASE("looking makes no file") {
+TEST_CASE("looking makes no state") {
     Folder folder;
     auto none = Store::open_existing(url, folder.path);
     REQUIRE(none);
     CHECK_FALSE(none->has_value());
     CHECK_FALSE(std::filesystem::exists(folder.file().parent_path()));
+    CHECK_FALSE(folder.is_there());
     folder.store();
     auto some = Store::open_existing(url, folder.path);
     REQUIRE(some);
     CHECK(some->has_value());
 }
 
-TEST_CASE("an URL that cannot be used says why") {
-    Folder folder;
-    for (std::string other : {"mysql://u:hunter2@h/db", "postgres://u:hunter2@h/db", "postgresql://h/db"}) {
-        auto refused = Store::open(other, folder.path);
-        REQUIRE_FALSE(refused);
-        CHECK(refused.error().kind == ErrorKind::configuration);
-        CHECK(refused.error().message.find("not available in this version") != std::string::npos);
-        CHECK(refused.error().text().find("hunter2") == std::string::npos);
-    }
-    CHECK_FALSE(Store::open("state.db", folder.path));
-    CHECK_FALSE(Store::open("sqlite:", folder.path));
-    CHECK(Store::open("sqlite://" + (folder.path / "absolute.db").string(), "/nowhere"));
-    CHECK(std::filesystem::exists(folder.path / "absolute.db"));
-}
-
-TEST_CASE("a state that cannot be used says why") {
+TEST_CASE("sqlite: a file that cannot be used says why") {
     Folder folder;
     SUBCASE("not a SQLite file") {
         std::filesystem::create_directories(folder.file().parent_path());
@@ -155,13 +141,43 @@ TEST_CASE("a state that cannot be used says why") {
         REQUIRE_FALSE(refused);
         CHECK(refused.error().code == "state_unwritable");
     }
-    SUBCASE("written by a newer version") {
-        folder.store();
-        folder.execute("UPDATE schema_version SET version = 99");
-        auto refused = Store::open(url, folder.path);
-        REQUIRE_FALSE(refused);
-        CHECK(refused.error().code == "state_newer");
+    SUBCASE("a relative path, and an absolute one") {
+        CHECK(Store::open("sqlite://" + (folder.path / "absolute.db").string(), "/nowhere"));
+        CHECK(std::filesystem::exists(folder.path / "absolute.db"));
     }
+}
+
+TEST_CASE("a state that a newer version wrote is refused") {
+    Folder folder;
+    folder.store();
+    folder.execute("UPDATE penstock.schema_version SET version = 99");
+    auto refused = Store::open(url, folder.path);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().code == "state_newer");
+    CHECK(refused.error().where == folder.place().shown);
+}
+
+TEST_CASE("names that differ by case or by a blank at the end are different names") {
+    Folder folder;
+    auto store = folder.store();
+    auto plain = store.acquire("shop", "run_1"), upper = store.acquire("Shop", "run_2"),
+         blank = store.acquire("shop ", "run_3");
+    CHECK(plain);
+    CHECK(upper);
+    CHECK(blank);
+    CHECK(store.holders()->size() == 3);
+}
+
+TEST_CASE("texts of any length and script come back") {
+    Folder folder;
+    auto store = folder.store();
+    auto result = sample_result();
+    result.error->message = "\U0001F600 it's \\ \"q\" :name ? %s " + std::string(200'000, 'x');
+    result.tables[0].source = "public.Größe 表";
+    REQUIRE(store.end_run(result));
+    auto record = *store.run("run_1");
+    CHECK(record->error->message == result.error->message);
+    CHECK(record->tables[0].source == result.tables[0].source);
 }
 
 TEST_CASE("a second run of a pipeline is told who has it") {
@@ -192,7 +208,7 @@ TEST_CASE("a stranger with the holder's pid is not the holder") {
     auto store = folder.store();
     auto first = store.acquire("shop", "run_1");
     REQUIRE(first);
-    folder.execute("UPDATE locks SET pid_started = pid_started - 1");
+    folder.execute("UPDATE penstock.locks SET pid_started = pid_started - 1");
     CHECK(store.acquire("shop", "run_2"));
 }
 
@@ -201,11 +217,11 @@ TEST_CASE("the lock of another machine is kept as long as its lease") {
     auto store = folder.store();
     auto first = store.acquire("shop", "run_1");
     REQUIRE(first);
-    folder.execute("UPDATE locks SET machine = 'another', pid = 999999999");
+    folder.execute("UPDATE penstock.locks SET machine = 'another', pid = 999999999");
     auto second = store.acquire("shop", "run_2");
     REQUIRE_FALSE(second);
     CHECK(second.error().code == "already_running");
-    folder.execute("UPDATE locks SET lease_until = 1");
+    folder.execute("UPDATE penstock.locks SET lease_until = 1");
     CHECK(store.acquire("shop", "run_2"));
 }
 
@@ -236,7 +252,7 @@ TEST_CASE("a lock that another run took over is known as lost before a commit") 
     REQUIRE(lock);
     CHECK(lock->hold());
     CHECK_FALSE(lock->lost().stop_requested());
-    folder.execute("UPDATE locks SET run_id = 'run_2', host = 'elsewhere', machine = 'elsewhere'");
+    folder.execute("UPDATE penstock.locks SET run_id = 'run_2', host = 'elsewhere', machine = 'elsewhere'");
     auto held = lock->hold();
     REQUIRE_FALSE(held);
     CHECK(held.error().code == "lock_lost");
@@ -245,7 +261,7 @@ TEST_CASE("a lock that another run took over is known as lost before a commit") 
     CHECK(lock->lost().stop_requested());
 }
 
-TEST_CASE("a state that does not answer is no loss while the lease lasts") {
+TEST_CASE("sqlite: a state that does not answer is no loss while the lease lasts") {
     Folder folder;
     auto store = folder.store();
     auto lock = store.acquire("shop", "run_1");

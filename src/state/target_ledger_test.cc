@@ -49,6 +49,7 @@ TEST_CASE("a ledger without state is empty and makes none") {
     CHECK(*ledger.resolve({}, flow::Resolution::discarded, now()) == 0);
     CHECK_FALSE(*ledger.checkpoint("shop", "public.orders", "topics/orders"));
     CHECK_FALSE(std::filesystem::exists(folder.file()));
+    CHECK_FALSE(folder.is_there());
 }
 
 TEST_CASE("a checkpoint comes back as it was handed over, the newest of each table") {
@@ -140,9 +141,9 @@ TEST_CASE("state of the version before is brought up to date") {
     {
         auto store = folder.store();
     }
-    folder.execute("DROP TABLE checkpoints");
-    folder.execute("DROP TABLE rejects");
-    folder.execute("UPDATE schema_version SET version = 1");
+    folder.execute("DROP TABLE IF EXISTS penstock.checkpoints");
+    folder.execute("DROP TABLE IF EXISTS penstock.rejects");
+    folder.execute("UPDATE penstock.schema_version SET version = 1");
     auto ledger = ledger_of(folder);
     Commit commit;
     REQUIRE(commit.into(ledger));

@@ -1,0 +1,83 @@
+#include "state/migrations.h"
+
+#include <array>
+
+namespace penstock::state {
+namespace {
+
+constexpr std::array steps = {
+    std::string_view(R"(
+        CREATE TABLE penstock.runs (
+            run_id            VARCHAR(64) PRIMARY KEY,
+            pipeline          {name} NOT NULL,
+            status            VARCHAR(16) NOT NULL,
+            started_at        BIGINT NOT NULL,
+            duration_seconds  {double} NOT NULL,
+            attempts          BIGINT NOT NULL,
+            peak_memory_bytes BIGINT NOT NULL,
+            tables            {text} NOT NULL,
+            error             {text} NOT NULL,
+            pid               BIGINT NOT NULL,
+            pid_started       BIGINT NOT NULL,
+            host              VARCHAR(255) NOT NULL,
+            machine           VARCHAR(255) NOT NULL
+        ) {options};
+        CREATE INDEX runs_by_pipeline ON penstock.runs (pipeline, started_at);
+        CREATE INDEX runs_by_start ON penstock.runs (started_at);
+        CREATE TABLE penstock.locks (
+            pipeline          {name} PRIMARY KEY,
+            run_id            VARCHAR(64) NOT NULL,
+            pid               BIGINT NOT NULL,
+            pid_started       BIGINT NOT NULL,
+            host              VARCHAR(255) NOT NULL,
+            machine           VARCHAR(255) NOT NULL,
+            acquired_at       BIGINT NOT NULL,
+            lease_until       BIGINT NOT NULL
+        ) {options};
+    )"),
+    // Of targets that cannot keep these themselves. An empty text or a zero time is none.
+    std::string_view(R"(
+        CREATE TABLE penstock.checkpoints (
+            pipeline          {name} NOT NULL,
+            source_table      {name} NOT NULL,
+            target            {name} NOT NULL,
+            connection        {name} NOT NULL,
+            run_id            VARCHAR(64) NOT NULL,
+            batch             BIGINT NOT NULL,
+            cursor_from       {text} NOT NULL,
+            cursor_to         {text} NOT NULL,
+            source_position   {text} NOT NULL,
+            read_at           BIGINT NOT NULL,
+            rows_read         BIGINT NOT NULL,
+            rows_written      BIGINT NOT NULL,
+            rows_rejected     BIGINT NOT NULL,
+            rows_filtered     BIGINT NOT NULL,
+            rows_deleted      BIGINT NOT NULL,
+            committed_at      BIGINT NOT NULL,
+            PRIMARY KEY (pipeline, source_table, target)
+        ) {options};
+        CREATE TABLE penstock.rejects (
+            id                BIGINT PRIMARY KEY,
+            pipeline          {name} NOT NULL,
+            connection        {name} NOT NULL,
+            run_id            VARCHAR(64) NOT NULL,
+            source_table      {name} NOT NULL,
+            route             {text} NOT NULL,
+            source_position   {text} NOT NULL,
+            row_key           {text} NOT NULL,
+            column_name       {text} NOT NULL,
+            code              VARCHAR(64) NOT NULL,
+            reason            {text} NOT NULL,
+            payload           {text} NOT NULL,
+            received_at       BIGINT NOT NULL,
+            replayed_at       BIGINT NOT NULL,
+            discarded_at      BIGINT NOT NULL
+        ) {options};
+    )"),
+};
+
+}  // namespace
+
+std::span<const std::string_view> migrations() { return steps; }
+
+}  // namespace penstock::state
