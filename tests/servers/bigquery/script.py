@@ -12,6 +12,7 @@ class Words(BigQuery.Tokenizer):
     COMMANDS = set()
 
 from .errors import bad_query
+from .literals import unescaped
 
 
 @dataclass
@@ -121,4 +122,4 @@ class Splitter:
 
 
 def split(sql: str) -> list:
-    return Splitter(sql).statements()
+    return Splitter(unescaped(sql)).statements()

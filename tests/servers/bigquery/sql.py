@@ -204,6 +204,18 @@ def translate(node: exp.Expression) -> exp.Expression:
             return cast_of(item)
         if isinstance(item, exp.Anonymous) and item.name.upper() in RENAMED:
             return exp.Anonymous(this=RENAMED[item.name.upper()], expressions=item.expressions)
+        if isinstance(item, exp.ParseJSON):
+            mode = item.args.get("expression")
+            if mode is not None and mode.expression.name == "round":
+                return item
+            return exp.Anonymous(this="parse_json_exact", expressions=[item.this])  # PARSE_JSON: wide_number_mode is exact by default
+        if isinstance(item, exp.ByteString):
+            data = item.this.encode("utf-8").decode("unicode_escape").encode("latin-1")
+            return exp.Anonymous(this="unhex", expressions=[exp.Literal.string(data.hex())])
+        if isinstance(item, exp.SafeFunc):
+            return exp.Anonymous(this="try", expressions=[item.this])
+        if isinstance(item, exp.JSONFormat) and item.args.get("to_json"):
+            return exp.Anonymous(this="to_json", expressions=[item.this])
         if isinstance(item, exp.DataType):
             return decimal_of(item)
         if isinstance(item, exp.UnixToTime):
@@ -235,6 +247,8 @@ def cast_of(item):
     to, value = item.to, item.this
     if to.this == exp.DataType.Type.BIGDECIMAL:
         return exp.Anonymous(this="cast_bignumeric", expressions=[value])
+    if to.this == exp.DataType.Type.INTERVAL or isinstance(to.this, exp.Interval):
+        return exp.Anonymous(this="cast_interval", expressions=[value])  # conversion rules page: the canonical format
     if to.this in (exp.DataType.Type.TEXT, exp.DataType.Type.VARCHAR) and not (isinstance(value, exp.Literal) and value.is_string):
         return exp.Anonymous(this="cast_string", expressions=[value])
     if to.this == exp.DataType.Type.DECIMAL and not isinstance(value, (exp.Literal, exp.Null)):
