@@ -113,5 +113,5 @@ def test_checks_as_sql(run, staged):
 
 
 def test_escapes_of_literals(run):
-    assert run(r"""SELECT 'a\x41\u00e9\U0001F600\101\'\"\\x41\n\t', "it's \x22 `b`", r'\x41', '''three ' \x41''', 'a -- \x41' -- \x41 '
-                   , LENGTH(b'\x00\xff')""") == [("aAé😀A'\"\\x41\n\t", "it's \" `b`", "\\x41", "three ' A", "a -- A", 2)]
+    assert run(r"""SELECT 'a\x41\u00e9\U0001F600\101\'\"\\x41\n\t\r', "it\'s \x22 `b`", r'\x41', '''three ' \x41''', 'a -- \x41' -- \x41 '
+                   , LENGTH(b'\x00\xff')""") == [("aAé😀A'\"\\x41\n\t\r", "it's \" `b`", "\\x41", "three ' A", "a -- A", 2)]

@@ -14,12 +14,13 @@ AGAIN = {"'": "\\'", '"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "
 
 
 def unescaped(sql: str) -> str:
-    return TOKEN.sub(lambda found: ESCAPE.sub(character, found[0]) if found["text"] else found[0], sql)
+    return TOKEN.sub(lambda found: ESCAPE.sub(lambda one: character(one, found[0][0]), found[0]) if found["text"] else found[0], sql)
 
 
-def character(found) -> str:
+def character(found, quote: str) -> str:
     if found["rest"] is not None:
-        return found[0]
+        # The other kind of quote needs no escape.
+        return found["rest"] if found["rest"] in "'\"" and found["rest"] != quote else found[0]
     if found["one"]:
         return ONE[found["one"]]
     code = int(found["octal"], 8) if found["octal"] else int(found["hex"] or found["short"] or found["long"], 16)
