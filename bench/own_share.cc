@@ -5,36 +5,16 @@
 // Prints rows, bytes, wall and CPU seconds of this process. What a load costs beyond it is the server's and the target's.
 
 #include <fmt/format.h>
-#include <sys/resource.h>
 
 #include <chrono>
 #include <cstdlib>
-#include <thread>
-#include <vector>
 
+#include "pulling.h"
 #include "connect/postgres/table_source.h"
 
 namespace {
 
 using namespace penstock;
-
-double cpu_seconds() {
-    rusage usage{};
-    getrusage(RUSAGE_SELF, &usage);
-    auto seconds = [](timeval time) { return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6; };
-    return seconds(usage.ru_utime) + seconds(usage.ru_stime);
-}
-
-/// Pulls one reader to its end, lending memory as a sink does.
-Status drain(flow::Scan& scan) {
-    PN_TRY(auto reader, scan.reader());
-    data::Block block(scan.schema());
-    while (true) {
-        block.clear();
-        PN_CHECK(reader->fill(block));
-        if (block.rows == 0) return {};
-    }
-}
 
 Status copy(const char* url, const char* table, unsigned threads) {
     postgres::TableSourceOptions options;
@@ -49,18 +29,13 @@ Status copy(const char* url, const char* table, unsigned threads) {
     flow::Progress progress;
     flow::RejectLog rejects({});
     auto start = std::chrono::steady_clock::now();
-    double cpu = cpu_seconds();
+    double cpu = bench::cpu_seconds();
     PN_CHECK(source.open({{.table = 0, .from = {}, .context = {progress, rejects, {}}}}));
     PN_TRY(auto segment, source.next());
-    std::vector<Status> ended(threads);
-    {
-        std::vector<std::jthread> pulling;
-        for (auto& status : ended) pulling.emplace_back([&] { status = drain(*segment->parts[0].scan); });
-    }
-    for (auto& status : ended) PN_CHECK(std::move(status));
+    PN_CHECK(bench::pull(*segment->parts[0].scan, threads));
     std::chrono::duration<double> wall = std::chrono::steady_clock::now() - start;
     fmt::print("{} rows, {} bytes: {:.2f} s wall, {:.2f} s CPU of this process\n", progress.rows_read.load(), progress.bytes_read.load(),
-               wall.count(), cpu_seconds() - cpu);
+               wall.count(), bench::cpu_seconds() - cpu);
     return {};
 }
 

@@ -5,13 +5,11 @@
 // Drains the slot from where it stands to where the server is. Prints changes, bytes, wall and CPU seconds of this process.
 
 #include <fmt/format.h>
-#include <sys/resource.h>
 
 #include <chrono>
 #include <cstdlib>
-#include <thread>
-#include <vector>
 
+#include "pulling.h"
 #include "connect/postgres/capture/change_source.h"
 
 namespace {
@@ -19,34 +17,6 @@ namespace {
 using namespace penstock;
 
 constexpr uint64_t memory = uint64_t{128} << 20;  // a source's share of the default budget
-
-double cpu_seconds() {
-    rusage usage{};
-    getrusage(RUSAGE_SELF, &usage);
-    auto seconds = [](timeval time) { return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6; };
-    return seconds(usage.ru_utime) + seconds(usage.ru_stime);
-}
-
-/// Pulls one reader to its end, lending memory as a sink does.
-Status drain(flow::Scan& scan) {
-    PN_TRY(auto reader, scan.reader());
-    data::Block block(scan.schema());
-    while (true) {
-        block.clear();
-        PN_CHECK(reader->fill(block));
-        if (block.rows == 0) return {};
-    }
-}
-
-Status pull(flow::Scan& scan, unsigned threads) {
-    std::vector<Status> ended(std::min(threads, std::max(scan.max_readers(), 1U)));
-    {
-        std::vector<std::jthread> pulling;
-        for (auto& status : ended) pulling.emplace_back([&] { status = drain(scan); });
-    }
-    for (auto& status : ended) PN_CHECK(std::move(status));
-    return {};
-}
 
 postgres::ChangeSourceOptions options_of(char** arguments, unsigned threads) {
     postgres::ChangeSourceOptions options;
@@ -78,14 +48,14 @@ Status run(char** arguments, unsigned threads) {
         if (!segment) break;
         ++segments;
         for (auto& part : segment->parts) {
-            PN_CHECK(pull(*part.scan, threads));
+            PN_CHECK(bench::pull(*part.scan, threads));
             PN_TRY(auto checkpoint, part.scan->finish());
             PN_CHECK(source.confirm(part.table, checkpoint));
         }
     }
     std::chrono::duration<double> wall = std::chrono::steady_clock::now() - start;
     fmt::print("{} changes, {} bytes, {} segments: {:.2f} s wall, {:.2f} s CPU of this process\n", progress.rows_read.load(),
-               progress.bytes_read.load(), segments, wall.count(), cpu_seconds());
+               progress.bytes_read.load(), segments, wall.count(), bench::cpu_seconds());
     return {};
 }
 

@@ -17,35 +17,8 @@ from .measure import Run, high_water_bytes
 from .server import BenchError, free_port
 
 PEERS = pathlib.Path(__file__).resolve().parent.parent / "peers"
-LOGGING = """\
-rootLogger.level=WARN
-rootLogger.appenderRefs=e
-rootLogger.appenderRef.e.ref=E
-appender.e.type=Console
-appender.e.name=E
-appender.e.target=SYSTEM_ERR
-appender.e.layout.type=PatternLayout
-appender.e.layout.pattern=%d %p %c{1} %m%n
-"""
-BROKER = """\
-process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
-controller.listener.names=CONTROLLER
-log.dirs={data}
-offsets.topic.replication.factor=1
-offsets.topic.num.partitions=4
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-transaction.state.log.num.partitions=4
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
-group.initial.rebalance.delay.ms=0
-auto.create.topics.enable=true
-num.partitions=1
-"""
+TEMPLATES = pathlib.Path(__file__).resolve().parents[2] / "tools" / "servers"
+SETTINGS = "auto.create.topics.enable=true\nnum.partitions=1\n"
 
 
 def cpu_seconds(pid):
@@ -72,9 +45,11 @@ class Kafka:
                 raise BenchError(f"{jars} does not exist: tools/bootstrap servers fetches it")
         shutil.rmtree(self._folder, ignore_errors=True)
         self._folder.mkdir(parents=True)
-        (self._folder / "log4j2.properties").write_text(LOGGING)
+        shutil.copy(TEMPLATES / "log4j2.properties", self._folder)
         settings = self._folder / "server.properties"
-        settings.write_text(BROKER.format(port=self.port, controller=free_port(), data=self._folder / "data"))
+        template = (TEMPLATES / "broker.properties").read_text()
+        filled = template.format(port=self.port, controller=free_port(), data=self._folder / "data")
+        settings.write_text(filled + SETTINGS)
         done = subprocess.run(self._java("kafka/libs/*", "kafka.tools.StorageTool", "format", "-t", "AAAAAAAAQACAAAAAAAAAAQ", "-c", settings),
                               capture_output=True, text=True)
         if done.returncode != 0:

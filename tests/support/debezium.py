@@ -10,20 +10,11 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from .kafka import TEMPLATES
 from .postgres import DEPS, _die_with_parent, free_port
 
 JARS = DEPS / "servers/debezium"
 USER = "debezium"
-
-LOGGING = """
-rootLogger.level=WARN
-rootLogger.appenderRefs=f
-rootLogger.appenderRef.f.ref=F
-appender.f.type=Console
-appender.f.name=F
-appender.f.layout.type=PatternLayout
-appender.f.layout.pattern=%d %p %c{1} %m%n
-"""
 
 
 class Connect:
@@ -32,7 +23,7 @@ class Connect:
     def __init__(self, brokers: str):
         self.folder = Path(tempfile.mkdtemp(prefix="penstock_connect_"))
         self.url = f"http://127.0.0.1:{free_port()}"
-        (self.folder / "log4j2.properties").write_text(LOGGING)
+        shutil.copy(TEMPLATES / "log4j2.properties", self.folder)
         plugins = self.folder / "plugins"
         plugins.mkdir()
         (plugins / "debezium").symlink_to(JARS / "debezium")

@@ -19,36 +19,8 @@ from .postgres import DEPS, _die_with_parent, free_port
 
 LIBS = DEPS / "servers" / "kafka" / "libs"
 
-LOG4J = """
-rootLogger.level=WARN
-rootLogger.appenderRefs=e
-rootLogger.appenderRef.e.ref=E
-appender.e.type=Console
-appender.e.name=E
-appender.e.target=SYSTEM_ERR
-appender.e.layout.type=PatternLayout
-appender.e.layout.pattern=%d %p %c{1} %m%n
-"""
-
-SETTINGS = """
-process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
-controller.listener.names=CONTROLLER
-log.dirs={data}
-offsets.topic.replication.factor=1
-offsets.topic.num.partitions=4
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-transaction.state.log.num.partitions=4
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
-group.initial.rebalance.delay.ms=0
-auto.create.topics.enable=false
-num.partitions=3
-"""
+TEMPLATES = Path(__file__).resolve().parents[2] / "tools" / "servers"
+SETTINGS = "auto.create.topics.enable=false\nnum.partitions=3\n"
 
 
 @dataclass
@@ -75,9 +47,11 @@ class KafkaBroker:
         self.port, self.controller = free_port(), free_port()
         self._process = None
         self._admin = None
-        (self.base / "log4j2.properties").write_text(LOG4J)
+        shutil.copy(TEMPLATES / "log4j2.properties", self.base)
         self.settings = self.base / "server.properties"
-        self.settings.write_text(SETTINGS.format(port=self.port, controller=self.controller, data=self.base / "data") + settings)
+        template = (TEMPLATES / "broker.properties").read_text()
+        filled = template.format(port=self.port, controller=self.controller, data=self.base / "data")
+        self.settings.write_text(filled + SETTINGS + settings)
         cluster = base64.urlsafe_b64encode(b"\0" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
         formatted = subprocess.run(self._java("kafka.tools.StorageTool", "format", "-t", cluster, "-c", self.settings), capture_output=True, text=True)
         assert formatted.returncode == 0, formatted.stderr + formatted.stdout

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/clock.h"
+#include "engine/reject_rows.h"
 #include "engine/sql.h"
 
 namespace penstock::duckdb {
@@ -12,6 +13,7 @@ namespace {
 
 using engine::Connection;
 using engine::Rows;
+using engine::time_of;
 using engine::Value;
 
 constexpr const char* create_statements = R"(
@@ -31,9 +33,6 @@ CREATE TABLE IF NOT EXISTS penstock.schema_registry (
 Value or_null(const std::string& text) { return text.empty() ? Value() : Value(text); }
 Value number(int64_t value) { return std::to_string(value); }
 Value time(TimePoint at) { return at == TimePoint{} ? Value() : Value(iso_time(at)); }
-TimePoint time_of(const Rows& rows, size_t row, size_t column) {
-    return TimePoint(std::chrono::microseconds(rows.number(row, column)));
-}
 
 /// AND conditions with their parameters.
 struct Where {
@@ -293,27 +292,10 @@ Result<std::vector<flow::RejectRecord>> Bookkeeping::rejects(Connection& connect
     Where where = where_of(filter);
     std::string limit = filter.limit >= 0 ? fmt::format(" LIMIT {}", filter.limit) : "";
     PN_TRY(Rows rows,
-           connection.query(
-               "SELECT id, pipeline, run_id, \"table\", route, source_position, \"key\", \"column\", code, reason, "
-               "payload,"
-               " epoch_us(received_at), epoch_us(replayed_at), epoch_us(discarded_at) FROM penstock.rejects WHERE " +
-                   where.sql + " ORDER BY id" + limit,
-               where.parameters));
-    for (size_t i = 0; i < rows.rows.size(); ++i) {
-        flow::RejectRecord record{.id = rows.text(i, 0), .pipeline = rows.text(i, 1), .run_id = rows.text(i, 2)};
-        record.reject = {.table = rows.text(i, 3),
-                         .route = rows.text(i, 4),
-                         .source_position = rows.text(i, 5),
-                         .key = rows.text(i, 6),
-                         .column = rows.text(i, 7),
-                         .code = rows.text(i, 8),
-                         .reason = rows.text(i, 9),
-                         .payload = rows.text(i, 10),
-                         .received_at = time_of(rows, i, 11)};
-        record.replayed_at = time_of(rows, i, 12);
-        record.discarded_at = time_of(rows, i, 13);
-        records.push_back(std::move(record));
-    }
+           connection.query(fmt::format("SELECT {} FROM penstock.rejects WHERE {} ORDER BY id{}",
+                                        engine::reject_columns, where.sql, limit),
+                            where.parameters));
+    for (size_t i = 0; i < rows.rows.size(); ++i) records.push_back(engine::reject_of(rows, i));
     return records;
 }
 

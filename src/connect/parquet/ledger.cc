@@ -4,35 +4,15 @@
 
 #include "connect/parquet/manifest.h"
 #include "connect/parquet/reject_files.h"
+#include "engine/reject_rows.h"
 #include "engine/sql.h"
 
 namespace penstock::parquet {
 namespace {
 
 using engine::quote_literal;
-using engine::Rows;
+using engine::time_of;
 using engine::Value;
-
-TimePoint time_of(const Rows& rows, size_t row, size_t column) {
-    return TimePoint(std::chrono::microseconds(rows.number(row, column)));
-}
-
-flow::RejectRecord reject_of(const Rows& rows, size_t i) {
-    flow::RejectRecord record{
-        .id = rows.text(i, 0), .pipeline = rows.text(i, 1), .run_id = rows.text(i, 2), .reject = {}};
-    record.reject = {.table = rows.text(i, 3),
-                     .route = rows.text(i, 4),
-                     .source_position = rows.text(i, 5),
-                     .key = rows.text(i, 6),
-                     .column = rows.text(i, 7),
-                     .code = rows.text(i, 8),
-                     .reason = rows.text(i, 9),
-                     .payload = rows.text(i, 10),
-                     .received_at = time_of(rows, i, 11)};
-    record.replayed_at = time_of(rows, i, 12);
-    record.discarded_at = time_of(rows, i, 13);
-    return record;
-}
 
 }  // namespace
 
@@ -51,14 +31,11 @@ Result<std::vector<flow::RejectRecord>> Ledger::rejects(const flow::RejectFilter
     // The newest ones where there is a limit, and newest last.
     std::string limit = filter.limit < 0 ? "" : fmt::format(" LIMIT {}", filter.limit);
     PN_TRY(auto rows, connection.query(fmt::format(
-                          "SELECT * FROM (SELECT id, pipeline, run_id, \"table\", route, source_position, key, "
-                          "\"column\", code, reason, "
-                          "payload, epoch_us(received_at), epoch_us(replayed_at), epoch_us(discarded_at), batch, "
-                          "split_part(id, '-', 2)::BIGINT AS ordinal FROM {} WHERE {} ORDER BY run_id DESC, \"table\" "
-                          "DESC, batch DESC, "
-                          "ordinal DESC{}) ORDER BY run_id, \"table\", batch, ordinal",
-                          from, condition(filter), limit)));
-    for (size_t i = 0; i < rows.rows.size(); ++i) records.push_back(reject_of(rows, i));
+                          "SELECT * FROM (SELECT {}, batch, split_part(id, '-', 2)::BIGINT AS ordinal FROM {} WHERE {} "
+                          "ORDER BY run_id DESC, \"table\" DESC, batch DESC, ordinal DESC{}) "
+                          "ORDER BY run_id, \"table\", batch, ordinal",
+                          engine::reject_columns, from, condition(filter), limit)));
+    for (size_t i = 0; i < rows.rows.size(); ++i) records.push_back(engine::reject_of(rows, i));
     return records;
 }
 
