@@ -2,8 +2,10 @@
 
 #include <string>
 
+#include "connect/bigquery/component.h"
 #include "connect/duckdb/component.h"
 #include "connect/kafka/component.h"
+#include "connect/mysql/component.h"
 #include "connect/parquet/component.h"
 #include "connect/postgres/component.h"
 #include "connect/pubsub/component.h"
@@ -12,7 +14,8 @@ namespace penstock::app {
 
 const std::vector<const flow::Component*>& components() {
     static const std::vector<const flow::Component*> list = {
-        &postgres::component(), &duckdb::component(), &kafka::component(), &parquet::component(), &pubsub::component()};
+        &postgres::component(), &duckdb::component(), &bigquery::component(),
+        &kafka::component(),    &parquet::component(), &pubsub::component(), &mysql::component()};
     return list;
 }
 

@@ -1,0 +1,315 @@
+#include "connect/bigquery/jobs.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <nlohmann/json.hpp>
+#include <random>
+
+#include "base/humane.h"
+#include "base/log.h"
+#include "connect/bigquery/fingerprint.h"
+#include "io/url.h"
+
+namespace penstock::bigquery {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr int most_attempts = 8;
+constexpr milliseconds first_look(50), longest_pause(5000);
+constexpr seconds fresh_for(120);  // how long a new table or column may be unknown
+constexpr int64_t gibibyte = int64_t{1} << 30;
+
+/// int64 is a string in BigQuery's JSON.
+int64_t number_of(const Json& json, const char* name) {
+    auto found = json.find(name);
+    if (found == json.end()) return 0;
+    if (found->is_number_integer()) return found->get<int64_t>();
+    if (!found->is_string()) return 0;
+    const auto& text = found->get_ref<const std::string&>();
+    int64_t value = 0;
+    std::from_chars(text.data(), text.data() + text.size(), value);
+    return value;
+}
+
+const Json& part_of(const Json& json, const char* name) {
+    static const Json nothing = Json::object();
+    auto found = json.find(name);
+    return found != json.end() && found->is_object() ? *found : nothing;
+}
+
+std::string text_of(const Json& json, const char* name) {
+    auto found = json.find(name);
+    return found != json.end() && found->is_string() ? found->get<std::string>() : "";
+}
+
+/// A job's own error: its status says the reason, there is no HTTP status.
+std::optional<io::GoogleError> failure_of(const Json& job) {
+    const auto& error = part_of(part_of(job, "status"), "errorResult");
+    if (error.empty()) return std::nullopt;
+    std::string message = text_of(error, "message");
+    message.erase(std::min(message.find('\n'), message.size()));
+    return io::GoogleError{.status = 200, .reason = text_of(error, "reason"), .message = std::move(message)};
+}
+
+/// "Transactions" and "DML": another's change of the same table aborts ours; it can be repeated as a whole.
+bool is_update_conflict(const std::string& message) {
+    return message.find("concurrent update") != message.npos || message.find("Transaction is aborted") != message.npos;
+}
+
+/// What is said while a new table or column is not known everywhere.
+bool may_be_stale(const Error& error) {
+    if (error.code == "bigquery_not_found") return true;
+    for (const char* sign : {"Unrecognized name", "not found", "Not found", "no such field", "is not present"})
+        if (error.message.find(sign) != error.message.npos) return true;
+    return false;
+}
+
+/// "Pricing": at least 10 MB for each table that a query refers to, and whole megabytes; nothing for nothing.
+int64_t billed_for(const Json& dry_run) {
+    constexpr int64_t mebibyte = int64_t{1} << 20;
+    int64_t bytes = number_of(dry_run, "totalBytesProcessed");
+    if (bytes == 0) return 0;
+    const auto& query = part_of(dry_run, "query");
+    auto tables = query.find("referencedTables");
+    int64_t count = tables != query.end() && tables->is_array() ? static_cast<int64_t>(tables->size()) : 1;
+    return std::max((bytes + mebibyte - 1) / mebibyte * mebibyte, 10 * mebibyte * std::max<int64_t>(count, 1));
+}
+
+milliseconds jitter(milliseconds most) {
+    thread_local std::mt19937_64 engine{std::random_device{}()};
+    return milliseconds(std::uniform_int_distribution<int64_t>(0, most.count())(engine));
+}
+
+std::string random_name() {
+    std::random_device device;
+    return fmt::format("{:08x}{:08x}{:08x}", device(), device(), device());
+}
+
+/// {"rows": [{"f": [{"v": "1"}, {"v": null}]}]}
+void add_rows(const Json& answer, Rows& result) {
+    auto rows = answer.find("rows");
+    if (rows == answer.end() || !rows->is_array()) return;
+    for (const auto& row : *rows) {
+        auto& values = result.rows.emplace_back();
+        auto cells = row.find("f");
+        if (cells == row.end() || !cells->is_array()) continue;
+        for (const auto& cell : *cells) {
+            auto value = cell.find("v");
+            bool given = value != cell.end() && value->is_string();
+            values.push_back(given ? std::optional(value->get<std::string>()) : std::nullopt);
+        }
+    }
+}
+
+Error stopped() {
+    return {.kind = ErrorKind::interrupted,
+            .code = "interrupted",
+            .message = "the run was stopped while a job was running"};
+}
+
+}  // namespace
+
+struct Jobs::Outcome {
+    Done done;
+    std::optional<io::GoogleError> failure;
+    std::string sql;
+};
+
+const std::string& Rows::text(size_t row, size_t column) const {
+    static const std::string nothing;
+    const auto& value = rows[row][column];
+    return value ? *value : nothing;
+}
+
+int64_t Rows::number(size_t row, size_t column) const {
+    const auto& value = text(row, column);
+    int64_t number = 0;
+    std::from_chars(value.data(), value.data() + value.size(), number);
+    return number;
+}
+
+Json Jobs::reference(const std::string& id) const {
+    return {{"projectId", client_.project()}, {"jobId", id}, {"location", client_.location()}};
+}
+
+std::string Jobs::path_of(const std::string& id, const std::string& rest) const {
+    return fmt::format("/jobs/{}{}?location={}", id, rest, io::escape_url(client_.location()));
+}
+
+/// Names are hashed: an id holds letters, digits, - and _ only.
+std::string Jobs::id_of(const std::string& name, int attempt) {
+    std::string hash = fingerprint({name.empty() ? random_name() : name});
+    return fmt::format("penstock_{}_{}", hash, attempt);
+}
+
+Json Jobs::configuration_of(const Query& query) const {
+    Json parameters = Json::array();
+    for (const auto& [name, type, value] : query.parameters)
+        parameters.push_back({{"name", name},
+                              {"parameterType", {{"type", type}}},
+                              {"parameterValue", {{"value", value ? Json(*value) : Json(nullptr)}}}});
+    Json settings = {{"query", query.sql}, {"useLegacySql", false}, {"useQueryCache", false}};
+    if (!parameters.empty()) {
+        settings["parameterMode"] = "NAMED";
+        settings["queryParameters"] = std::move(parameters);
+    }
+    return {{"query", std::move(settings)}, {"labels", labels_}};
+}
+
+Result<int64_t> Jobs::estimate(const Query& query) {
+    Json job = {{"configuration", configuration_of(query)},
+                {"jobReference", {{"projectId", client_.project()}, {"location", client_.location()}}}};
+    job["configuration"]["dryRun"] = true;
+    auto until = std::chrono::steady_clock::now() + fresh_for;
+    for (milliseconds pause(200);; pause = std::min(pause * 2, longest_pause)) {
+        auto answer = client_.call("POST", "/jobs", &job, query.what);
+        bool again = !answer && query.on_fresh_tables && may_be_stale(answer.error()) &&
+                     std::chrono::steady_clock::now() < until;
+        if (!answer && !again) return fail(std::move(answer.error()));
+        if (answer) return billed_for(part_of(**answer, "statistics"));
+        log::debug("{}: not known yet, trying again ({})", query.what, answer.error().message);
+        if (!client_.wait(pause)) return fail(stopped());
+    }
+}
+
+/// What the query may bill; an error where it would be more than is allowed.
+Result<int64_t> Jobs::bound(const Query& query) {
+    int64_t needed = 0;
+    if (query.parts.empty()) {
+        PN_TRY(needed, estimate(query));
+    }
+    for (const auto& part : query.parts) {
+        PN_TRY(int64_t bytes, estimate({.sql = part, .what = query.what, .on_fresh_tables = query.on_fresh_tables}));
+        needed += bytes;
+    }
+    const auto& allowed = client_.options().max_bytes_billed;
+    if (!allowed) return 2 * needed + gibibyte;
+    if (needed <= static_cast<int64_t>(allowed->count)) return static_cast<int64_t>(allowed->count);
+    return fail({.kind = ErrorKind::budget,
+                 .code = "query_too_expensive",
+                 .message = fmt::format("to {} would bill {}, and max_bytes_billed allows {}", query.what,
+                                        humane_bytes(static_cast<uint64_t>(needed)), humane_bytes(allowed->count)),
+                 .hint =
+                     "nothing was begun and nothing is billed; raise the bound, or have it read less: partition the "
+                     "target by a column of the key, cluster it by the key"});
+}
+
+Result<Json> Jobs::get(const std::string& id) {
+    PN_TRY(auto job, client_.call("GET", path_of(id), nullptr, "look at job " + id));
+    return std::move(*job);
+}
+
+/// Waits for the job's end. One that waits no longer is cancelled.
+Result<Jobs::Outcome> Jobs::finish(const std::string& id, Json job, bool adopted) {
+    for (milliseconds pause = first_look; text_of(part_of(job, "status"), "state") != "DONE";
+         pause = std::min(pause * 3 / 2, longest_pause)) {
+        if (!client_.wait(pause)) {
+            client_.begin_last_calls();
+            auto ignored = client_.call("POST", path_of(id, "/cancel"), nullptr, "cancel job " + id);
+            return fail(stopped());
+        }
+        PN_TRY(job, get(id));
+    }
+    const auto& statistics = part_of(job, "statistics");
+    const auto& of_query = part_of(statistics, "query");
+    Outcome outcome;
+    outcome.done = {.id = id,
+                    .adopted = adopted,
+                    .bytes_billed = number_of(of_query, "totalBytesBilled"),
+                    .slot_millis = std::max(number_of(statistics, "totalSlotMs"), number_of(of_query, "totalSlotMs")),
+                    .affected_rows = number_of(of_query, "numDmlAffectedRows"),
+                    .output_rows = number_of(part_of(statistics, "load"), "outputRows")};
+    outcome.failure = failure_of(job);
+    outcome.sql = text_of(part_of(part_of(job, "configuration"), "query"), "query");
+    spent_.bytes_billed += outcome.done.bytes_billed;
+    spent_.slot_millis += outcome.done.slot_millis;
+    ++spent_.jobs;
+    return outcome;
+}
+
+Result<Jobs::Outcome> Jobs::insert_query(const Query& query, const std::string& id, int64_t most_bytes) {
+    Json job = {{"configuration", configuration_of(query)}, {"jobReference", reference(id)}};
+    job["configuration"]["query"]["maximumBytesBilled"] = std::to_string(most_bytes);
+    PN_TRY(auto begun, client_.call("POST", "/jobs", &job, query.what, {409}));
+    bool adopted = !begun;
+    if (adopted) {
+        PN_TRY(begun, get(id));
+        log::debug("job {} is there already", id);
+    }
+    return finish(id, std::move(*begun), adopted);
+}
+
+Result<Done> Jobs::run(const Query& query) {
+    PN_TRY(int64_t most_bytes, bound(query));
+    std::string fresh = query.name.empty() ? random_name() : query.name;
+    auto until = std::chrono::steady_clock::now() + fresh_for;
+    milliseconds pause(500);
+    for (int attempt = 0, tries = 1;; ++attempt) {
+        PN_TRY(auto outcome, insert_query(query, id_of(fresh, attempt), most_bytes));
+        outcome.done.same = !outcome.done.adopted || outcome.sql == query.sql;
+        if (!outcome.failure) return std::move(outcome.done);
+        auto error = api_error(*outcome.failure, query.what);
+        if (outcome.done.adopted) continue;  // an earlier run's failure: this one is begun under the next id
+        bool passing = error.kind == ErrorKind::unavailable || is_update_conflict(outcome.failure->message);
+        bool stale = query.on_fresh_tables && may_be_stale(error) && std::chrono::steady_clock::now() < until;
+        if (passing && ++tries > most_attempts) passing = false;
+        if (!passing && !stale) return fail(std::move(error));
+        log::debug("{} failed and is tried again: {}", query.what, error.message);
+        if (!client_.wait(jitter(pause))) return fail(stopped());
+        pause = std::min(pause * 2, milliseconds(30000));
+    }
+}
+
+Result<Rows> Jobs::select(const Query& query) {
+    PN_TRY(auto done, run(query));
+    Rows result;
+    std::string page;
+    do {
+        std::string path =
+            fmt::format("/queries/{}?location={}&maxResults=10000&formatOptions.useInt64Timestamp=true{}", done.id,
+                        io::escape_url(client_.location()), page.empty() ? "" : "&pageToken=" + io::escape_url(page));
+        PN_TRY(auto answer, client_.call("GET", path, nullptr, query.what));
+        add_rows(*answer, result);
+        page = text_of(*answer, "pageToken");
+    } while (!page.empty());
+    return result;
+}
+
+Result<Done> Jobs::load(const TableId& into, const io::FileBody& file, const std::string& name) {
+    std::string what = "load rows into " + into.dotted();
+    Json settings = {
+        {"destinationTable", {{"projectId", into.project}, {"datasetId", into.dataset}, {"tableId", into.table}}},
+        {"sourceFormat", "PARQUET"},
+        {"parquetOptions", {{"enableListInference", true}}},
+        {"decimalTargetTypes", {"NUMERIC", "BIGNUMERIC"}},
+        {"createDisposition", "CREATE_NEVER"},
+        {"writeDisposition", "WRITE_APPEND"}};
+    auto until = std::chrono::steady_clock::now() + fresh_for;
+    milliseconds pause(500);
+    for (int attempt = 0, tries = 1;; ++attempt) {
+        std::string id = id_of(name, attempt);
+        Json job = {{"configuration", {{"load", settings}, {"labels", labels_}}}, {"jobReference", reference(id)}};
+        auto begun = client_.upload_job(job, file, what);
+        bool unknown = !begun && may_be_stale(begun.error()) && std::chrono::steady_clock::now() < until;
+        if (!begun && !unknown) return fail(std::move(begun.error()));
+        if (begun) {
+            // The answer to an upload may lack what a job is; 409 has none.
+            PN_TRY(auto known, get(id));
+            PN_TRY(auto outcome, finish(id, std::move(known), !*begun));
+            if (!outcome.failure) return std::move(outcome.done);
+            auto error = api_error(*outcome.failure, what);
+            bool stale = may_be_stale(error) && std::chrono::steady_clock::now() < until;
+            bool passing = error.kind == ErrorKind::unavailable && ++tries <= most_attempts;
+            if (!passing && !stale) return fail(std::move(error));
+            log::debug("{} failed and is tried again: {}", what, error.message);
+        }
+        if (!client_.wait(jitter(pause))) return fail(stopped());
+        pause = std::min(pause * 2, milliseconds(30000));
+    }
+}
+
+}  // namespace penstock::bigquery

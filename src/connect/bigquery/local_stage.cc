@@ -1,0 +1,371 @@
+#include "connect/bigquery/local_stage.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <system_error>
+
+#include "base/clock.h"
+#include "base/failpoint.h"
+#include "connect/bigquery/fingerprint.h"
+#include "connect/bigquery/staged_values.h"
+#include "engine/scan_function.h"
+#include "engine/sql.h"
+
+namespace penstock::bigquery {
+namespace {
+
+using Path = std::filesystem::path;
+
+constexpr uint64_t file_bytes = uint64_t{256} << 20;
+
+/// Of the embedded engine, whose quotes are others than BigQuery's.
+std::string engine_name(std::string_view name) { return engine::quote_identifier(name); }
+std::string engine_text(std::string_view text) { return engine::quote_literal(text); }
+
+std::string file_list(const StagedFiles& staged) {
+    std::string list;
+    for (const auto& file : staged.files) list += (list.empty() ? "" : ", ") + engine_text(file.string());
+    return fmt::format("read_parquet([{}])", list);
+}
+
+/// A value in a reject's JSON: numbers and booleans as such where JSON holds them exactly, all else as text.
+std::string json_value(const data::Type& type, const std::string& value) {
+    using data::Kind;
+    switch (type.kind) {
+        case Kind::boolean:
+        case Kind::int16:
+        case Kind::int32:
+        case Kind::int64:
+        case Kind::uint32:
+        case Kind::uint64:
+        case Kind::text: return value;
+        case Kind::bytes: return fmt::format("'\\x' || lower(hex({}))", value);
+        default: return fmt::format("CAST({} AS VARCHAR)", value);
+    }
+}
+
+/// What names a row: its key in the target, and the source's own, by which a replay finds it.
+std::set<std::string> naming_columns(const flow::TableTarget& target) {
+    std::set<std::string> names(target.key.begin(), target.key.end());
+    names.insert(target.info.key.begin(), target.info.key.end());
+    return names;
+}
+
+std::string row_json(const flow::TableTarget& target, const Shape& shape, bool key_only) {
+    auto named = naming_columns(target);
+    std::string members;
+    for (const auto& column : shape.columns) {
+        if (key_only && !named.contains(column.source)) continue;
+        const auto& type = target.info.schema.fields[column.field].type;
+        members += fmt::format("{}{}, {}", members.empty() ? "" : ", ", engine_text(column.source),
+                               json_value(type, engine_name(column.source)));
+    }
+    return fmt::format("CAST(json_object({}) AS VARCHAR)", members);
+}
+
+/// The mark of rows with a fault: its number, its reason and the row, as JSON.
+std::string mark_sql(const flow::TableTarget& target, const Shape& shape, const std::vector<Fault>& faults) {
+    std::string any, number, reason;
+    for (size_t i = 0; i < faults.size(); ++i) {
+        any += (i == 0 ? "" : " OR ") + faults[i].condition;
+        number += fmt::format(" WHEN {} THEN {}", faults[i].condition, i);
+        reason += fmt::format(" WHEN {} THEN {}", faults[i].condition, faults[i].reason);
+    }
+    return fmt::format(
+        "CASE WHEN {} THEN CAST(json_object('fault', CASE{} END, 'reason', CASE{} END, 'key', {}, 'row', {}) AS "
+        "VARCHAR) END",
+        any, number, reason, row_json(target, shape, true), row_json(target, shape, false));
+}
+
+std::string joined(const std::vector<std::string>& names) { return fmt::format("{}", fmt::join(names, ", ")); }
+
+std::string quoted_list(const std::vector<std::string>& names) { return engine::quote_list(names); }
+
+std::string same_on(const std::vector<std::string>& names, std::string_view left, std::string_view right) {
+    std::string on;
+    for (const auto& name : names)
+        on += fmt::format("{}{}.{} IS NOT DISTINCT FROM {}.{}", on.empty() ? "" : " AND ", left, engine_name(name),
+                          right, engine_name(name));
+    return on;
+}
+
+bool key_is_certain(const flow::TableTarget& target) {
+    std::set<std::string> wanted(target.key.begin(), target.key.end());
+    return target.info.key_is_unique && wanted == std::set<std::string>(target.info.key.begin(), target.info.key.end());
+}
+
+/// As GoogleSQL: the text is the embedded engine's.
+std::optional<std::string> literal(const Column& column, const std::string& text) {
+    if (column.repeated) return std::nullopt;
+    if (column.type == "INT64") return text;
+    if (column.type == "STRING") return bigquery::quote_literal(text);
+    if (column.type == "DATE" || column.type == "DATETIME" || column.type == "TIMESTAMP" || column.type == "NUMERIC" ||
+        column.type == "BIGNUMERIC")
+        return fmt::format("{} '{}'", column.type, text);
+    return std::nullopt;
+}
+
+Error folder_error(const Path& folder, const std::error_code& code) {
+    return {.kind = ErrorKind::capacity,
+            .code = "temporary_folder",
+            .message = fmt::format("cannot use the folder {}: {}", folder.string(), code.message()),
+            .hint = "rows are staged on this machine before they are loaded: give TMPDIR a folder with room"};
+}
+
+}  // namespace
+
+Path LocalStage::next_folder() { return folder_ / std::to_string(folders_++); }
+
+void LocalStage::clear() noexcept {
+    std::error_code ignored;
+    for (const auto& entry : std::filesystem::directory_iterator(folder_, ignored))
+        std::filesystem::remove_all(entry.path(), ignored);
+}
+
+Status LocalStage::copy(const std::string& select, const Path& folder) {
+    std::error_code failed;
+    std::filesystem::create_directories(folder.parent_path(), failed);
+    if (failed) return fail(folder_error(folder, failed));
+    PN_CHECK(connection_.execute(
+        fmt::format("COPY ({}) TO {} (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, FILE_SIZE_BYTES {})",
+                    select, engine_text(folder.string()), file_bytes)));
+    return {};
+}
+
+Status LocalStage::list_files(const Path& folder, StagedFiles& staged) {
+    staged.files.clear();
+    staged.rows = staged.bytes = 0;
+    std::error_code failed;
+    for (const auto& entry : std::filesystem::directory_iterator(folder, failed))
+        if (entry.path().extension() == ".parquet") staged.files.push_back(entry.path());
+    if (failed) return fail(folder_error(folder, failed));
+    std::ranges::sort(staged.files);
+    if (staged.files.empty()) return {};
+    std::string list;
+    for (const auto& file : staged.files) list += (list.empty() ? "" : ", ") + engine_text(file.string());
+    PN_TRY(auto sums, connection_.query(
+                          fmt::format("SELECT CAST(sum(num_rows) AS BIGINT), CAST(sum(file_size_bytes) AS BIGINT) FROM "
+                                      "parquet_file_metadata([{}])",
+                                      list)));
+    staged.rows = sums.number(0, 0);
+    staged.bytes = sums.number(0, 1);
+    return {};
+}
+
+Result<StagedFiles> LocalStage::write(const flow::TableTarget& target, const Shape& shape, flow::Scan& scan,
+                                      const flow::ScanContext& context) {
+    StagedFiles staged;
+    std::string list;
+    std::vector<Fault> faults;
+    std::vector<std::string> fault_columns;
+    for (const auto& column : shape.columns) {
+        const auto& type = target.info.schema.fields[column.field].type;
+        auto name = engine_name(column.source);
+        list += fmt::format("{}{} AS {}", list.empty() ? "" : ", ", stage_sql(type, column.incoming, name, policies_),
+                            name);
+        staged.columns.push_back(bigquery::staged(column.incoming));
+        for (auto& fault : faults_of(type, name, policies_)) {
+            faults.push_back(std::move(fault));
+            fault_columns.push_back(column.source);
+        }
+    }
+    staged.marks_rejects = !faults.empty();
+    if (staged.marks_rejects) {
+        list += fmt::format(", {} AS {}", mark_sql(target, shape, faults), engine_name(reject_column));
+        staged.columns.push_back({.name = reject_column, .type = "STRING"});
+    }
+    engine::LentScan lent(database_, scan, target.info.estimated_rows);
+    auto folder = next_folder();
+    Status written = copy(fmt::format("SELECT {} FROM {}", list, lent.sql()), folder);
+    if (!written) return fail(lent.original(std::move(written.error())));
+    staged.rows_read = lent.rows();
+    PN_CHECK(list_files(folder, staged));
+    if (staged.rows != staged.rows_read)
+        return fail({.kind = ErrorKind::internal,
+                     .code = "rows_lost",
+                     .message = fmt::format("{} rows of {} were handed over and {} are in the files", staged.rows_read,
+                                            target.info.name, staged.rows)});
+    if (staged.marks_rejects) {
+        for (size_t i = 0; i < faults.size(); ++i) fault_columns[i] += "\n" + faults[i].code;
+        PN_CHECK(collect_rejects(target, fault_columns, staged, context));
+    }
+    bool keyed = target.mode == flow::Mode::merge || target.mode == flow::Mode::history;
+    if (keyed && !key_is_certain(target) && staged.rows > 0) PN_CHECK(make_keys_unique(target, shape, staged, context));
+    return staged;
+}
+
+/// `faults` are "column\ncode", by the number in the mark.
+Status LocalStage::collect_rejects(const flow::TableTarget& target, const std::vector<std::string>& faults,
+                                   StagedFiles& staged, const flow::ScanContext& context) {
+    for (const auto& file : staged.files) {
+        PN_TRY(auto rows, connection_.query(fmt::format("SELECT {0} FROM read_parquet({1}) WHERE {0} IS NOT NULL",
+                                                        engine_name(reject_column), engine_text(file.string()))));
+        for (size_t i = 0; i < rows.rows.size(); ++i) {
+            auto mark = nlohmann::json::parse(rows.text(i, 0), nullptr, false);
+            if (!mark.is_object())
+                return fail({.kind = ErrorKind::internal, .code = "bad_mark", .message = "a reject is no JSON"});
+            const auto& fault = faults[mark.value("fault", size_t{0})];
+            auto line = fault.find('\n');
+            PN_CHECK(
+                context.rejects.add({.table = target.info.name,
+                                     .source_position = "",
+                                     .key = mark.value("key", ""),
+                                     .column = fault.substr(0, line),
+                                     .code = fault.substr(line + 1),
+                                     .reason = fmt::format("{}: {}", fault.substr(0, line), mark.value("reason", "")),
+                                     .payload = mark.value("row", ""),
+                                     .received_at = now()}));
+            ++staged.rejected;
+        }
+    }
+    return {};
+}
+
+Result<int64_t> LocalStage::reject_rows(const flow::TableTarget& target, const Shape& shape, const std::string& from,
+                                        const char* code, const std::string& reason, const flow::ScanContext& context) {
+    // Staged values are text or numbers already.
+    auto json = [&](bool key_only) {
+        auto named = naming_columns(target);
+        std::string members;
+        for (const auto& column : shape.columns) {
+            if (key_only && !named.contains(column.source)) continue;
+            auto kind = target.info.schema.fields[column.field].type.kind;
+            bool bytes = kind == data::Kind::bytes,
+                 number = column.incoming.type == "INT64" || column.incoming.type == "BOOL";
+            auto name = engine_name(column.source);
+            members += fmt::format("{}{}, {}", members.empty() ? "" : ", ", engine_text(column.source),
+                                   bytes    ? fmt::format("'\\x' || lower(hex({}))", name)
+                                   : number ? name
+                                            : fmt::format("CAST({} AS VARCHAR)", name));
+        }
+        return fmt::format("CAST(json_object({}) AS VARCHAR)", members);
+    };
+    PN_TRY(auto rows, connection_.query(fmt::format("SELECT {}, {} FROM {}", json(true), json(false), from)));
+    for (size_t i = 0; i < rows.rows.size(); ++i)
+        PN_CHECK(context.rejects.add({.table = target.info.name,
+                                      .source_position = "",
+                                      .key = rows.text(i, 0),
+                                      .column = joined(target.key),
+                                      .code = code,
+                                      .reason = reason,
+                                      .payload = rows.text(i, 1),
+                                      .received_at = now()}));
+    return static_cast<int64_t>(rows.rows.size());
+}
+
+Status LocalStage::make_keys_unique(const flow::TableTarget& target, const Shape& shape, StagedFiles& staged,
+                                    const flow::ScanContext& context) {
+    std::string taken =
+        fmt::format("(SELECT * FROM {}{})", file_list(staged),
+                    staged.marks_rejects ? fmt::format(" WHERE {} IS NULL", engine_name(reject_column)) : "");
+    auto unique = target.key;
+    bool by_cursor = !target.info.cursor.empty() && shape.find(target.info.cursor) != nullptr;
+    if (target.mode == flow::Mode::history && by_cursor) unique.push_back(target.info.cursor);
+    std::string any_null;
+    for (const auto& name : target.key)
+        any_null += fmt::format("{}{} IS NULL", any_null.empty() ? "" : " OR ", engine_name(name));
+    auto repeated = [&](const std::string& from) {
+        return fmt::format("(SELECT {0} FROM {1} GROUP BY {0} HAVING count(*) > 1)", quoted_list(unique), from);
+    };
+    PN_TRY(int64_t nulls, reject_rows(target, shape, fmt::format("{} WHERE {}", taken, any_null), "null_key",
+                                      fmt::format("key ({}) has NULL in it, so the row cannot be told from others",
+                                                  joined(target.key)),
+                                      context));
+    std::string whole = fmt::format("(SELECT * FROM {} WHERE NOT ({}))", taken, any_null);
+    PN_CHECK(connection_.execute(
+        fmt::format("CREATE OR REPLACE TEMP TABLE penstock_repeated AS SELECT * FROM {}", repeated(whole))));
+    PN_TRY(auto some, connection_.query("SELECT 1 FROM penstock_repeated LIMIT 1"));
+    if (some.empty() && nulls == 0) return {};
+
+    auto on = same_on(unique, "S", "D");
+    PN_CHECK(connection_.execute(fmt::format(
+        "CREATE OR REPLACE TEMP TABLE penstock_contested AS SELECT S.* FROM {} S SEMI JOIN penstock_repeated D ON {}",
+        whole, on)));
+    std::string newest = by_cursor ? fmt::format(" ORDER BY {} DESC NULLS LAST", engine_name(target.info.cursor)) : "";
+    PN_CHECK(connection_.execute(
+        fmt::format("CREATE OR REPLACE TEMP TABLE penstock_finalists AS SELECT DISTINCT * EXCLUDE (penstock_rank) FROM "
+                    "(SELECT *, rank() "
+                    "OVER (PARTITION BY {}{}) AS penstock_rank FROM penstock_contested) WHERE penstock_rank = 1",
+                    quoted_list(unique), newest)));
+    std::string even = repeated("penstock_finalists");
+    PN_TRY(
+        int64_t rejected,
+        reject_rows(
+            target, shape,
+            fmt::format("(SELECT F.* FROM penstock_finalists F SEMI JOIN {} D ON {})", even, same_on(unique, "F", "D")),
+            "duplicate_key",
+            fmt::format("several rows have this key ({}), differ, and none of them is the newest", joined(target.key)),
+            context));
+    auto before = staged;
+    auto folder = next_folder();
+    PN_CHECK(
+        copy(fmt::format("SELECT S.* FROM {} S ANTI JOIN penstock_repeated D ON {} UNION ALL BY NAME SELECT F.* FROM "
+                         "penstock_finalists F ANTI JOIN {} D ON {}",
+                         whole, on, even, same_on(unique, "F", "D")),
+             folder));
+    PN_CHECK(list_files(folder, staged));
+    staged.filtered = before.taken() - nulls - rejected - staged.rows;
+    staged.rejected = 0;  // they are not in these files
+    std::error_code ignored;
+    for (const auto& file : before.files) std::filesystem::remove(file, ignored);
+    return {};
+}
+
+Result<std::optional<LocalStage::Range>> LocalStage::range_of(const StagedFiles& staged, const ColumnPlan& column) {
+    if (staged.files.empty()) return std::optional<Range>();
+    auto name = engine_name(column.source);
+    PN_TRY(auto rows,
+           connection_.query(fmt::format(
+               "SELECT CAST(min({0}) AS VARCHAR), CAST(max({0}) AS VARCHAR) FROM {1}{2}", name, file_list(staged),
+               staged.marks_rejects ? fmt::format(" WHERE {} IS NULL", engine_name(reject_column)) : "")));
+    if (!rows.rows[0][0]) return std::optional<Range>();
+    auto low = literal(column.incoming, rows.text(0, 0)), high = literal(column.incoming, rows.text(0, 1));
+    if (!low || !high) return std::optional<Range>();
+    return std::optional(Range{*low, *high});
+}
+
+Result<StagedFiles> LocalStage::write_rejects(const flow::RunIdentity& run,
+                                              const std::vector<const flow::RejectLog*>& logs,
+                                              const std::vector<Column>& columns) {
+    std::string definition;
+    for (const auto& column : columns)
+        definition += fmt::format("{}{} {}", definition.empty() ? "" : ", ", engine_name(column.name),
+                                  column.type == "TIMESTAMP" ? "TIMESTAMPTZ" : "VARCHAR");
+    PN_CHECK(connection_.execute(fmt::format("CREATE OR REPLACE TABLE penstock_rejects ({})", definition)));
+    PN_TRY(auto appender, engine::Appender::open(connection_, "main", "penstock_rejects"));
+    using engine::Value;
+    auto or_null = [](const std::string& text) { return text.empty() ? Value() : Value(text); };
+    int64_t number = 0;
+    for (const auto* log : logs)
+        PN_CHECK(log->for_each([&](const flow::Reject& reject) -> Status {
+            std::string id = fingerprint({run.run_id, reject.table, std::to_string(++number)}).substr(0, 12);
+            std::vector<Value> row = {id,
+                                      run.pipeline,
+                                      run.run_id,
+                                      reject.table,
+                                      or_null(reject.route),
+                                      or_null(reject.source_position),
+                                      or_null(reject.key),
+                                      or_null(reject.column),
+                                      reject.code,
+                                      reject.reason,
+                                      or_null(reject.payload),
+                                      reject.received_at == TimePoint{} ? Value() : Value(iso_time(reject.received_at)),
+                                      Value(),
+                                      Value()};
+            return appender.append(row);
+        }));
+    PN_CHECK(appender.close());
+    StagedFiles staged{.columns = columns};
+    auto folder = next_folder();
+    PN_CHECK(copy("SELECT * FROM penstock_rejects", folder));
+    PN_CHECK(connection_.execute("DROP TABLE penstock_rejects"));
+    PN_CHECK(list_files(folder, staged));
+    return staged;
+}
+
+}  // namespace penstock::bigquery

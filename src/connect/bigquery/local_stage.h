@@ -1,0 +1,73 @@
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "config/settings.h"
+#include "connect/bigquery/schema_change.h"
+#include "engine/database.h"
+#include "flow/scan.h"
+#include "flow/sink.h"
+
+namespace penstock::bigquery {
+
+/// A column of a staging table: why a row is not to be taken; NULL for all others.
+inline constexpr const char* reject_column = "_penstock_reject";
+
+/// The rows of a load as Parquet files on this machine, with what must be known of them before they are loaded.
+struct StagedFiles {
+    std::vector<std::filesystem::path> files;
+    std::vector<Column> columns;  ///< of the files, and so of the staging table
+    bool marks_rejects = false;   ///< reject_column is among them
+    int64_t rows = 0;             ///< in the files
+    int64_t rows_read = 0;        ///< handed over by the scan
+    int64_t rejected = 0;         ///< of the files' rows, those with a mark
+    int64_t filtered = 0;         ///< not in the files: older than another of their key
+    int64_t bytes = 0;
+
+    int64_t taken() const { return rows - rejected; }
+};
+
+/// Writes scans as Parquet files below a folder, one load after another. What BigQuery cannot hold is found on the way, so that
+/// rows are encoded once. Where a key may not be unique, or hold NULL, it is made so: of several rows the newest by cursor
+/// stays, rows that are the same collapse, and where the newest differ they are rejected (duplicate_key, null_key).
+class LocalStage {
+  public:
+    LocalStage(engine::Database& database, engine::Connection& connection, std::filesystem::path folder,
+               const config::TypePolicies& policies)
+        : database_(database), connection_(connection), folder_(std::move(folder)), policies_(policies) {}
+
+    Result<StagedFiles> write(const flow::TableTarget& target, const Shape& shape, flow::Scan& scan,
+                              const flow::ScanContext& context);
+    /// The smallest and largest value of a staged column as GoogleSQL literals; nothing where it has none, or its type no order.
+    struct Range {
+        std::string low, high;
+    };
+    Result<std::optional<Range>> range_of(const StagedFiles& staged, const ColumnPlan& column);
+    /// Rejects as a file to load, with ids made from the run's.
+    Result<StagedFiles> write_rejects(const flow::RunIdentity& run, const std::vector<const flow::RejectLog*>& logs,
+                                      const std::vector<Column>& columns);
+    void clear() noexcept;
+
+  private:
+    std::filesystem::path next_folder();
+    Status copy(const std::string& select, const std::filesystem::path& folder);
+    Status list_files(const std::filesystem::path& folder, StagedFiles& staged);
+    Status collect_rejects(const flow::TableTarget& target, const std::vector<std::string>& columns,
+                           StagedFiles& staged, const flow::ScanContext& context);
+    Status make_keys_unique(const flow::TableTarget& target, const Shape& shape, StagedFiles& staged,
+                            const flow::ScanContext& context);
+    Result<int64_t> reject_rows(const flow::TableTarget& target, const Shape& shape, const std::string& from,
+                                const char* code, const std::string& reason, const flow::ScanContext& context);
+
+    engine::Database& database_;
+    engine::Connection& connection_;
+    std::filesystem::path folder_;
+    const config::TypePolicies& policies_;
+    int folders_ = 0;
+};
+
+}  // namespace penstock::bigquery

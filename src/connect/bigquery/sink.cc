@@ -1,0 +1,472 @@
+#include "connect/bigquery/sink.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <system_error>
+
+#include "base/failpoint.h"
+#include "base/humane.h"
+#include "base/log.h"
+#include "connect/bigquery/fingerprint.h"
+#include "connect/bigquery/ledger.h"
+
+namespace penstock::bigquery {
+namespace {
+
+using flow::Mode;
+
+/// How long staging tables live if nobody drops them.
+constexpr auto staging_life = std::chrono::hours(24);
+
+/// By the true clock, which BigQuery goes by too.
+TimePoint staging_end() {
+    return std::chrono::time_point_cast<std::chrono::microseconds>(std::chrono::system_clock::now() + staging_life);
+}
+
+Status check_columns(const flow::TableTarget& target, const std::vector<std::string>& names, const char* option) {
+    for (const auto& name : names) {
+        if (target.info.schema.find(name) >= 0) continue;
+        std::vector<std::string> known;
+        for (const auto& field : target.info.schema.fields) known.push_back(field.name);
+        std::string nearest = nearest_name(name, known);
+        return fail({.kind = ErrorKind::configuration,
+                     .code = "no_such_column",
+                     .message = fmt::format("{} column {} is not in table {}", option, name, target.info.name),
+                     .hint = nearest.empty() ? "" : fmt::format("did you mean {}?", nearest)});
+    }
+    return {};
+}
+
+Status check_target(const flow::TableTarget& target) {
+    PN_CHECK(check_columns(target, target.key, "key"));
+    PN_CHECK(check_columns(target, target.cluster_by, "cluster_by"));
+    bool needs_key = target.mode == Mode::merge || target.mode == Mode::history;
+    if (needs_key && target.key.empty())
+        return fail({.kind = ErrorKind::configuration,
+                     .code = "key_missing",
+                     .message = fmt::format("mode {} needs a key, and table {} has no primary key to take it from",
+                                            target.mode == Mode::merge ? "merge" : "history", target.info.name),
+                     .hint = "name the key columns under `key:`, or choose `mode: append` or `mode: replace`"});
+    return {};
+}
+
+Status check_history(const flow::TableTarget& target, const TargetTable& found) {
+    if (target.mode != Mode::history || !found.exists || found.find(valid_to_column) != nullptr) return {};
+    return fail({.kind = ErrorKind::schema,
+                 .code = "no_history_columns",
+                 .message = fmt::format("{} is there without {} and {}, which a history needs", target.name,
+                                        valid_from_column, valid_to_column),
+                 .hint = "name another table, or add both columns as TIMESTAMP"});
+}
+
+/// An append whose source starts again at its cursor bound.
+bool rereads(const flow::TableTarget& target, const TargetTable& found) {
+    return target.mode == Mode::append && !target.full_refresh && found.batch && !target.info.cursor.empty();
+}
+
+/// What is done about rows, for `plan`: names stand for tables that are made for the run.
+Result<StagedLoad> staged_load(const flow::TableTarget& target, const TargetTable& found, const Shape& shape,
+                               const config::TypePolicies& policies, const std::string& run) {
+    StagedLoad load{.target = target,
+                    .shape = shape,
+                    .policies = policies,
+                    .into = found.id,
+                    .staging = found.id,
+                    .ready = found.id};
+    load.staging.table += "__staging_" + run;
+    load.ready.table += "__staging_" + run + "_ready";
+    load.into_empty = !found.exists || found.empty;
+    load.rereads = rereads(target, found);
+    load.began = now();
+    load.ready_expires = staging_end();
+    load.partition_column = found.exists ? found.partitioning.column : shape.made.partitioning.column;
+    return load;
+}
+
+Error commit_error(Error error, const Error& when_moved, const Error& when_closed) {
+    if (error.message.find(checkpoint_moved_text) != error.message.npos) return when_moved;
+    if (error.message.find(rejects_closed_text) != error.message.npos) return when_closed;
+    return error;
+}
+
+/// A user's expression that BigQuery cannot make sense of is a mistake in the configuration.
+Error blame_update_when(Error error, const flow::TableTarget& target) {
+    if (target.update_when.empty() || error.code != "bigquery_invalid_query") return error;
+    return {.kind = ErrorKind::configuration,
+            .code = "update_when_refused",
+            .message = fmt::format("update_when of {} cannot be evaluated: {}", target.name, error.message),
+            .hint =
+                "it is a condition over T (the row in the target) and S (the row that was read), such as S.amount > "
+                "T.amount"};
+}
+
+/// A merge whose condition names no partition reads the whole table.
+void warn_of_cost(const flow::TableTarget& target, const Shape& shape, const StagedLoad& load) {
+    bool merges = target.mode == Mode::merge && !load.into_empty && !rebuilds(target);
+    if (!merges || load.partition_column.empty() || prunes(target, shape, load.partition_column)) return;
+    log::warning(
+        "{}: the merge reads the whole table, because {} is not in its key: a row's older self may be in any partition",
+        target.name, load.partition_column);
+}
+
+}  // namespace
+
+Sink::~Sink() {
+    stage_.reset();
+    engine_.reset();
+    database_.reset();
+    std::error_code ignored;
+    if (!folder_.empty()) std::filesystem::remove_all(folder_, ignored);
+}
+
+Status Sink::connect(std::stop_token stop) {
+    stop_ = std::move(stop);
+    PN_TRY(client_, Client::make(settings_.connection, stop_));
+    jobs_.emplace(*client_, job_labels(settings_.connection, settings_.pipeline, ""));
+    bookkeeping_.emplace(*client_, *jobs_);
+    return {};
+}
+
+/// Checkpoints and recorded shapes of all targets, with one query each.
+Status Sink::learn(const std::vector<flow::TableTarget>& tables) {
+    PN_TRY(auto batches, bookkeeping_->newest_batches(settings_.pipeline));
+    PN_TRY(auto history, bookkeeping_->schema_history(tables.size() == 1 ? tables.front().name : ""));
+    for (const auto& target : tables) {
+        Known known;
+        for (auto& batch : batches)
+            if (batch.source == target.info.name && batch.target == target.name) known.batch = batch;
+        const auto& fields = target.info.schema.fields;
+        std::string relation = fields.empty() ? "" : fields.front().source_relation;
+        std::optional<data::Schema> newest, ours;
+        for (const auto& record : history) {
+            if (record.table != target.name || record.columns.empty()) continue;
+            known.schema_version = std::max(known.schema_version, record.version);
+            PN_TRY(newest, data::schema_from_json(record.columns));
+            bool same = std::ranges::any_of(newest->fields,
+                                            [&](const auto& field) { return field.source_relation == relation; });
+            if (relation.empty() || !same) continue;
+            for (auto field : newest->fields) {
+                std::ranges::transform(field.name, field.name.begin(), [](unsigned char c) { return std::tolower(c); });
+                known.once_recorded.insert(field.name);
+            }
+            ours = newest;
+        }
+        known.recorded = ours ? ours : newest;
+        known_[target.name] = std::move(known);
+    }
+    return {};
+}
+
+Result<TargetTable> Sink::inspect(const flow::TableTarget& target) {
+    PN_TRY(auto found, look_at(*client_, client_->table(target.name)));
+    if (!found.exists) return found;  // whatever was recorded is of a table that somebody has dropped
+    const auto& known = known_[target.name];
+    found.batch = known.batch;
+    found.recorded = known.recorded;
+    found.once_recorded = known.once_recorded;
+    found.schema_version = known.schema_version;
+    return found;
+}
+
+Result<std::vector<flow::TablePlan>> Sink::plan(const std::vector<flow::TableTarget>& tables, std::stop_token stop) {
+    PN_CHECK(connect(std::move(stop)));
+    PN_CHECK(learn(tables));
+    std::vector<flow::TablePlan> plans;
+    for (const auto& target : tables) {
+        PN_CHECK(check_target(target));
+        PN_TRY(auto found, inspect(target));
+        PN_CHECK(check_history(target, found));
+        PN_TRY(auto shape, compare(target, found, settings_.policies));
+        flow::TablePlan plan{.exists = found.exists};
+        if (found.batch) plan.checkpoint = found.batch->checkpoint;
+        plan.reads_everything =
+            plan.checkpoint && !target.info.cursor.empty() && !rebuilds(target) && shape.reads_everything;
+        if (auto allowed = refusal(target, shape); !allowed) plan.refusal = std::move(allowed.error());
+        PN_TRY(auto load, staged_load(target, found, shape, settings_.policies, "<run_id>"));
+        if (!plan.refusal) {
+            PN_TRY(auto resolving, resolve_sql(load));
+            if (resolving) plan.statements.push_back(*resolving);
+            PN_TRY(auto publishing, publish_sql(load, resolving.has_value()));
+            plan.statements.insert(plan.statements.end(), publishing.begin(), publishing.end());
+        }
+        plan.decisions = std::move(shape.decisions);
+        plans.push_back(std::move(plan));
+    }
+    return plans;
+}
+
+Status Sink::open_engine() {
+    if (engine_) return {};
+    std::error_code failed;
+    auto base = std::filesystem::temp_directory_path(failed);
+    std::string pattern = ((failed ? std::filesystem::path("/tmp") : base) / "penstock-XXXXXX").string();
+    if (::mkdtemp(pattern.data()) == nullptr)
+        return fail({.kind = ErrorKind::capacity,
+                     .code = "temporary_folder",
+                     .message = fmt::format("cannot make a folder below {}", base.string()),
+                     .hint = "rows are staged on this machine before they are loaded: give TMPDIR a folder with room"});
+    folder_ = pattern;
+    settings_.engine.temp_directory = folder_ / "engine";
+    PN_TRY(database_, engine::Database::in_memory(settings_.engine));
+    PN_TRY(auto connection, database_->connect(stop_));
+    engine_.emplace(std::move(connection));
+    std::filesystem::create_directories(folder_ / "parts", failed);
+    stage_.emplace(*database_, *engine_, folder_ / "parts", settings_.policies);
+    return {};
+}
+
+Status Sink::begin(const flow::RunIdentity& run) {
+    run_ = run;
+    ++units_;
+    waiting_.clear();
+    staging_.clear();
+    jobs_->set_label("penstock_run", label_value(run.run_id));
+    PN_CHECK(open_engine());
+    PN_FAILPOINT(target_open_after);
+    return bookkeeping_->create();
+}
+
+/// What a killed run of this pipeline has left; it would expire in a day.
+Status Sink::reap_leftovers(const std::string& dataset) {
+    if (!reaped_.insert(dataset).second) return {};
+    PN_TRY(auto left, tables_labelled(*client_, dataset, "penstock_staging", label_value(settings_.pipeline)));
+    for (const auto& table : left) {
+        if (table.table.find("__staging_") == table.table.npos || table.table.find(run_.run_id) != table.table.npos)
+            continue;
+        PN_FAILPOINT(target_cleanup_before);
+        PN_CHECK(drop_table(*client_, table));
+    }
+    return {};
+}
+
+Status Sink::apply(const flow::TableTarget& target, const TargetTable& found, const Shape& shape) {
+    PN_FAILPOINT(target_schema_before);
+    PN_CHECK(make_dataset(*client_, found.id.dataset));
+    PN_CHECK(reap_leftovers(found.id.dataset));
+    if (!found.exists) {
+        NewTable made = shape.made;
+        made.labels = settings_.connection.labels;
+        PN_TRY([[maybe_unused]] bool now, make_table(*client_, made));
+        return {};
+    }
+    for (const auto& decision : shape.decisions) {
+        if (decision.decision == "ignored") log::warning("{}: {}", target.info.name, decision.detail);
+        else if (shape.reads_everything) log::info("{}: {}", target.info.name, decision.detail);
+        if (decision.sql.empty()) continue;
+        PN_CHECK(jobs_->run({.sql = decision.sql,
+                             .what = fmt::format("change the columns of {}", target.name),
+                             .on_fresh_tables = true}));
+    }
+    return {};
+}
+
+Status Sink::load_files(const StagedFiles& staged, const TableId& into, const std::string& name) {
+    staging_.push_back(into);
+    NewTable made{.id = into, .columns = staged.columns};
+    made.labels = settings_.connection.labels;
+    made.labels["penstock_staging"] = label_value(settings_.pipeline);
+    made.expires = staging_end();
+    PN_TRY([[maybe_unused]] bool now, make_table(*client_, made));
+    int64_t loaded = 0;
+    for (size_t i = 0; i < staged.files.size(); ++i) {
+        std::error_code failed;
+        auto size = std::filesystem::file_size(staged.files[i], failed);
+        io::FileBody file{.file = staged.files[i], .size = failed ? 0 : size};
+        PN_TRY(auto done, jobs_->load(into, file, fmt::format("{}/{}/{}", run_.run_id, name, i)));
+        loaded += done.output_rows;
+        PN_FAILPOINT(target_publish_during);
+    }
+    if (loaded == staged.rows) return {};
+    return fail({.kind = ErrorKind::internal,
+                 .code = "rows_lost",
+                 .message = fmt::format("{} rows were written for {} and BigQuery loaded {}", staged.rows,
+                                        into.dotted(), loaded),
+                 .hint = "nothing was committed; please report this with the run's log"});
+}
+
+/// The rows that are left to write, counted.
+Result<int64_t> Sink::resolve(const StagedLoad& load, const std::string& statement) {
+    staging_.push_back(load.ready);
+    auto made = jobs_->run({.sql = statement,
+                            .what = fmt::format("compare the rows with {}", load.into.dotted()),
+                            .name = fmt::format("{}/{}/ready", run_.run_id, load.ready.dotted()),
+                            .on_fresh_tables = true});
+    if (!made) return fail(blame_update_when(std::move(made.error()), load.target));
+    PN_TRY(auto counted, jobs_->select({.sql = "SELECT COUNT(*) FROM " + load.ready.quoted(),
+                                        .what = "count the rows that are left to write",
+                                        .on_fresh_tables = true}));
+    return counted.rows.empty() ? 0 : counted.number(0, 0);
+}
+
+Result<flow::Counts> Sink::load(const flow::TableTarget& target, flow::Scan& scan, const flow::ScanContext& context) {
+    PN_CHECK(check_target(target));
+    PN_TRY(auto found, inspect(target));
+    PN_CHECK(check_history(target, found));
+    PN_TRY(auto shape, compare(target, found, settings_.policies));
+    PN_CHECK(refusal(target, shape));
+    PN_CHECK(apply(target, found, shape));
+    auto& waiting = waiting_.emplace_back(Waiting{.target = target.name,
+                                                  .shape = std::move(shape),
+                                                  .schema_version = found.schema_version + 1,
+                                                  .source = target.info.schema,
+                                                  .statements = {}});
+
+    PN_TRY(auto staged, stage_->write(target, waiting.shape, scan, context));
+    flow::Counts counts{.rows_read = staged.rows_read,
+                        .rows_written = staged.taken(),
+                        .rows_filtered = staged.filtered,
+                        .bytes_written = staged.bytes};
+    std::string suffix = fmt::format("{}_{}_{}", run_.run_id, units_, waiting_.size());
+    PN_TRY(auto load, staged_load(target, found, waiting.shape, settings_.policies, suffix));
+    load.marks_rejects = staged.marks_rejects;
+    load.label = label_value(settings_.pipeline);
+    warn_of_cost(target, waiting.shape, load);
+    if (load.rereads) {
+        if (const auto* cursor = waiting.shape.find(target.info.cursor)) {
+            PN_TRY(load.cursor, stage_->range_of(staged, *cursor));
+        }
+    }
+    if (prunes(target, waiting.shape, load.partition_column)) {
+        auto column = std::ranges::find_if(
+            waiting.shape.columns, [&](const auto& c) { return same_name(c.column.name, load.partition_column); });
+        PN_TRY(load.partitions, stage_->range_of(staged, *column));
+    }
+    PN_CHECK(load_files(staged, load.staging, load.staging.dotted()));
+    stage_->clear();
+    PN_TRY(auto resolving, resolve_sql(load));
+    if (resolving) {
+        PN_TRY(int64_t left, resolve(load, *resolving));
+        counts.rows_filtered += counts.rows_written - left;
+        counts.rows_written = left;
+    }
+    PN_TRY(waiting.statements, publish_sql(load, resolving.has_value()));
+    PN_FAILPOINT(target_stage_after);
+    return counts;
+}
+
+Result<TableId> Sink::stage_rejects(std::span<const flow::TableCommit> tables) {
+    std::vector<const flow::RejectLog*> logs;
+    for (const auto& table : tables) logs.push_back(&table.rejects);
+    TableId id = client_->bookkeeping(fmt::format("rejects__staging_{}_{}", run_.run_id, units_));
+    PN_TRY(auto staged, stage_->write_rejects(run_, logs, bookkeeping_->rejects_like(id).columns));
+    PN_CHECK(load_files(staged, id, id.dotted()));
+    stage_->clear();
+    return id;
+}
+
+Error Sink::moved(const std::string& what) const {
+    return {.kind = ErrorKind::conflict,
+            .code = "checkpoint_moved",
+            .message =
+                fmt::format("another run of pipeline {} has written {} since this one began", settings_.pipeline, what),
+            .hint = "nothing was written; run again"};
+}
+
+/// All of the unit in one transaction.
+Result<Query> Sink::commit_query(std::span<const flow::TableCommit> tables) {
+    Query query{.sql = "BEGIN TRANSACTION;\n", .what = "commit the rows", .on_fresh_tables = true};
+    auto add = [&](const std::string& statement, bool reads = false) {
+        query.sql += statement + ";\n";
+        if (reads) query.parts.push_back(statement);
+    };
+    auto at = now();
+    std::vector<std::string> name = {settings_.pipeline};
+    bool any_rejects = false;
+    for (const auto& table : tables) {
+        const auto& known = known_[table.target.name].batch;
+        add(bookkeeping_->assert_unmoved(run_, table.target, known ? known->batch : 0));
+        name.push_back(
+            fmt::format("{}>{}>{}", table.target.info.name, table.target.name, known ? known->batch + 1 : 1));
+        any_rejects = any_rejects || table.rejects.size() != 0;
+    }
+    for (const auto& waiting : waiting_)
+        for (const auto& statement : waiting.statements) add(statement, !statement.starts_with("TRUNCATE"));
+    for (const auto& table : tables)
+        for (const auto& statement : bookkeeping_->mark_replayed(run_, table.target, at)) add(statement);
+    if (any_rejects) {
+        PN_TRY(auto staged, stage_rejects(tables));
+        add(bookkeeping_->add_rejects(staged), true);
+    }
+    for (const auto& waiting : waiting_)
+        if (!waiting.shape.decisions.empty())
+            add(bookkeeping_->add_decisions(waiting.target, waiting.schema_version, waiting.source,
+                                            waiting.shape.decisions, at));
+    for (const auto& table : tables) {
+        const auto& known = known_[table.target.name].batch;
+        add(bookkeeping_->add_batch(run_, table, known ? known->batch + 1 : 1, at));
+    }
+    query.sql += "COMMIT TRANSACTION;";
+    std::ranges::sort(name);
+    query.name = "commit/" + fingerprint(name);
+    return query;
+}
+
+Status Sink::commit(std::span<const flow::TableCommit> tables) {
+    PN_FAILPOINT(target_merge_after);
+    PN_TRY(auto query, commit_query(tables));
+    PN_FAILPOINT(target_commit_before);
+    PN_CHECK(commit_once(std::move(query), tables));
+    for (const auto& table : tables) {
+        auto& known = known_[table.target.name];
+        int64_t batch = known.batch ? known.batch->batch + 1 : 1;
+        known.batch = flow::BatchRecord{.pipeline = run_.pipeline,
+                                        .run_id = run_.run_id,
+                                        .batch = batch,
+                                        .source = table.target.info.name,
+                                        .target = table.target.name,
+                                        .checkpoint = table.checkpoint,
+                                        .counts = table.counts};
+        log::debug("batch {} of {} is committed", batch, table.target.name);
+    }
+    for (const auto& waiting : waiting_) {
+        auto& known = known_[waiting.target];
+        if (waiting.shape.decisions.empty()) continue;
+        known.recorded = waiting.source;
+        known.schema_version = waiting.schema_version;
+    }
+    drop_staging();
+    return {};
+}
+
+/// A job of the commit's name that did something else is another run's commit of the same batch, unless what it wrote is gone:
+/// somebody has emptied the bookkeeping since.
+Status Sink::commit_once(Query query, std::span<const flow::TableCommit> tables) {
+    std::string name = query.name;
+    for (int generation = 0;; ++generation) {
+        query.name = fmt::format("{}/{}", name, generation);
+        auto done = jobs_->run(query);
+        if (!done)
+            return fail(commit_error(std::move(done.error()), moved(tables.empty() ? "" : tables.front().target.name),
+                                     flow::rejects_closed(tables.front().target, -1)));
+        if (done->same) return {};
+        PN_TRY(auto batches, bookkeeping_->newest_batches(settings_.pipeline));
+        for (const auto& table : tables) {
+            const auto& known = known_[table.target.name].batch;
+            auto newest = std::ranges::find_if(batches, [&](const auto& batch) {
+                return batch.source == table.target.info.name && batch.target == table.target.name;
+            });
+            if (newest != batches.end() && newest->batch > (known ? known->batch : 0))
+                return fail(moved(table.target.name));
+        }
+    }
+}
+
+void Sink::drop_staging() noexcept {
+    for (const auto& table : staging_)
+        if (auto dropped = drop_table(*client_, table); !dropped)
+            log::debug("{} stays until it expires: {}", table.dotted(), dropped.error().message);
+    staging_.clear();
+    waiting_.clear();
+}
+
+void Sink::abort() noexcept {
+    if (stage_) stage_->clear();
+    if (!client_) return;
+    if (client_->stopped()) client_->begin_last_calls();
+    drop_staging();
+}
+
+}  // namespace penstock::bigquery

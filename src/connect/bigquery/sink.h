@@ -1,0 +1,95 @@
+#pragma once
+
+#include <filesystem>
+#include <list>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "connect/bigquery/bookkeeping.h"
+#include "connect/bigquery/client.h"
+#include "connect/bigquery/jobs.h"
+#include "connect/bigquery/local_stage.h"
+#include "connect/bigquery/publish_sql.h"
+#include "engine/database.h"
+#include "flow/sink.h"
+
+namespace penstock::bigquery {
+
+struct SinkSettings {
+    ConnectionOptions connection;
+    config::TypePolicies policies;
+    std::string pipeline;
+    engine::Settings engine;
+};
+
+/// Writes tables of BigQuery.
+///   plan    reads checkpoints and shapes; changes nothing
+///   load    scan -> Parquet files here -> load jobs -> staging table -> (what is left to write)
+///   commit  one query job: one transaction of the rows, rejects, decisions and checkpoints
+/// The commit's job has an id made from the pipeline and the numbers of its batches, so that a batch is committed by one job
+/// only, whoever asks for it: one whose answer was lost, or that a killed run left running, is found and waited for.
+class Sink : public flow::Sink {
+  public:
+    explicit Sink(SinkSettings settings) : settings_(std::move(settings)) {}
+    ~Sink() override;
+
+    Result<std::vector<flow::TablePlan>> plan(const std::vector<flow::TableTarget>& tables,
+                                              std::stop_token stop) override;
+    Status begin(const flow::RunIdentity& run) override;
+    Result<flow::Counts> load(const flow::TableTarget& target, flow::Scan& scan,
+                              const flow::ScanContext& context) override;
+    Status commit(std::span<const flow::TableCommit> tables) override;
+    void abort() noexcept override;
+
+  private:
+    /// What is known of a target beside what BigQuery says of it.
+    struct Known {
+        std::optional<flow::BatchRecord> batch;  ///< also of a table that was dropped since
+        std::optional<data::Schema> recorded;
+        std::set<std::string> once_recorded;
+        int64_t schema_version = 0;
+    };
+    /// A load that waits for its commit.
+    struct Waiting {
+        std::string target;
+        Shape shape;
+        int64_t schema_version = 0;
+        data::Schema source;
+        std::vector<std::string> statements;  ///< of the transaction
+    };
+
+    Status connect(std::stop_token stop);
+    Status learn(const std::vector<flow::TableTarget>& tables);
+    Result<TargetTable> inspect(const flow::TableTarget& target);
+    Status open_engine();
+    Status reap_leftovers(const std::string& dataset);
+    Status apply(const flow::TableTarget& target, const TargetTable& found, const Shape& shape);
+    Status load_files(const StagedFiles& staged, const TableId& into, const std::string& name);
+    Result<int64_t> resolve(const StagedLoad& load, const std::string& statement);
+    Result<TableId> stage_rejects(std::span<const flow::TableCommit> tables);
+    Result<Query> commit_query(std::span<const flow::TableCommit> tables);
+    Status commit_once(Query query, std::span<const flow::TableCommit> tables);
+    Error moved(const std::string& what) const;
+    void drop_staging() noexcept;
+
+    SinkSettings settings_;
+    std::stop_token stop_;
+    flow::RunIdentity run_;
+    std::unique_ptr<Client> client_;
+    std::optional<Jobs> jobs_;
+    std::optional<Bookkeeping> bookkeeping_;
+    std::filesystem::path folder_;
+    std::optional<engine::Database> database_;
+    std::optional<engine::Connection> engine_;
+    std::optional<LocalStage> stage_;
+    std::map<std::string, Known> known_;
+    std::set<std::string> reaped_;
+    std::list<Waiting> waiting_;
+    std::vector<TableId> staging_;  ///< of the unit under way
+    int units_ = 0;                 ///< units of work so far: names of staging tables and jobs are never used twice
+};
+
+}  // namespace penstock::bigquery

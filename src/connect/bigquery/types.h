@@ -1,0 +1,49 @@
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "config/settings.h"
+#include "data/type.h"
+
+namespace penstock::bigquery {
+
+/// A column as BigQuery has it.
+struct Column {
+    std::string name;
+    std::string type;  ///< INT64, NUMERIC, STRUCT …: GoogleSQL's names
+    bool repeated = false;
+    bool required = false;
+    std::vector<Column> fields = {};  ///< of a STRUCT
+    std::string description = {};
+
+    /// The same type, whatever names and modes.
+    bool same_type(const Column& other) const;
+};
+
+/// The one table of types for BigQuery. An error where a type has no place there.
+Result<Column> column_of(const data::Field& field, const config::TypePolicies& policies);
+
+/// "ARRAY<STRUCT<`a` INT64, `b` STRING>>"
+std::string sql_type(const Column& column);
+/// For `penstock types`, by the default policies.
+std::string type_name(const data::Type& type);
+
+/// The column as it is staged: what Parquet cannot bring (JSON, INTERVAL) comes as STRING.
+Column staged(Column column);
+/// A staged value as the column's, in GoogleSQL; the expression itself where they are the same.
+std::string unstage_sql(const Column& column, const std::string& value, const config::TypePolicies& policies);
+
+/// Whether every value of `narrow` is a value of `wide`, exactly.
+bool holds(const Column& wide, const Column& narrow);
+/// Whether ALTER COLUMN … SET DATA TYPE leads from one to the other ("Data definition language": the table of coercions).
+bool can_widen(const Column& from, const Column& to);
+
+/// REST's form of a schema's field, and back.
+nlohmann::json to_json(const Column& column);
+Column column_from_json(const nlohmann::json& field);
+
+}  // namespace penstock::bigquery

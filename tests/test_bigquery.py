@@ -1,0 +1,357 @@
+"""Batch loads into BigQuery (the strict stand-in of servers/bigquery), read back with Google's client."""
+
+import json
+import signal
+
+import pytest
+from dateutil.relativedelta import relativedelta
+from google.cloud.bigquery import QueryJobConfig
+
+from support.shop import INCREMENT, PG_ROW, WHOLE, add_orders, assert_equal_rows, make_orders, source_rows
+
+COUNTS = "rows_read, rows_written, rows_rejected, rows_filtered"
+MERGE = {"connection": "bq", "table": "shop.orders", "mode": "merge", "key": ["id"]}
+APPEND = {"connection": "bq", "table": "shop.orders", "mode": "append"}
+REPLACE = {"connection": "bq", "table": "shop.orders", "mode": "replace"}
+HISTORY = {"connection": "bq", "table": "shop.orders", "mode": "history", "key": ["id"]}
+
+
+class Warehouse:
+    """What a reader of the project sees."""
+
+    def __init__(self, server):
+        self.server = server
+        self.client = server.client(default_query_job_config=QueryJobConfig(maximum_bytes_billed=10**12))
+
+    def connection(self, **more) -> dict:
+        return {"bq": {"type": "bigquery", "project": self.client.project, "endpoint": self.server.endpoint, **more}}
+
+    def rows(self, sql: str) -> list[tuple]:
+        return [tuple(row.values()) for row in self.client.query(sql).result()]
+
+    def value(self, sql: str):
+        return self.rows(sql)[0][0]
+
+    def orders(self, where: str = "TRUE") -> list[tuple]:
+        return [(*row[:2], row[2] and f"{row[2]:.2f}", *row[3:]) for row in self.rows(
+            "SELECT id, customer, amount, status, UNIX_MICROS(updated_at), TO_JSON_STRING(note) FROM shop.orders"
+            f" WHERE {where} ORDER BY id, customer, amount, 5")]
+
+    def staging(self) -> list[str]:
+        return [table.table_id for dataset in self.client.list_datasets() for table in self.client.list_tables(dataset.dataset_id)
+                if "__staging" in table.table_id]
+
+    def batches(self) -> list[tuple]:
+        return self.rows(f"SELECT batch, {COUNTS} FROM penstock.pipeline_metadata ORDER BY batch")
+
+
+@pytest.fixture
+def warehouse(bigquery):
+    made = Warehouse(bigquery)
+    yield made
+    assert bigquery.stats()["unlimited"] == [], "a query job had no maximumBytesBilled"
+    made.client.close()
+
+
+def orders_of(database) -> list[tuple]:
+    """As the warehouse shows them: BigQuery writes JSON without blanks."""
+    return [(*row[:5], row[5] and json.dumps(json.loads(row[5]), separators=(",", ":"))) for row in source_rows(database)]
+
+
+def configure(project, database, warehouse, source, target, connection=None, **rest):
+    project.pipeline(database, dict(source), dict(target), connections=warehouse.connection(**(connection or {})), **rest)
+
+
+# -- modes ------------------------------------------------------------------------------------------------------------
+def test_append_adds_the_whole_table_each_time_when_there_is_no_cursor(database, project, warehouse):
+    make_orders(database, 300)
+    configure(project, database, warehouse, WHOLE, APPEND)
+    assert project.load().counts() == (300, 300, 0, 0)
+    assert_equal_rows(orders_of(database), warehouse.orders())
+    assert project.load().counts() == (300, 300, 0, 0)
+    assert warehouse.value("SELECT COUNT(*) FROM shop.orders") == 600
+    assert warehouse.batches() == [(1, 300, 300, 0, 0), (2, 300, 300, 0, 0)]
+    assert not warehouse.staging()
+
+
+def test_append_recognises_rows_that_come_again(database, project, warehouse):
+    """Of a view nothing tells which rows are new: the last minutes are read again, and compared."""
+    make_orders(database, 100)
+    database.execute("UPDATE orders SET updated_at = '2029-01-01'; CREATE VIEW all_orders AS SELECT customer, updated_at, note FROM orders;"
+                     "INSERT INTO orders (customer, updated_at) SELECT 'twin', '2030-01-01' FROM generate_series(1, 3)")
+    configure(project, database, warehouse, {"table": "public.all_orders", "cursor": "updated_at", "cursor_lag": "5m"}, APPEND)
+    assert project.load().counts() == (103, 103, 0, 0)
+    database.execute("INSERT INTO orders (customer, updated_at) SELECT 'twin', '2030-01-01' FROM generate_series(1, 2)")
+    read, written, rejected, filtered = project.load().counts()
+    assert (written, rejected) == (2, 0) and filtered >= 3
+    assert warehouse.value("SELECT COUNT(*) FROM shop.orders WHERE customer = 'twin'") == 5
+
+
+def test_replace_leaves_exactly_the_source(database, project, warehouse):
+    make_orders(database, 300)
+    configure(project, database, warehouse, WHOLE, REPLACE)
+    project.load()
+    database.execute("DELETE FROM orders WHERE id % 2 = 0; UPDATE orders SET status = 'x' WHERE id % 5 = 0")
+    assert project.load().counts() == (150, 150, 0, 0)
+    assert_equal_rows(orders_of(database), warehouse.orders())
+    database.execute("TRUNCATE orders")
+    assert project.load().counts() == (0, 0, 0, 0)
+    assert warehouse.orders() == []
+
+
+def test_merge_inserts_and_updates_and_never_deletes(database, project, warehouse):
+    make_orders(database, 300)
+    configure(project, database, warehouse, INCREMENT, MERGE)
+    assert project.load().counts() == (300, 300, 0, 0)
+    database.execute("UPDATE orders SET status = 'changed', updated_at = clock_timestamp() WHERE id <= 10")
+    database.execute("DELETE FROM orders WHERE id = 200")
+    add_orders(database, 20)
+    assert 30 <= project.load().run()["rows_read"] <= 31
+    stored = warehouse.orders()
+    assert len(stored) == 320
+    assert_equal_rows(orders_of(database), [row for row in stored if row[0] != 200])
+    table = warehouse.client.get_table("shop.orders")
+    assert table.clustering_fields == ["id"] and table.table_constraints.primary_key.columns == ["id"]
+
+
+def test_update_when_decides_what_is_overwritten(database, project, warehouse):
+    make_orders(database, 100)
+    configure(project, database, warehouse, INCREMENT, {**MERGE, "update_when": "S.amount > T.amount"})
+    project.load()
+    database.execute("UPDATE orders SET updated_at = clock_timestamp(), status = 'touched',"
+                     " amount = amount + CASE WHEN id <= 10 THEN 1 ELSE -1 END WHERE id <= 30")
+    read, written, rejected, filtered = project.load().counts()
+    assert filtered in (20, 21) and written == 10 and rejected == 0 and read == filtered + written
+    assert warehouse.value("SELECT COUNT(*) FROM shop.orders WHERE status = 'touched'") == 10
+
+
+def test_history_keeps_every_version_without_gaps(database, project, warehouse):
+    make_orders(database, 60)
+    configure(project, database, warehouse, INCREMENT, HISTORY)
+    project.load()
+    for change in range(2):
+        database.execute(f"UPDATE orders SET status = 'v{change}', updated_at = clock_timestamp() WHERE id <= 10")
+        project.load()
+    assert_equal_rows(orders_of(database), warehouse.orders("_penstock_valid_to IS NULL"))
+    versions = warehouse.rows("SELECT id, UNIX_MICROS(_penstock_valid_from), UNIX_MICROS(_penstock_valid_to), status"
+                              " FROM shop.orders ORDER BY 1, 2")
+    assert len(versions) == 60 + 2 * 10
+    for before, after in zip(versions, versions[1:]):
+        if before[0] == after[0]:
+            assert before[1] < before[2] == after[1], f"versions overlap or leave a gap: {before} {after}"
+        else:
+            assert before[2] is None
+    assert [row[3] for row in versions if row[0] == 1][1:] == ["v0", "v1"]
+
+
+def test_history_opens_no_version_for_a_row_that_did_not_change(database, project, warehouse):
+    make_orders(database, 50)
+    configure(project, database, warehouse, WHOLE, HISTORY)
+    project.load()
+    assert project.load().counts() == (50, 0, 0, 50)
+    assert warehouse.value("SELECT COUNT(*) FROM shop.orders") == 50
+
+
+def test_a_full_refresh_starts_over(database, project, warehouse):
+    make_orders(database, 50)
+    configure(project, database, warehouse, INCREMENT, MERGE)
+    project.load()
+    database.execute("DELETE FROM orders WHERE id > 20")
+    assert project.load("--full-refresh").counts() == (20, 20, 0, 0)
+    assert_equal_rows(orders_of(database), warehouse.orders())
+
+
+# -- tables -----------------------------------------------------------------------------------------------------------
+def test_partitioning_clustering_and_what_a_merge_reads(database, project, warehouse):
+    database.execute("CREATE TABLE visits (day date, page int, hits int, PRIMARY KEY (day, page));"
+                     "INSERT INTO visits SELECT '2024-01-01'::date + i / 10, i % 10, i FROM generate_series(0, 299) i")
+    configure(project, database, warehouse, {"table": "public.visits"},
+              {"connection": "bq", "table": "shop.visits", "mode": "merge", "partition_by": "day", "cluster_by": ["page"]})
+    project.load()
+    table = warehouse.client.get_table("shop.visits")
+    assert (table.time_partitioning.field, table.time_partitioning.type_, table.clustering_fields) == ("day", "DAY", ["page"])
+    database.execute("DELETE FROM visits WHERE day < '2024-01-30'; UPDATE visits SET hits = -hits")
+    assert project.load().counts() == (10, 10, 0, 0)
+    merges = [job.query for job in warehouse.client.list_jobs(all_users=True) if job.job_type == "query" and "MERGE INTO" in job.query]
+    assert merges and all("BETWEEN DATE '2024-01-30' AND DATE '2024-01-30'" in sql for sql in merges)
+    assert warehouse.value("SELECT COUNTIF(hits < 0) FROM shop.visits") == 10
+    assert warehouse.value("SELECT COUNT(*) FROM shop.visits") == 300
+
+
+def test_columns_are_added_widened_and_renamed(database, project, warehouse):
+    make_orders(database, 20)
+    configure(project, database, warehouse, INCREMENT, MERGE)
+    project.load()
+    database.execute("ALTER TABLE orders ADD COLUMN extra text; ALTER TABLE orders RENAME COLUMN status TO state;"
+                     "ALTER TABLE orders ADD COLUMN region text DEFAULT 'north';"
+                     "UPDATE orders SET extra = 'e', updated_at = clock_timestamp() WHERE id = 1")
+    project.load()
+    assert warehouse.rows("SELECT id, state, extra, region FROM shop.orders ORDER BY id") == database.rows(
+        "SELECT id, state, extra, region FROM orders ORDER BY id")
+    changes = warehouse.rows("SELECT change, `column` FROM penstock.schema_registry WHERE version > 1 ORDER BY 1, 2")
+    assert changes == [("column_added", "extra"), ("column_added", "region"), ("column_renamed", "state")]
+
+
+def test_an_incompatible_type_gets_a_column_of_its_own(database, project, warehouse):
+    make_orders(database, 20)
+    configure(project, database, warehouse, INCREMENT, MERGE)
+    project.load()
+    database.execute("ALTER TABLE orders ALTER COLUMN customer TYPE int USING 7; UPDATE orders SET updated_at = clock_timestamp()")
+    project.load()
+    assert warehouse.value("SELECT COUNT(*) FROM shop.orders WHERE customer__v2 = 7") == 20
+
+
+# -- values -----------------------------------------------------------------------------------------------------------
+def test_values_of_every_kind(database, project, warehouse):
+    database.execute("""
+        CREATE TYPE pair AS (a int, b text);
+        CREATE TABLE kinds (id int PRIMARY KEY, b bool, s smallint, i int, l bigint, r real, d double precision, n numeric(38,9),
+          w numeric(38,20), t text, y bytea, u uuid, j jsonb, dt date, tm time, ts timestamp, tz timestamptz, iv interval,
+          ints int[], texts text[], deep int[][], p pair, ps pair[], js jsonb[], x xid8);
+        INSERT INTO kinds VALUES (1, true, -32768, 2147483647, 9223372036854775807, 'NaN', '-Infinity',
+          99999999999999999999999999999.999999999, 999999999999999999.99999999999999999999, E'ä\\n''"\\\\', '\\x00ff', gen_random_uuid(),
+          '{"a": [1, 2.5, "x"]}', '0001-01-01', '23:59:59.999999', '9999-12-31 23:59:59.999999', '1969-12-31 23:59:59.999999+00',
+          '-1 year -2 mons +3 days -04:05:06.000007', '{1,2,3}', '{a,"b c"}', '{{1,2},{3,4}}', '(1,x)', '{"(1,x)","(2,)"}',
+          ARRAY['{"k": 1}'::jsonb], '9223372036854775807');
+        INSERT INTO kinds (id) VALUES (2)""")
+    configure(project, database, warehouse, {"table": "public.kinds"}, {"connection": "bq", "table": "shop.kinds", "mode": "replace"})
+    assert project.load().counts() == (2, 2, 0, 0)
+    row = next(iter(warehouse.client.query("SELECT * EXCEPT (u, j, js, iv, deep), TO_JSON_STRING(j) AS j, TO_JSON_STRING(js[0]) AS js, iv, TO_JSON_STRING(deep) AS deep FROM shop.kinds WHERE id = 1").result()))
+    assert (row["b"], row["s"], row["i"], row["l"]) == (True, -32768, 2147483647, 9223372036854775807)
+    assert row["r"] != row["r"] and row["d"] == float("-inf")
+    assert (str(row["n"]), str(row["w"])) == ("99999999999999999999999999999.999999999", "999999999999999999.99999999999999999999")
+    assert (row["t"], row["y"]) == ("ä\n'\"\\", b"\x00\xff")
+    assert (str(row["dt"]), str(row["tm"]), str(row["ts"])) == ("0001-01-01", "23:59:59.999999", "9999-12-31 23:59:59.999999")
+    assert row["tz"].isoformat() == "1969-12-31T23:59:59.999999+00:00"
+    assert (row["ints"], row["texts"], row["x"]) == ([1, 2, 3], ["a", "b c"], 9223372036854775807)
+    assert (row["p"], row["ps"]) == ({"a": 1, "b": "x"}, [{"a": 1, "b": "x"}, {"a": 2, "b": None}])
+    assert (row["j"], row["js"], row["deep"]) == ('{"a":[1,2.5,"x"]}', '{"k":1}', "[[1,2],[3,4]]")
+    assert row["iv"] == relativedelta(years=-1, months=-2, days=3, hours=-4, minutes=-5, seconds=-6, microseconds=-7)
+    types = {field.name: (field.field_type, field.mode) for field in warehouse.client.get_table("shop.kinds").schema}
+    assert types["n"][0] == "NUMERIC" and types["w"][0] == "BIGNUMERIC" and types["ts"][0] == "DATETIME" and types["tz"][0] == "TIMESTAMP"
+    assert types["ints"] == ("INTEGER", "REPEATED") and types["p"][0] == "RECORD" and types["j"][0] == "JSON" and types["iv"][0] == "INTERVAL"
+
+
+def test_values_that_bigquery_cannot_hold_are_rejected_with_their_reason(database, project, warehouse):
+    database.execute("""
+        CREATE TABLE odd (id int PRIMARY KEY, d date, ts timestamp, j jsonb, a int[], x xid8);
+        INSERT INTO odd VALUES (1, '2024-01-01', '2024-01-01', '{"n": 1.5}', '{1}', '1'), (2, '10000-01-01', null, null, null, null),
+          (3, null, '0001-12-31 BC', null, null, null), (4, null, null, '{"n": 12345678901234567890123}', null, null),
+          (5, null, null, null, '{1,NULL}', null), (6, null, null, null, null, '9223372036854775808'),
+          (7, null, null, '{"s": "12345678901234567890123"}', '{}', null), (8, 'infinity', null, null, null, null)""")
+    configure(project, database, warehouse, {"table": "public.odd"}, {"connection": "bq", "table": "shop.odd", "mode": "append"},
+              on_reject="continue")
+    assert project.load().counts() == (8, 2, 6, 0)
+    assert warehouse.rows("SELECT id FROM shop.odd ORDER BY id") == [(1,), (7,)]
+    rejects = {json.loads(key)["id"]: (column, code) for key, column, code in warehouse.rows(
+        "SELECT `key`, `column`, code FROM penstock.rejects")}
+    assert {int(key): value for key, value in rejects.items() if int(key) != 8} == {
+        2: ("d", "date_out_of_range"), 3: ("ts", "date_out_of_range"), 4: ("j", "wide_json_number"), 5: ("a", "array_null"),
+        6: ("x", "number_out_of_range")}
+    listed = json.loads(project.run("rejects", "list", "--output", "json").out)
+    assert len(listed["rejects"] if isinstance(listed, dict) else listed) == 6
+
+
+def test_a_reject_stops_the_run_before_anything_is_written(database, project, warehouse):
+    database.execute("CREATE TABLE odd (id int PRIMARY KEY, d date); INSERT INTO odd VALUES (1, '10000-01-01'), (2, '2024-01-01')")
+    configure(project, database, warehouse, {"table": "public.odd"}, {"connection": "bq", "table": "shop.odd", "mode": "append"})
+    report = project.load(expect=1)
+    assert "10000-01-01" in json.dumps(report.error) and "special_dates" not in report.error["message"][:0]
+    assert warehouse.value("SELECT COUNT(*) FROM shop.odd") == 0
+    assert not warehouse.staging()
+
+
+def test_keys_that_are_not_unique(database, project, warehouse):
+    database.execute("""
+        CREATE TABLE pets (name text, kind text, seen timestamptz);
+        INSERT INTO pets VALUES ('a', 'cat', '2024-01-01'), ('a', 'dog', '2024-01-02'), ('b', 'cat', '2024-01-01'), ('b', 'cat', '2024-01-01'),
+          ('c', 'cat', '2024-01-01'), ('c', 'dog', '2024-01-01'), (NULL, 'cat', '2024-01-01')""")
+    configure(project, database, warehouse, {"table": "public.pets", "cursor": "seen"},
+              {"connection": "bq", "table": "shop.pets", "mode": "merge", "key": ["name"]}, on_reject="continue")
+    assert project.load().counts() == (7, 2, 3, 2)
+    assert warehouse.rows("SELECT name, kind FROM shop.pets ORDER BY 1") == [("a", "dog"), ("b", "cat")]
+    assert warehouse.rows("SELECT code, COUNT(*) FROM penstock.rejects GROUP BY 1 ORDER BY 1") == [("duplicate_key", 2), ("null_key", 1)]
+
+
+# -- faults -----------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("method, kind", [
+    ("jobs.insert", "error"), ("jobs.insert", "lost"), ("jobs.insert", "reset"), ("jobs.upload", "error"), ("jobs.upload", "reset"),
+    ("jobs.uploadChunk", "error"), ("jobs.uploadChunk", "lost"), ("jobs.uploadChunk", "reset"), ("jobs.get", "error"),
+    ("jobs.getQueryResults", "reset"), ("tables.insert", "lost"), ("datasets.insert", "lost"), ("query", "job"), ("load", "job"),
+])
+def test_failures_that_pass_lose_and_double_nothing(method, kind, database, project, warehouse, bigquery):
+    make_orders(database, 60)
+    configure(project, database, warehouse, INCREMENT, APPEND)
+    bigquery.fault(method, kind, calls=[1, 2], status=503, reason="backendError", message="try again")
+    assert project.load().counts() == (60, 60, 0, 0)
+    bigquery.fault(method, kind, calls=[1, 3], status=503, reason="backendError", message="try again")
+    add_orders(database, 10)
+    assert project.load().counts()[1] == 10
+    assert_equal_rows(orders_of(database), warehouse.orders())
+    assert not warehouse.staging()
+
+
+def test_update_conflicts_are_tried_again(database, project, warehouse, bigquery):
+    make_orders(database, 60)
+    configure(project, database, warehouse, INCREMENT, MERGE)
+    project.load()
+    database.execute("UPDATE orders SET status = 'changed', updated_at = clock_timestamp()")
+    bigquery.fault("COMMIT_TRANSACTION", "statement", calls=[1], reason="invalidQuery",
+                   message="Transaction is aborted due to concurrent update against table stand-in:shop.orders. Transaction ID: x")
+    assert project.load().counts() == (60, 60, 0, 0)
+    assert_equal_rows(orders_of(database), warehouse.orders())
+
+
+def test_metadata_that_lags_is_waited_out(database, project, warehouse, bigquery):
+    make_orders(database, 30)
+    configure(project, database, warehouse, INCREMENT, MERGE)
+    bigquery.lag(create=2, load=2)
+    project.load()
+    database.execute("ALTER TABLE orders ADD COLUMN extra text; UPDATE orders SET extra = 'e', updated_at = clock_timestamp()")
+    project.load()
+    bigquery.lag()
+    assert warehouse.value("SELECT COUNT(*) FROM shop.orders WHERE extra = 'e'") == 30
+
+
+POINTS = ["target_schema_before", "target_stage_before", "target_publish_during", "target_stage_after", "target_merge_after",
+          "target_commit_before", "target_commit_after", "source_confirm_before"]
+
+
+@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("target", [APPEND, MERGE], ids=["append", "merge"])
+def test_killed_anywhere_and_run_again(point, target, database, project, warehouse):
+    make_orders(database, 40)
+    configure(project, database, warehouse, INCREMENT, target)
+    for rows in (0, 10):
+        if rows:
+            add_orders(database, rows)
+        killed = project.run("run", "--all", env={"PENSTOCK_FAILPOINT": f"{point}=kill"}, expect=None)
+        assert killed.code == -signal.SIGKILL, killed
+        project.load()
+        assert_equal_rows(orders_of(database), warehouse.orders())
+    assert not warehouse.staging()
+
+
+def test_a_query_that_is_too_expensive_is_not_begun(database, project, warehouse, bigquery):
+    make_orders(database, 2000)
+    configure(project, database, warehouse, WHOLE, REPLACE)
+    project.load()
+    billed = bigquery.stats()["billed_bytes"]
+    configure(project, database, warehouse, WHOLE, REPLACE, {"max_bytes_billed": "1KiB"})
+    report = project.load(expect=4)
+    assert report.error["code"] == "query_too_expensive" and report.run()["status"] == "stopped"
+    assert bigquery.stats()["billed_bytes"] == billed
+    assert len(warehouse.orders()) == 2000
+
+
+def test_plan_doctor_and_status_read_only(database, project, warehouse):
+    make_orders(database, 20)
+    configure(project, database, warehouse, INCREMENT, MERGE)
+    plan = project.run("plan").both
+    assert "CREATE TABLE" in plan and "shop.orders" in plan
+    assert not list(warehouse.client.list_datasets())
+    assert "stand-in" in project.run("doctor", "bq").both
+    project.load()
+    assert "MERGE INTO" in project.run("plan").both
+    status = json.loads(project.run("status", "--output", "json").out)["pipelines"][0]
+    assert status["tables"][0]["target"] == "shop.orders"
