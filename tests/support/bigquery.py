@@ -1,8 +1,11 @@
 """The stand-in for BigQuery (tests/servers/bigquery) as a process, and Google's clients to it."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import urllib.request
 from pathlib import Path
 
@@ -22,8 +25,9 @@ TESTS = Path(__file__).resolve().parent.parent
 
 class BigQueryServer:
     def __init__(self):
-        self._process = subprocess.Popen([sys.executable, "-m", "servers.bigquery"], cwd=TESTS, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True,
-                                         preexec_fn=_die_with_parent)
+        self._folder = tempfile.mkdtemp(prefix="penstock-bigquery-")
+        self._process = subprocess.Popen([sys.executable, "-m", "servers.bigquery"], cwd=TESTS, env={**os.environ, "TMPDIR": self._folder},
+                                         stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, preexec_fn=_die_with_parent)
         words = self._process.stdout.readline().split()
         assert words and words[0] == "rest", "the stand-in for BigQuery did not start"
         self.port, self.grpc_port = int(words[1]), int(words[3])
@@ -34,6 +38,7 @@ class BigQueryServer:
         self._process.kill()
         self._process.wait(10)
         self._process.stdout.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     # -- control -------------------------------------------------------------------------------------------------
     def control(self, path: str, body: dict | None = None, method: str | None = None) -> dict:

@@ -40,33 +40,32 @@ class Sizes:
 
     def of(self, cursor, table, version, names, pruning=None) -> int:
         where = pruning.where() if pruning and pruning.field else "TRUE"
-        total = 0
-        for field in version.fields:
-            if names is None or field.name.lower() in names:
-                total += sum(self._column(cursor, table, version, segment, field, where) for segment in version.segments)
-        return total
+        wanted = [field for field in version.fields if names is None or field.name.lower() in names]
+        return sum(self.segment(cursor, table, version, segment, wanted, where) for segment in version.segments) if wanted else 0
 
-    def _column(self, cursor, table, version, segment, field, where) -> int:
-        own = segment.written(field.name)
-        if own is None:
-            return 0
+    def segment(self, cursor, table, version, segment, wanted, where) -> int:
         by = partitions.column(table.meta, version.fields)
         by = segment.written(by.name) if by else None
-        spec = str(table.meta.get("timePartitioning") or table.meta.get("rangePartitioning")) if by else ""
-        key = segment.name, segment.low, segment.high, own.name, spec
-        if key not in self._known:
-            start = partitions.low(table.meta, by) if by else "NULL"
-            self._known[key] = cursor.execute(
-                f"SELECT {start} AS p, CAST(sum({size(quoted(own.name), own)}) AS BIGINT) FROM {segment.name}"
-                f" WHERE rowid >= {segment.low} AND rowid < {segment.high} GROUP BY p").fetchall()
-        found = self._known[key]
-        if where == "TRUE" or by is None:
-            return sum(count or 0 for _, count in found)
-        if not found:
-            return 0
-        values = ", ".join(f"({'NULL' if start is None else start}::BIGINT, {count or 0})" for start, count in found)
+        names = {own.name for field in wanted if (own := segment.written(field.name)) is not None}
+        found = self._counted(cursor, table, segment, by)
+        counts = [(start, sum(sizes[name] for name in names)) for start, sizes in found]
+        if where == "TRUE" or by is None or not counts:
+            return sum(count for _, count in counts)
+        values = ", ".join(f"({'NULL' if start is None else start}::BIGINT, {count})" for start, count in counts)
         return int(cursor.execute(f"SELECT coalesce(sum(n), 0) FROM (SELECT n, p_low, {partitions.high(table.meta, 'p_low')} AS p_high"
                                   f" FROM (VALUES {values}) v(p_low, n)) WHERE {where}").fetchone()[0])
+
+    def _counted(self, cursor, table, segment, by) -> list:
+        """(start of a partition, column -> bytes) of a segment."""
+        spec = str(table.meta.get("timePartitioning") or table.meta.get("rangePartitioning")) if by else ""
+        key = segment.name, segment.low, segment.high, spec
+        if key not in self._known:
+            start = partitions.low(table.meta, by) if by else "NULL"
+            sums = ", ".join(f"CAST(coalesce(sum({size(quoted(field.name), field)}), 0) AS BIGINT)" for field in segment.fields)
+            rows = cursor.execute(f"SELECT {start} AS p, {sums} FROM {segment.name} WHERE rowid >= {segment.low} AND rowid < {segment.high}"
+                                  " GROUP BY p").fetchall()
+            self._known[key] = [(row[0], dict(zip((field.name for field in segment.fields), row[1:]))) for row in rows]
+        return self._known[key]
 
 
 def total(cursor, sizes: Sizes, table, version) -> int:

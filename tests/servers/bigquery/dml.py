@@ -4,6 +4,7 @@ import duckdb
 from sqlglot import exp
 
 from . import partitions
+from .assignment import assignable, check_no_null_elements, default_of, is_literal, positional, rows_of
 from .errors import bad_query
 from .schema import Field, find, quoted
 from .sql import generate, name_columns, query_error, resolve, translate
@@ -12,48 +13,9 @@ from .store import Segment, check_required
 # DML syntax page, MERGE: "If a row in the table to be updated joins with more than one row from the FROM clause, then a runtime error".
 TOO_MANY = "UPDATE/MERGE must match at most one source row for each target row"
 
-# Conversion rules page, "Coercion": what an expression of one type may be assigned to without a cast.
-COERCES = {"INTEGER": {"NUMERIC", "BIGNUMERIC", "FLOAT"}, "NUMERIC": {"BIGNUMERIC", "FLOAT"}, "BIGNUMERIC": {"FLOAT"},
-           "STRING": set(), "DATE": {"DATETIME"}, "DATETIME": set(), "TIMESTAMP": set()}
-LITERALS = {"DATE", "DATETIME", "TIME", "TIMESTAMP"}  # a string literal becomes one of these
-
 
 def no_rows_changed() -> dict:
     return {"insertedRowCount": 0, "updatedRowCount": 0, "deletedRowCount": 0}
-
-
-def default_of(field: Field) -> str:
-    from .sql import parse
-
-    expression = field.extra("defaultValueExpression")
-    if expression is None:
-        return f"CAST({'[]' if field.repeated else 'NULL'} AS {field.duck()})"
-    return f"CAST({generate(translate(parse('SELECT ' + expression)[0].expressions[0]))} AS {field.duck()})"
-
-
-def assignable(field: Field, value: str, given: Field, literal: bool, where: str) -> str:
-    if given.type == field.type and given.repeated == field.repeated:
-        if field.type == "RECORD" and [child.name.lower() for child in given.fields] != [child.name.lower() for child in field.fields]:
-            raise bad_query(f"{where} has type {given.sql()} which cannot be inserted into column {field.name}, which has type {field.sql()}")
-        return f"CAST({value} AS {field.duck()})"
-    if literal or (given.type in COERCES and field.type in COERCES[given.type] and given.repeated == field.repeated):
-        return f"cast_bignumeric({value})" if field.type == "BIGNUMERIC" else f"CAST({value} AS {field.duck()})"
-    raise bad_query(f"{where} has type {given.sql()} which cannot be inserted into column {field.name}, which has type {field.sql()}")
-
-
-def is_literal(expression, field: Field) -> bool:
-    """A literal, NULL or parameter that may become the column's type."""
-    if isinstance(expression, exp.Alias):
-        expression = expression.this
-    if isinstance(expression, exp.Null):
-        return True
-    if isinstance(expression, exp.Neg):
-        expression = expression.this
-    if isinstance(expression, exp.Literal):
-        return field.type in LITERALS or field.type == "STRING" if expression.is_string else field.type in ("INTEGER", "FLOAT", "NUMERIC", "BIGNUMERIC")
-    if isinstance(expression, (exp.Array, exp.Struct)):
-        return all(is_literal(child, field) or True for child in expression.expressions)
-    return False
 
 
 class Dml:
@@ -128,8 +90,7 @@ class Dml:
                 found = find_partitions(self.cursor, table, touched, fields)
                 if found > partitions.JOB_LIMIT:
                     raise bad_query(f"Too many partitions modified by query, allowed {partitions.JOB_LIMIT}, query modifies at least {found} partitions")
-                segment = self.store.write_rows(self.cursor, fields, f"SELECT * FROM {copy}")
-                self.cursor.execute(f"DROP TABLE {copy}")
+                segment = self.dense(copy, fields)
                 check_required(self.cursor, segment, fields)
                 check_no_null_elements(self.cursor, segment, fields)
                 return segment, changed
@@ -138,6 +99,15 @@ class Dml:
                 raise query_error(error) from None
 
         return self.view.mutate(self.cursor, table, work)
+
+    def dense(self, copy: str, fields) -> Segment:
+        """The copy itself where its rows are numbered without gaps, else another."""
+        count, last = self.cursor.execute(f"SELECT count(*), coalesce(max(rowid), -1) FROM {copy}").fetchone()
+        if last + 1 == count:
+            return Segment(copy, fields, 0, count)
+        segment = self.store.write_rows(self.cursor, fields, f"SELECT * FROM {copy}")
+        self.cursor.execute(f"DROP TABLE {copy}")
+        return segment
 
     def truncate(self, statement) -> dict:
         def make(copy, fields, alias):
@@ -280,31 +250,3 @@ class Dml:
 
 def find_partitions(cursor, table, touched, fields) -> int:
     return partitions.count(cursor, table, touched, fields) if touched else 0
-
-
-def rows_of(values: exp.Values) -> exp.Expression:
-    """VALUES as a query, row by row, so that each value's own type is seen."""
-    selects = [exp.Select(expressions=[exp.alias_(item.copy(), f"c{index}") for index, item in enumerate(row.expressions)])
-               for row in values.expressions]
-    query = selects[0]
-    for one in selects[1:]:
-        query = exp.union(query, one, distinct=False, copy=False)
-    return query
-
-
-def positional(cursor, query: str):
-    try:
-        relation = cursor.sql(query)
-    except duckdb.Error as error:
-        raise query_error(error) from None
-    from .sql import field_of
-
-    return [field_of(f"c{index}", kind) for index, kind in enumerate(relation.types)]
-
-
-def check_no_null_elements(cursor, segment: Segment, fields) -> None:
-    """Data types page, "Array type": an error where a result has an array with a NULL element."""
-    for field in fields:
-        if field.repeated and cursor.execute(f"SELECT 1 FROM {segment.name} WHERE list_aggregate(list_transform({quoted(field.name)},"
-                                             " lambda e: e IS NULL), 'bool_or') LIMIT 1").fetchone():
-            raise bad_query(f"Array cannot have a null element; error in writing field {field.name}")

@@ -43,6 +43,7 @@ CREATE OR REPLACE MACRO json_numbers(t) AS
   regexp_extract_all(regexp_replace(t, '"(\\.|[^"\\])*"', '""', 'g'), '-?[0-9]+([.][0-9]+)?([eE][-+]?[0-9]+)?');
 CREATE OR REPLACE MACRO parse_json_exact(t) AS
   CASE WHEN t IS NULL THEN NULL
+       WHEN NOT regexp_matches(t, '[0-9.]{16}|[0-9][eE]') THEN CAST(json(t) AS JSON)
        WHEN len(list_filter(json_numbers(t), lambda n: NOT json_holds(n))) > 0
        THEN CAST(error('Invalid input to PARSE_JSON: number cannot be round-tripped through string representation: ' || t) AS JSON)
        ELSE CAST(json(t) AS JSON) END;

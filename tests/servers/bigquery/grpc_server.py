@@ -11,7 +11,8 @@ from grpc_status import rpc_status
 
 from .errors import ApiError
 from .storage_read import ReadService
-from .storage_write import Refused, WriteService
+from .storage_errors import Refused
+from .storage_write import WriteService
 
 PACKAGE = "google.cloud.bigquery.storage.v1"
 

@@ -6,6 +6,7 @@ import uuid
 
 from . import loads, queries
 from .errors import ApiError, duplicate, invalid, not_found
+from .outcome import Outcome
 from .schema import check_update, find
 from .store import Segment, Table
 
@@ -157,7 +158,7 @@ class Jobs:
             outcome = run.run(sql)
         finally:
             if outcome is None and run.outcomes:
-                job.statistics = query_statistics(queries.Outcome("SCRIPT", sum(one.processed for one in run.outcomes),
+                job.statistics = query_statistics(Outcome("SCRIPT", sum(one.processed for one in run.outcomes),
                                                                   sum(one.billed for one in run.outcomes)), [])
                 job.processed, job.billed = sum(one.processed for one in run.outcomes), sum(one.billed for one in run.outcomes)
                 self._children(job, run.outcomes)

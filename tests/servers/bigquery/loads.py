@@ -73,7 +73,7 @@ def finish(engine, job, caller, table, fields, segment, cursor, config, target, 
         partitions.check_table(cursor, placed, placed.latest)
     size = os.path.getsize(media)
     job.statistics = {"load": {"inputFiles": "1", "inputFileBytes": str(size), "outputRows": str(segment.high),
-                               "outputBytes": str(sum(engine.sizes._column(cursor, placed, placed.latest, segment, field, "TRUE") for field in fields)),
+                               "outputBytes": str(engine.sizes.segment(cursor, placed, placed.latest, segment, fields, "TRUE")),
                                "badRecords": str(getattr(reader, "bad", 0))}}
     job.errors = getattr(reader, "warnings", [])
 

@@ -2,7 +2,6 @@
 
 import time
 import uuid
-from dataclasses import dataclass, field
 
 import duckdb
 from sqlglot import exp
@@ -12,42 +11,12 @@ from .alter import Alter
 from .ddl import Ddl
 from .dml import Dml
 from .errors import ApiError, bad_query, invalid
+from .estimates import estimate
+from .outcome import Outcome, kind_of
 from .schema import Field
 from .sql import (SQL_LIMIT, Names, Prepared, bind, fields_of, generate, name_columns, parse, query_error, resolve, shaped, translate)
 from .store import Segment, Table
 from .transaction import Latest, Transaction
-
-
-@dataclass
-class Outcome:
-    """What one statement did, as statistics.query shows it."""
-
-    kind: str
-    processed: int = 0
-    billed: int = 0
-    tables: list[Table] = field(default_factory=list)
-    fields: tuple[Field, ...] = ()
-    result: Segment | None = None
-    dml: dict | None = None
-    ddl: dict | None = None
-    sql: str = ""
-
-
-KINDS = {exp.Insert: "INSERT", exp.Update: "UPDATE", exp.Delete: "DELETE", exp.Merge: "MERGE", exp.TruncateTable: "TRUNCATE_TABLE",
-         exp.Transaction: "BEGIN_TRANSACTION", exp.Commit: "COMMIT_TRANSACTION", exp.Rollback: "ROLLBACK_TRANSACTION", exp.Declare: "SCRIPT",
-         exp.Set: "SCRIPT", exp.Alter: "ALTER_TABLE"}
-
-
-def kind_of(statement) -> str:
-    if isinstance(statement, exp.Create):
-        if statement.args["kind"] == "TABLE" and statement.expression is not None:
-            return "CREATE_TABLE_AS_SELECT"
-        return f"CREATE_{statement.args['kind']}"
-    if isinstance(statement, exp.Drop):
-        return f"DROP_{statement.args['kind']}"
-    if isinstance(statement, exp.Command):
-        return "ALTER_TABLE" if statement.this.upper() == "ALTER" else "SCRIPT"
-    return KINDS.get(type(statement), "SELECT")
 
 
 class Run:
@@ -77,35 +46,6 @@ class Run:
         self.caller.check_project(project)
 
     # -- estimates -----------------------------------------------------------------------------------------------
-    def estimate(self, statement) -> cost.Estimate:
-        made = cost.Estimate(self.cursor, self.sizes, self.names, self.view)
-        if isinstance(statement, exp.Query):
-            made.query(statement)
-        elif isinstance(statement, exp.Create) and statement.args["kind"] == "TABLE" and statement.expression is not None:
-            made.query(statement.expression)
-        elif isinstance(statement, exp.Insert):
-            target = statement.this.this if isinstance(statement.this, exp.Schema) else statement.this
-            table = self.names.find(target, write=True)
-            made.tables[table.key] = table
-            if isinstance(statement.expression, exp.Query):
-                made.query(statement.expression)
-        elif isinstance(statement, exp.Merge):
-            whens = statement.args["whens"].expressions
-            whole = any(not isinstance(when.args["then"], exp.Insert) for when in whens)
-            made.query(exp.select("*").from_(statement.args["using"].copy()))
-            made.mutation(statement, statement.this, statement.args["on"], whole)
-        elif isinstance(statement, (exp.Update, exp.Delete)):
-            where = statement.args.get("where")
-            source = statement.args.get("from_") or statement.args.get("from")
-            if source is not None:
-                made.query(exp.select("*").from_(source.this.copy()))
-            made.mutation(statement, statement.this, where.this if where else None, True)
-            for query in where.find_all(exp.Subquery, exp.Exists, exp.In) if where else ():
-                inner = query if isinstance(query, exp.Query) else query.args.get("query") or query.this
-                if isinstance(inner, exp.Query):
-                    made.query(inner)
-        return made
-
     def dry(self, sql: str) -> Outcome:
         """Dry run: what the statements would read by the state of now."""
         statements = self.parsed(sql)
@@ -116,7 +56,7 @@ class Run:
                 continue
             statement = bind(statement, self.config.get("queryParameters") or [], self.variables)
             try:
-                made = self.estimate(statement)
+                made = estimate(self, statement)
             except ApiError as error:
                 if len(statements) > 1 and error.reason == "notFound":
                     continue  # made by an earlier statement of the script
@@ -209,7 +149,7 @@ class Run:
     def one(self, statement, sql: str) -> None:
         if not isinstance(statement, exp.Set):
             statement = bind(statement, self.config.get("queryParameters") or [], self.variables)
-        made = self.estimate(statement)
+        made = estimate(self, statement)
         billed = cost.billed(made.by_table)
         spent = sum(one.billed for one in self.outcomes)
         # Query job reference, maximumBytesBilled: "Queries that will have bytes billed beyond this limit will fail (without incurring a charge)".
@@ -319,8 +259,8 @@ class Run:
         fields, segment = self.select(statement)
         if listed:
             if len(listed) != len(fields):
-                raise bad_query(f"The number of columns in the column definition list does not match the number of columns produced by the query")
-            from .dml import assignable
+                raise bad_query("The number of columns in the column definition list does not match the number of columns produced by the query")
+            from .assignment import assignable
 
             parts = [assignable(want, f"c{i}", have, False, f"Query column {i + 1}") + f' AS "{want.name}"' for i, (want, have) in enumerate(zip(listed, fields))]
             names = ", ".join(f"c{i}" for i in range(len(fields)))

@@ -17,7 +17,7 @@ from .errors import ApiError
 from .functions import bignumeric
 from .schema import RANGE_END, RANGE_START, Field, quoted
 from .sql import generate, parse, translate
-from .storage_write import Refused
+from .storage_errors import Refused
 
 ROWS_PER_STREAM, MOST_STREAMS, DEFAULT_STREAMS = 1000, 1000, 4
 BATCH_ROWS = 10_000

@@ -5,6 +5,7 @@ is what snapshot isolation and time travel read. Appends lengthen or add a segme
 """
 
 import itertools
+import tempfile
 import threading
 import time
 import uuid
@@ -137,7 +138,8 @@ class Store:
         self.lock = threading.RLock()
         self._names = itertools.count()
         self._duck = duckdb.connect()
-        self._duck.execute("SET TimeZone='UTC'; SET threads=2; SET memory_limit='3GB'; SET preserve_insertion_order=true")
+        self._spill = tempfile.TemporaryDirectory(prefix="penstock-bigquery-")
+        self._duck.execute(f"SET TimeZone='UTC'; SET threads=2; SET memory_limit='3GB'; SET temp_directory='{self._spill.name}'")
         from .functions import define
 
         define(self._duck)
