@@ -150,6 +150,17 @@ def test_polling_sees_a_running_job(bigquery, client):
     assert [row.x for row in job.result()] == [1]
 
 
+def test_a_running_job_is_cancelled(bigquery, client):
+    client.query("CREATE TABLE ds.t (a INT64)").result()
+    bigquery.fault("INSERT", "statement", seconds=0.8)
+    job = client.query("INSERT INTO ds.t VALUES (1)", job_retry=None)
+    assert job.cancel()
+    with pytest.raises(exceptions.GoogleAPICallError, match="cancelled") as error:
+        job.result()
+    assert error.value.errors[0]["reason"] == "stopped"
+    assert client.get_table("ds.t").num_rows == 0
+
+
 def test_jobs_query_is_idempotent_by_request_id(bigquery, client):
     client.query("CREATE TABLE ds.t (a INT64)").result()
     body = {"query": "INSERT INTO ds.t VALUES (1)", "useLegacySql": False, "requestId": "same"}

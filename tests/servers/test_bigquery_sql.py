@@ -115,11 +115,16 @@ def test_insert_checks_types_counts_and_required_columns(run):
     refused(run, "INSERT INTO t (id, n) SELECT 1, CAST(1.5 AS FLOAT64)", "cannot be inserted into column n, which has type NUMERIC")
     refused(run, "INSERT INTO t (id, n) VALUES (1)", "wrong column count; Has 1, expected 2")
     refused(run, "INSERT INTO t (nothing) VALUES (1)", "Column nothing is not present")
-    refused(run, "INSERT INTO t (n) VALUES (1)", "Required field id cannot be null", "invalid")
+    refused(run, "INSERT INTO t (n) VALUES (1)", "Required field id cannot be null")
     refused(run, "INSERT INTO t (id, tags) SELECT 1, ['a', NULL]", "null element")
     refused(run, "SELECT nothing FROM t", "Unrecognized name: nothing")
     refused(run, "SELEKT 1", "Syntax error")
     assert run("SELECT COUNT(*) FROM t") == [(2,)]
+    refused(run, "SELECT [1, NULL]", "Array cannot have a null element; error in writing field f0_")
+    run("CREATE TABLE nested (s STRUCT<a INT64 NOT NULL>, l ARRAY<STRUCT<b STRING NOT NULL>>)")
+    run("INSERT INTO nested VALUES (NULL, []), (STRUCT(1), [STRUCT('x')])")
+    refused(run, "INSERT INTO nested (s) VALUES (STRUCT(CAST(NULL AS INT64) AS a))", "Required field s.a cannot be null")
+    refused(run, "INSERT INTO nested (l) VALUES ([STRUCT('x' AS b), STRUCT(NULL AS b)])", "Required field l.b cannot be null")
 
 
 def test_merge(client, run):

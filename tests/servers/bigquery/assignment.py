@@ -26,12 +26,23 @@ def default_of(field: Field) -> str:
 
 def assignable(field: Field, value: str, given: Field, literal: bool, where: str) -> str:
     if given.type == field.type and given.repeated == field.repeated:
-        if field.type == "RECORD" and [child.name.lower() for child in given.fields] != [child.name.lower() for child in field.fields]:
-            raise bad_query(f"{where} has type {given.sql()} which cannot be inserted into column {field.name}, which has type {field.sql()}")
-        return f"CAST({value} AS {field.duck()})"
+        return f"CAST({by_position(value, field, given, where)} AS {field.duck()})"
     if literal or (given.type in COERCES and field.type in COERCES[given.type] and given.repeated == field.repeated):
         return f"cast_bignumeric({value})" if field.type == "BIGNUMERIC" else f"CAST({value} AS {field.duck()})"
     raise bad_query(f"{where} has type {given.sql()} which cannot be inserted into column {field.name}, which has type {field.sql()}")
+
+
+def by_position(value: str, field: Field, given: Field, where: str, depth: int = 0) -> str:
+    """Conversion rules page: the fields of a STRUCT are coerced in their order, whatever their names."""
+    if field.type != "RECORD" or [child.name.lower() for child in given.fields] == [child.name.lower() for child in field.fields]:
+        return value
+    if len(given.fields) != len(field.fields):
+        raise bad_query(f"{where} has type {given.sql()} which cannot be inserted into column {field.name}, which has type {field.sql()}")
+    item = f"e{depth}" if field.repeated else value
+    parts = ", ".join(f"{quoted(want.name)} := {by_position(f'{item}.{quoted(have.name)}', want, have, where, depth + 1)}"
+                      for want, have in zip(field.fields, given.fields))
+    made = f"CASE WHEN {item} IS NULL THEN NULL ELSE struct_pack({parts}) END"
+    return f"list_transform({value}, lambda {item}: {made})" if field.repeated else made
 
 
 def is_literal(expression, field: Field) -> bool:

@@ -64,7 +64,7 @@ class Dml:
             segment = self.store.write_rows(self.cursor, fields, select)
         except duckdb.Error as error:
             raise query_error(error) from None
-        check_required(self.cursor, segment, fields)
+        check_required(self.cursor, segment, fields, "invalidQuery")
         check_no_null_elements(self.cursor, segment, fields)
         partitions.check_job(self.cursor, table, f"SELECT * FROM {segment.name}", fields)
         return segment
@@ -91,7 +91,7 @@ class Dml:
                 if found > partitions.JOB_LIMIT:
                     raise bad_query(f"Too many partitions modified by query, allowed {partitions.JOB_LIMIT}, query modifies at least {found} partitions")
                 segment = self.dense(copy, fields)
-                check_required(self.cursor, segment, fields)
+                check_required(self.cursor, segment, fields, "invalidQuery")
                 check_no_null_elements(self.cursor, segment, fields)
                 return segment, changed
             except duckdb.Error as error:

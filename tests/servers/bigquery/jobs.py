@@ -152,7 +152,7 @@ class Jobs:
         sql = config.get("query", "")
         if config.get("useLegacySql", True) and "useLegacySql" in config and config["useLegacySql"]:
             raise invalid("Legacy SQL is not implemented")
-        run = queries.Run(self.engine, job.project, config, job.location, caller)
+        run = queries.Run(self.engine, job.project, config, job.location, caller, job)
         outcome = None
         try:
             outcome = run.run(sql)

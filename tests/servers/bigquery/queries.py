@@ -8,6 +8,7 @@ from sqlglot import exp
 
 from . import cost, script
 from .alter import Alter
+from .assignment import assignable, check_no_null_elements
 from .ddl import Ddl
 from .dml import Dml
 from .errors import ApiError, bad_query, invalid
@@ -22,7 +23,8 @@ from .transaction import Latest, Transaction
 class Run:
     """The execution of one query job."""
 
-    def __init__(self, engine, project: str, config: dict, location: str | None, caller):
+    def __init__(self, engine, project: str, config: dict, location: str | None, caller, job=None):
+        self.job = job
         self.engine, self.store, self.sizes, self.caller = engine, engine.store, engine.sizes, caller
         self.config, self.project = config, project
         self.cursor = engine.store.cursor()
@@ -158,6 +160,8 @@ class Run:
         outcome = Outcome(kind_of(statement), made.processed, billed, list(made.tables.values()), sql=sql)
         self.prepared = Prepared()
         self.engine.pause(self, outcome.kind)
+        if self.job is not None and self.job.cancelled:
+            raise ApiError("stopped", "Job execution was cancelled: User requested cancellation")
         result = self.execute(statement)
         if isinstance(result, tuple):
             outcome.fields, outcome.result = result
@@ -246,21 +250,18 @@ class Run:
         name_columns(statement)
         sql = generate(translate(resolve(statement, self.names, self.view, self.prepared, self.cursor)))
         fields = fields_of(self.cursor, sql)
-        fields = self.declared(fields)
         try:
-            return fields, self.store.write_rows(self.cursor, fields, shaped(sql, fields))
+            segment = self.store.write_rows(self.cursor, fields, shaped(sql, fields))
         except duckdb.Error as error:
             raise query_error(error) from None
-
-    def declared(self, fields):
-        return fields
+        check_no_null_elements(self.cursor, segment, fields)
+        return fields, segment
 
     def create_as(self, statement, listed, meta) -> tuple:
         fields, segment = self.select(statement)
         if listed:
             if len(listed) != len(fields):
                 raise bad_query("The number of columns in the column definition list does not match the number of columns produced by the query")
-            from .assignment import assignable
 
             parts = [assignable(want, f"c{i}", have, False, f"Query column {i + 1}") + f' AS "{want.name}"' for i, (want, have) in enumerate(zip(listed, fields))]
             names = ", ".join(f"c{i}" for i in range(len(fields)))
