@@ -89,6 +89,16 @@ Error Producer::sending_failed(rd_kafka_resp_err_t code) {
     return client_->error(code, "sending");
 }
 
+Status Producer::look_up(const std::vector<std::string>& topics) {
+    for (const auto& name : topics)
+        topics_.emplace_back(rd_kafka_topic_new(client_->handle(), name.c_str(), nullptr), rd_kafka_topic_destroy);
+    const rd_kafka_metadata_t* known = nullptr;
+    auto code = rd_kafka_metadata(client_->handle(), 0, nullptr, &known, client_->timeout_ms());
+    if (code != 0) return fail(client_->error(code, "asking for topics"));
+    rd_kafka_metadata_destroy(known);
+    return {};
+}
+
 Status Producer::begin() {
     {
         std::lock_guard lock(mutex_);

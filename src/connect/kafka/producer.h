@@ -48,6 +48,8 @@ class Producer {
                                                   std::stop_token stop);
 
     const Client& client() const { return *client_; }
+    /// Learns where these topics are; else the first message to each waits up to a second.
+    Status look_up(const std::vector<std::string>& topics);
     Status begin();
     /// Waits where the queue is full.
     Status send(const Outgoing& message, std::stop_token stop);
@@ -65,6 +67,8 @@ class Producer {
     std::string failure_words_;
     std::atomic<bool> failed_ = false;
     std::optional<Client> client_;
+    using Topic = std::unique_ptr<rd_kafka_topic_t, decltype(&rd_kafka_topic_destroy)>;
+    std::vector<Topic> topics_;  ///< while they live, the client keeps them in mind; gone before it
 };
 
 }  // namespace penstock::kafka

@@ -89,7 +89,11 @@ Status Sink::open() {
         .message_bytes = largest,
         .batch_bytes = smallest};
     PN_TRY(producer_, Producer::open(settings_.connection, producer, stop_));
-    Status unmoved = check_unmoved();
+    const auto& books = bookkeeping_.topics();
+    std::vector<std::string> all = topics_;
+    all.insert(all.end(), {books.checkpoints, books.rejects, books.batches});
+    Status unmoved = producer_->look_up(all);
+    if (unmoved) unmoved = check_unmoved();
     if (!unmoved) producer_.reset();
     return unmoved;
 }
@@ -107,7 +111,13 @@ Status Sink::prepare_topics(const Client& client) {
         NewTopic topic{.name = name, .partitions = 1, .replication = replication};
         if (name == books.checkpoints || name == books.rejects) {
             topic.config["cleanup.policy"] = "compact";
-            if (name == books.rejects) topic.config["max.message.bytes"] = std::to_string(largest_reject);
+            if (name == books.rejects) {
+                topic.config["max.message.bytes"] = std::to_string(largest_reject);
+            } else {
+                // Only closed segments are compacted, and every run begins by reading what there is.
+                topic.config["segment.bytes"] = "4194304";
+                topic.config["min.cleanable.dirty.ratio"] = "0.1";
+            }
         } else if (name != books.batches) {
             topic.partitions = static_cast<int>(target.partitions.value_or(-1));
             topic.config = target.topic_config;

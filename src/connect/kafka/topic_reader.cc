@@ -72,6 +72,7 @@ Status read_topic(const ConnectionOptions& connection, const std::string& topic,
                                      {{"group.id", "penstock-bookkeeping"},
                                       {"enable.auto.commit", "false"},
                                       {"enable.partition.eof", "true"},
+                                      {"fetch.wait.max.ms", "10"},  // the end of a topic is told by a fetch that waits
                                       {"isolation.level", "read_committed"},
                                       {"allow.auto.create.topics", "false"},
                                       {"auto.offset.reset", "earliest"}}));
