@@ -61,7 +61,8 @@ Json run_json(const flow::RunResult& result) {
                  {"run_id", text_or_null(result.identity.run_id)},
                  {"status", flow::to_string(result.status)}};
     json.update(counts_json(result.counts()));
-    json["bytes_billed"] = 0;
+    json["bytes_billed"] = result.spent.bytes_billed;
+    json["slot_milliseconds"] = result.spent.slot_millis;
     json["started_at"] = iso_time(result.started_at);
     json["duration_seconds"] = result.duration.count();
     json["attempts"] = result.attempts;

@@ -127,6 +127,19 @@ const Spec<Retries>& retries_spec() {
     return made;
 }
 
+const Spec<Budget>& budget_spec() {
+    static const auto made =
+        Spec<Budget>("budget", "What a run may bill.")
+            .field("max_bytes_billed", &Budget::max_bytes_billed,
+                   "Bytes that all queries of a run may bill together. One that a dry run finds to be too much is not begun: "
+                   "the run ends with exit code 4 and bills nothing for it.",
+                   {.example = "10GiB", .default_note = "no bound"})
+            .choice("on_exceed", &Budget::on_exceed, {{"stop", OnExceed::stop, "End the run."}},
+                    "What becomes of a run that would exceed it.")
+            .unavailable("daily_usd", "bounds a day by money come later");
+    return made;
+}
+
 const Spec<PipelineSettings>& settings_spec() {
     using S = PipelineSettings;
     static const auto made =
@@ -181,8 +194,10 @@ const Spec<PipelineSettings>& settings_spec() {
                    {.example = "30m", .default_note = "none"})
             .field("lock_timeout", &S::lock_timeout, "Longest wait for a lock at the source.",
                    {.example = "10s", .default_note = "none"})
-            .unavailable("notify", "notifications come with the scheduler")
-            .unavailable("budget", "budgets come with the first target that bills");
+            .field("budget", &S::budget, budget_spec(),
+                   "What the target's system may charge for a run; for targets that charge by query.",
+                   {.example = "{max_bytes_billed: 10GiB}"})
+            .unavailable("notify", "notifications come with the scheduler");
     return made;
 }
 

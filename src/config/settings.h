@@ -63,6 +63,14 @@ struct TypePolicies {
     WideJsonNumbers wide_json_numbers = WideJsonNumbers::reject;
 };
 
+enum class OnExceed { stop };
+
+/// What a run may be charged for by its target.
+struct Budget {
+    std::optional<Bytes> max_bytes_billed;
+    OnExceed on_exceed = OnExceed::stop;
+};
+
 /// What stands in `defaults` and, key by key, over it in a pipeline.
 struct PipelineSettings : TypePolicies {
     Bytes memory{uint64_t{512} << 20};
@@ -73,9 +81,11 @@ struct PipelineSettings : TypePolicies {
     int64_t keep_runs = 1000;  ///< of the pipeline's history
     std::optional<std::chrono::microseconds> statement_timeout;
     std::optional<std::chrono::microseconds> lock_timeout;
+    Budget budget;
 };
 
 const Spec<Retries>& retries_spec();
+const Spec<Budget>& budget_spec();
 const Spec<PipelineSettings>& settings_spec();
 
 /// "decimal(20,4)", "text", "double".

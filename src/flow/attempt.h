@@ -41,6 +41,7 @@ class Attempt {
 
     /// A commit became durable: the next failure counts as the first again.
     bool progressed() const { return progressed_; }
+    Spending spent() const { return sink_ != nullptr ? sink_->spent() : Spending{}; }
     const std::vector<TableTarget>& targets() const { return targets_; }
     const std::vector<TablePlan>& plans() const { return plans_; }
 

@@ -65,12 +65,14 @@ class Run {
 
     TableStates states;
     int attempts = 1;
+    Spending spent;
 
   private:
     Status once(bool& progressed) {
         Attempt attempt(request_, states, unanswered_, stop_);
         Status status = all_steps(attempt);
         progressed = attempt.progressed();
+        spent += attempt.spent();
         return status;
     }
 
@@ -127,6 +129,7 @@ RunResult run(const RunRequest& request, std::stop_token stop) {
     for (const auto& table : run.states.all())
         if (status || table->durable) result.tables.push_back(std::move(table->result));
     result.attempts = run.attempts;
+    result.spent = run.spent;
     result.duration = std::chrono::steady_clock::now() - started;
     result.peak_memory_bytes = peak_memory_bytes();
     return result;

@@ -41,6 +41,7 @@ struct RunResult {
     TimePoint started_at{};
     std::chrono::duration<double> duration{};
     uint64_t peak_memory_bytes = 0;
+    Spending spent = {};
     Counts counts() const;  ///< sum over tables
 };
 

@@ -161,7 +161,7 @@ Result<std::vector<flow::BatchRecord>> Bookkeeping::newest_batches(std::string_v
                              micros("read_at"), micros("committed_at"), name(metadata), where.sql),
                          .what = "read the checkpoints",
                          .parameters = where.parameters,
-                         .on_fresh_tables = created_}));
+                         .fresh = fresh()}));
     for (size_t i = 0; i < rows.rows.size(); ++i) {
         flow::BatchRecord record{.pipeline = rows.text(i, 0),
                                  .run_id = rows.text(i, 1),
@@ -193,7 +193,7 @@ Result<std::vector<flow::SchemaRecord>> Bookkeeping::schema_history(std::string_
                                          micros("first_seen_at"), name(registry), where.sql),
                       .what = "read the schema history",
                       .parameters = where.parameters,
-                      .on_fresh_tables = created_}));
+                      .fresh = fresh()}));
     for (size_t i = 0; i < rows.rows.size(); ++i)
         records.push_back({.table = rows.text(i, 0),
                            .version = rows.number(i, 1),

@@ -47,6 +47,9 @@ class Bookkeeping {
 
   private:
     Result<bool> has(const char* table);
+    std::vector<std::string> fresh() const {
+        return created_ ? std::vector{client_.options().bookkeeping.value} : std::vector<std::string>();
+    }
     std::string name(const char* table) const { return client_.bookkeeping(table).quoted(); }
 
     Client& client_;

@@ -27,6 +27,8 @@ Result<std::unique_ptr<flow::Sink>> build_sink(const flow::BuildContext& context
                           .policies = context.pipeline,
                           .pipeline = context.pipeline.name,
                           .engine = {}};
+    const auto& budget = context.pipeline.budget.max_bytes_billed;
+    if (budget) settings.budget_bytes = static_cast<int64_t>(budget->count);
     uint64_t memory = context.memory_bytes > outside_engine ? context.memory_bytes - outside_engine : 0;
     settings.engine = {.threads = context.parallel, .memory_limit_bytes = std::max(least_memory, memory)};
     return std::make_unique<Sink>(std::move(settings));

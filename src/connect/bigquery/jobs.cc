@@ -61,7 +61,10 @@ bool is_update_conflict(const std::string& message) {
 }
 
 /// What is said while a new table or column is not known everywhere.
-bool may_be_stale(const Error& error) {
+bool may_be_stale(const Error& error, const std::vector<std::string>& fresh) {
+    bool named =
+        std::ranges::any_of(fresh, [&](const auto& name) { return error.message.find(name) != error.message.npos; });
+    if (!named) return false;
     if (error.code == "bigquery_not_found") return true;
     for (const char* sign : {"Unrecognized name", "not found", "Not found", "no such field", "is not present"})
         if (error.message.find(sign) != error.message.npos) return true;
@@ -167,8 +170,7 @@ Result<int64_t> Jobs::estimate(const Query& query) {
     auto until = std::chrono::steady_clock::now() + fresh_for;
     for (milliseconds pause(200);; pause = std::min(pause * 2, longest_pause)) {
         auto answer = client_.call("POST", "/jobs", &job, query.what);
-        bool again = !answer && query.on_fresh_tables && may_be_stale(answer.error()) &&
-                     std::chrono::steady_clock::now() < until;
+        bool again = !answer && may_be_stale(answer.error(), query.fresh) && std::chrono::steady_clock::now() < until;
         if (!answer && !again) return fail(std::move(answer.error()));
         if (answer) return billed_for(part_of(**answer, "statistics"));
         log::debug("{}: not known yet, trying again ({})", query.what, answer.error().message);
@@ -183,19 +185,32 @@ Result<int64_t> Jobs::bound(const Query& query) {
         PN_TRY(needed, estimate(query));
     }
     for (const auto& part : query.parts) {
-        PN_TRY(int64_t bytes, estimate({.sql = part, .what = query.what, .on_fresh_tables = query.on_fresh_tables}));
+        PN_TRY(int64_t bytes, estimate({.sql = part, .what = query.what, .fresh = query.fresh}));
         needed += bytes;
     }
-    const auto& allowed = client_.options().max_bytes_billed;
-    if (!allowed) return 2 * needed + gibibyte;
-    if (needed <= static_cast<int64_t>(allowed->count)) return static_cast<int64_t>(allowed->count);
-    return fail({.kind = ErrorKind::budget,
-                 .code = "query_too_expensive",
-                 .message = fmt::format("to {} would bill {}, and max_bytes_billed allows {}", query.what,
-                                        humane_bytes(static_cast<uint64_t>(needed)), humane_bytes(allowed->count)),
-                 .hint =
-                     "nothing was begun and nothing is billed; raise the bound, or have it read less: partition the "
-                     "target by a column of the key, cluster it by the key"});
+    int64_t most = 2 * needed + gibibyte;
+    auto refused = [&](int64_t left, const char* bound) {
+        return fail(
+            {.kind = ErrorKind::budget,
+             .code = "budget_exceeded",
+             .message = fmt::format("to {} would bill {}, and {} leaves {}", query.what,
+                                    humane_bytes(static_cast<uint64_t>(needed)), bound,
+                                    humane_bytes(static_cast<uint64_t>(std::max<int64_t>(left, 0)))),
+             .hint = "it was not begun and bills nothing; raise the bound, or have it read less: partition the target "
+                     "by a column of the key, cluster it by the key"});
+    };
+    if (const auto& allowed = client_.options().max_bytes_billed) {
+        auto left = static_cast<int64_t>(allowed->count);
+        if (needed > left) return refused(left, "the connection's max_bytes_billed");
+        most = left;
+    }
+    if (budget_) {
+        int64_t left = *budget_ - before_ - spent_.bytes_billed;
+        if (needed > left) return refused(left, "the pipeline's budget");
+        most = std::min(most, left);
+    }
+    // Zero would be no bound at all.
+    return std::max<int64_t>(most, 1);
 }
 
 Result<Json> Jobs::get(const std::string& id) {
@@ -227,7 +242,6 @@ Result<Jobs::Outcome> Jobs::finish(const std::string& id, Json job, bool adopted
     outcome.sql = text_of(part_of(part_of(job, "configuration"), "query"), "query");
     spent_.bytes_billed += outcome.done.bytes_billed;
     spent_.slot_millis += outcome.done.slot_millis;
-    ++spent_.jobs;
     return outcome;
 }
 
@@ -255,7 +269,7 @@ Result<Done> Jobs::run(const Query& query) {
         auto error = api_error(*outcome.failure, query.what);
         if (outcome.done.adopted) continue;  // an earlier run's failure: this one is begun under the next id
         bool passing = error.kind == ErrorKind::unavailable || is_update_conflict(outcome.failure->message);
-        bool stale = query.on_fresh_tables && may_be_stale(error) && std::chrono::steady_clock::now() < until;
+        bool stale = may_be_stale(error, query.fresh) && std::chrono::steady_clock::now() < until;
         if (passing && ++tries > most_attempts) passing = false;
         if (!passing && !stale) return fail(std::move(error));
         log::debug("{} failed and is tried again: {}", query.what, error.message);
@@ -294,7 +308,7 @@ Result<Done> Jobs::load(const TableId& into, const io::FileBody& file, const std
         std::string id = id_of(name, attempt);
         Json job = {{"configuration", {{"load", settings}, {"labels", labels_}}}, {"jobReference", reference(id)}};
         auto begun = client_.upload_job(job, file, what);
-        bool unknown = !begun && may_be_stale(begun.error()) && std::chrono::steady_clock::now() < until;
+        bool unknown = !begun && may_be_stale(begun.error(), {into.table}) && std::chrono::steady_clock::now() < until;
         if (!begun && !unknown) return fail(std::move(begun.error()));
         if (begun) {
             // The answer to an upload may lack what a job is; 409 has none.
@@ -302,7 +316,7 @@ Result<Done> Jobs::load(const TableId& into, const io::FileBody& file, const std
             PN_TRY(auto outcome, finish(id, std::move(known), !*begun));
             if (!outcome.failure) return std::move(outcome.done);
             auto error = api_error(*outcome.failure, what);
-            bool stale = may_be_stale(error) && std::chrono::steady_clock::now() < until;
+            bool stale = may_be_stale(error, {into.table}) && std::chrono::steady_clock::now() < until;
             bool passing = error.kind == ErrorKind::unavailable && ++tries <= most_attempts;
             if (!passing && !stale) return fail(std::move(error));
             log::debug("{} failed and is tried again: {}", what, error.message);

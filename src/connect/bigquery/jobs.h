@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "connect/bigquery/client.h"
+#include "flow/sink.h"
 
 namespace penstock::bigquery {
 
@@ -26,8 +27,9 @@ struct Query {
     std::string name = {};
     /// Of a script, the statements that read data: a dry run knows what these cost, but not always what the script does.
     std::vector<std::string> parts = {};
-    /// It refers to a table or column that was made moments ago, which BigQuery may not have heard of everywhere.
-    bool on_fresh_tables = false;
+    /// Names of tables and columns that were made moments ago, which BigQuery may not have heard of everywhere: an error that
+    /// names one of them is waited out.
+    std::vector<std::string> fresh = {};
 };
 
 /// What became of a job.
@@ -49,13 +51,6 @@ struct Rows {
     int64_t number(size_t row, size_t column) const;
 };
 
-/// What jobs have cost so far.
-struct Spending {
-    int64_t bytes_billed = 0;
-    int64_t slot_millis = 0;
-    int64_t jobs = 0;
-};
-
 /// Jobs of one run. Each has a deterministic id, labels, and a bound on what it may bill; none is begun that a dry run finds
 /// to need more than is allowed. One thread.
 class Jobs {
@@ -73,7 +68,9 @@ class Jobs {
 
     /// Of all jobs from now on.
     void set_label(const std::string& name, const std::string& value) { labels_[name] = value; }
-    const Spending& spent() const { return spent_; }
+    /// What all jobs of the run together may bill; `before` was billed by attempts of the run that failed.
+    void set_budget(std::optional<int64_t> most_bytes, int64_t before) { budget_ = most_bytes, before_ = before; }
+    const flow::Spending& spent() const { return spent_; }
 
   private:
     struct Outcome;
@@ -88,7 +85,9 @@ class Jobs {
 
     Client& client_;
     std::map<std::string, std::string> labels_;
-    Spending spent_;
+    flow::Spending spent_;
+    std::optional<int64_t> budget_;
+    int64_t before_ = 0;
 };
 
 }  // namespace penstock::bigquery

@@ -20,6 +20,8 @@ namespace {
 
 using Path = std::filesystem::path;
 
+// "Quotas and limits": a job changes 4,000 partitions at most; one is that of NULL.
+constexpr int64_t most_partitions = 3999;
 constexpr uint64_t file_bytes = uint64_t{256} << 20;
 
 /// Of the embedded engine, whose quotes are others than BigQuery's.
@@ -326,6 +328,30 @@ Result<std::optional<LocalStage::Range>> LocalStage::range_of(const StagedFiles&
     auto low = literal(column.incoming, rows.text(0, 0)), high = literal(column.incoming, rows.text(0, 1));
     if (!low || !high) return std::optional<Range>();
     return std::optional(Range{*low, *high});
+}
+
+Result<std::vector<LocalStage::Range>> LocalStage::partition_ranges(const StagedFiles& staged, const ColumnPlan& column,
+                                                                    const Partitioning& partitioning) {
+    std::vector<Range> ranges;
+    if (staged.files.empty()) return ranges;
+    auto name = engine_name(column.source);
+    std::string partition = partitioning.unit.empty()
+                                ? fmt::format("({} - ({})) // {}", name, partitioning.start, partitioning.interval)
+                                : fmt::format("date_trunc('{}', {})", partitioning.unit, name);
+    std::string taken = staged.marks_rejects ? fmt::format(" AND {} IS NULL", engine_name(reject_column)) : "";
+    PN_TRY(auto rows, connection_.query(
+                          fmt::format("WITH reached AS (SELECT {1} AS p, min({0}) AS low, max({0}) AS high FROM {2} "
+                                      "WHERE {0} IS NOT NULL{3} GROUP BY 1), "
+                                      "numbered AS (SELECT *, (row_number() OVER (ORDER BY p) - 1) // {4} AS part FROM "
+                                      "reached) SELECT CAST(min(low) AS "
+                                      "VARCHAR), CAST(max(high) AS VARCHAR) FROM numbered GROUP BY part ORDER BY part",
+                                      name, partition, file_list(staged), taken, most_partitions)));
+    for (size_t i = 0; i < rows.rows.size(); ++i) {
+        auto low = literal(column.incoming, rows.text(i, 0)), high = literal(column.incoming, rows.text(i, 1));
+        if (!low || !high) return std::vector<Range>();
+        ranges.push_back({*low, *high});
+    }
+    return ranges;
 }
 
 Result<StagedFiles> LocalStage::write_rejects(const flow::RunIdentity& run,

@@ -47,6 +47,10 @@ class LocalStage {
         std::string low, high;
     };
     Result<std::optional<Range>> range_of(const StagedFiles& staged, const ColumnPlan& column);
+    /// What the staged rows reach of a table's partitions, as ranges of the column in ascending order, none of which reaches more
+    /// partitions than one job may change. Nothing where no row has a value in it, or its type has no order.
+    Result<std::vector<Range>> partition_ranges(const StagedFiles& staged, const ColumnPlan& column,
+                                                const Partitioning& partitioning);
     /// Rejects as a file to load, with ids made from the run's.
     Result<StagedFiles> write_rejects(const flow::RunIdentity& run, const std::vector<const flow::RejectLog*>& logs,
                                       const std::vector<Column>& columns);

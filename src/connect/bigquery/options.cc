@@ -98,6 +98,7 @@ const config::Spec<ConnectionOptions>& connection_spec() {
                 "What one query may bill at most. A query that a dry run finds to need more is not begun, and the run "
                 "ends with exit code 4.",
                 {.example = "10GiB", .default_note = "twice what the dry run says, and 1 GiB"})
+            .field("usd_per_tib", &C::usd_per_tib, "The price of queries, for `plan`.", {.least = 0, .most = 1000})
             .check(check_connection);
     return made;
 }

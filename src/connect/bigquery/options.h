@@ -24,6 +24,7 @@ struct ConnectionOptions : config::ConnectionOptions {
     std::chrono::microseconds timeout = std::chrono::minutes(2);
     std::chrono::microseconds retry_for = std::chrono::minutes(5);
     std::optional<config::Bytes> max_bytes_billed;
+    double usd_per_tib = 6.25;
 };
 
 using TargetOptions = config::TableTargetOptions;

@@ -142,7 +142,12 @@ std::string versions_sql(const StagedLoad& load, const std::vector<std::string>&
         there, rows, placed, wanted, chained, columns, valid_from_column, keys, valid_to_column);
 }
 
-std::string merge_sql(const StagedLoad& load, const std::vector<std::string>& key, const std::string& rows) {
+std::string within(const StagedLoad& load, std::string_view row, const LocalStage::Range& range) {
+    return fmt::format("{}.`{}` BETWEEN {} AND {}", row, load.partition_column, range.low, range.high);
+}
+
+std::string merge_sql(const StagedLoad& load, const std::vector<std::string>& key, const std::string& rows,
+                      const LocalStage::Range* range) {
     std::string set, names = quote_list(names_of(load.shape));
     for (const auto& column : load.shape.columns) {
         const auto& name = column.column.name;
@@ -150,12 +155,17 @@ std::string merge_sql(const StagedLoad& load, const std::vector<std::string>& ke
             set += fmt::format("{0}`{1}` = S.`{1}`", set.empty() ? "" : ", ", name);
     }
     std::string on = join_on(key);
-    if (load.partitions)
-        on += fmt::format(" AND T.`{}` BETWEEN {} AND {}", load.partition_column, load.partitions->low,
-                          load.partitions->high);
+    if (load.prunes && range != nullptr) on += " AND " + within(load, "T", *range);
     return fmt::format("MERGE INTO {} AS T USING ({}) AS S ON {}{} WHEN NOT MATCHED THEN INSERT ({}) VALUES ({})",
                        load.into.quoted(), rows, on, set.empty() ? "" : " WHEN MATCHED THEN UPDATE SET " + set, names,
                        quote_list(names_of(load.shape), "S."));
+}
+
+/// Rows of one range of partitions; those without a partition's value go with the first.
+std::string rows_within(const StagedLoad& load, const std::string& rows, size_t index) {
+    if (load.partitions.size() < 2) return rows;
+    std::string null = index == 0 ? fmt::format(" OR R.`{}` IS NULL", load.partition_column) : "";
+    return fmt::format("SELECT * FROM ({}) AS R WHERE {}{}", rows, within(load, "R", load.partitions[index]), null);
 }
 
 }  // namespace
@@ -200,20 +210,26 @@ Result<std::optional<std::string>> resolve_sql(const StagedLoad& load) {
 Result<std::vector<std::string>> publish_sql(const StagedLoad& load, bool resolved) {
     auto names = quote_list(names_of(load.shape));
     std::string rows = resolved ? fmt::format("SELECT {} FROM {}", names, load.ready.quoted()) : staged_rows_sql(load);
-    std::string insert = fmt::format("INSERT INTO {} ({}) {}", load.into.quoted(), names, rows);
     std::vector<std::string> statements;
     if (rebuilds(load.target)) statements.push_back("TRUNCATE TABLE " + load.into.quoted());
     bool empty = load.into_empty || rebuilds(load.target);
+    std::vector<std::string> key;
+    if (load.target.mode == Mode::merge || load.target.mode == Mode::history) {
+        PN_TRY(key, load.shape.names_of(load.target.key));
+    }
     switch (load.target.mode) {
         case Mode::append:
-        case Mode::replace: statements.push_back(insert); break;
-        case Mode::merge: {
-            PN_TRY(auto key, load.shape.names_of(load.target.key));
-            statements.push_back(empty ? insert : merge_sql(load, key, rows));
+        case Mode::replace:
+        case Mode::merge:
+            for (size_t i = 0; i < std::max<size_t>(load.partitions.size(), 1); ++i) {
+                std::string part = rows_within(load, rows, i);
+                const auto* range = i < load.partitions.size() ? &load.partitions[i] : nullptr;
+                bool inserts = empty || load.target.mode != Mode::merge;
+                statements.push_back(inserts ? fmt::format("INSERT INTO {} ({}) {}", load.into.quoted(), names, part)
+                                             : merge_sql(load, key, part, range));
+            }
             break;
-        }
         case Mode::history: {
-            PN_TRY(auto key, load.shape.names_of(load.target.key));
             std::string validity = fmt::format("{}, {}", valid_from_column, valid_to_column);
             if (!empty)
                 statements.push_back(

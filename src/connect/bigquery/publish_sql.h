@@ -26,10 +26,12 @@ struct StagedLoad {
     bool marks_rejects = false;
     TimePoint began{};  ///< the load's own time
     TimePoint ready_expires{};
-    std::string label = {};                            ///< whose staging it is, for who tidies up
-    std::optional<LocalStage::Range> cursor = {};      ///< of the staged rows
-    std::optional<LocalStage::Range> partitions = {};  ///< of the partitioning column, where it is in the key
+    std::string label = {};                        ///< whose staging it is, for who tidies up
+    std::optional<LocalStage::Range> cursor = {};  ///< of the staged rows
     std::string partition_column = {};
+    std::vector<LocalStage::Range> partitions =
+        {};               ///< that the staged rows reach, in as many ranges as jobs are needed
+    bool prunes = false;  ///< a merge may keep to them: see prunes()
 };
 
 /// Staged rows as rows of the target: SELECT … AS `a`, … FROM staging.

@@ -186,8 +186,8 @@ class Comparison {
     void add_evolving(size_t index, SchemaDecision& decision) {
         const auto& field = fields()[index];
         bool left_out = found_.recorded && field_named(*found_.recorded, field.name) != nullptr;
-        bool certain =
-            found_.empty || rebuilds(target_) || (!field.initial && !field.initial_unknown && !made_anew_ && !left_out);
+        bool certain = (found_.empty && !found_.batch) || rebuilds(target_) ||
+                       (!field.initial && !field.initial_unknown && !made_anew_ && !left_out);
         if (certain) decision.detail += "; rows already there have NULL";
         else read_again(decision);
         if (decision.decision == "refused") return;

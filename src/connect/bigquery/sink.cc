@@ -4,14 +4,17 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
+#include <mutex>
 #include <system_error>
 
 #include "base/failpoint.h"
-#include "base/humane.h"
 #include "base/log.h"
 #include "connect/bigquery/fingerprint.h"
 #include "connect/bigquery/ledger.h"
+#include "connect/bigquery/price.h"
+#include "connect/bigquery/target_checks.h"
 
 namespace penstock::bigquery {
 namespace {
@@ -21,45 +24,18 @@ using flow::Mode;
 /// How long staging tables live if nobody drops them.
 constexpr auto staging_life = std::chrono::hours(24);
 
+/// How long metadata of a table may be behind its data.
+constexpr auto metadata_lag = std::chrono::seconds(75);
+
+Error stopped() { return {.kind = ErrorKind::interrupted, .code = "interrupted", .message = "the run was stopped"}; }
+
+/// What all attempts of a run have billed in this process, so that a retry has no budget of its own.
+std::mutex billed_mutex;
+std::map<std::string, int64_t> billed_by_run;
+
 /// By the true clock, which BigQuery goes by too.
 TimePoint staging_end() {
     return std::chrono::time_point_cast<std::chrono::microseconds>(std::chrono::system_clock::now() + staging_life);
-}
-
-Status check_columns(const flow::TableTarget& target, const std::vector<std::string>& names, const char* option) {
-    for (const auto& name : names) {
-        if (target.info.schema.find(name) >= 0) continue;
-        std::vector<std::string> known;
-        for (const auto& field : target.info.schema.fields) known.push_back(field.name);
-        std::string nearest = nearest_name(name, known);
-        return fail({.kind = ErrorKind::configuration,
-                     .code = "no_such_column",
-                     .message = fmt::format("{} column {} is not in table {}", option, name, target.info.name),
-                     .hint = nearest.empty() ? "" : fmt::format("did you mean {}?", nearest)});
-    }
-    return {};
-}
-
-Status check_target(const flow::TableTarget& target) {
-    PN_CHECK(check_columns(target, target.key, "key"));
-    PN_CHECK(check_columns(target, target.cluster_by, "cluster_by"));
-    bool needs_key = target.mode == Mode::merge || target.mode == Mode::history;
-    if (needs_key && target.key.empty())
-        return fail({.kind = ErrorKind::configuration,
-                     .code = "key_missing",
-                     .message = fmt::format("mode {} needs a key, and table {} has no primary key to take it from",
-                                            target.mode == Mode::merge ? "merge" : "history", target.info.name),
-                     .hint = "name the key columns under `key:`, or choose `mode: append` or `mode: replace`"});
-    return {};
-}
-
-Status check_history(const flow::TableTarget& target, const TargetTable& found) {
-    if (target.mode != Mode::history || !found.exists || found.find(valid_to_column) != nullptr) return {};
-    return fail({.kind = ErrorKind::schema,
-                 .code = "no_history_columns",
-                 .message = fmt::format("{} is there without {} and {}, which a history needs", target.name,
-                                        valid_from_column, valid_to_column),
-                 .hint = "name another table, or add both columns as TIMESTAMP"});
 }
 
 /// An append whose source starts again at its cursor bound.
@@ -78,7 +54,7 @@ Result<StagedLoad> staged_load(const flow::TableTarget& target, const TargetTabl
                     .ready = found.id};
     load.staging.table += "__staging_" + run;
     load.ready.table += "__staging_" + run + "_ready";
-    load.into_empty = !found.exists || found.empty;
+    load.into_empty = !found.exists;
     load.rereads = rereads(target, found);
     load.began = now();
     load.ready_expires = staging_end();
@@ -115,6 +91,10 @@ void warn_of_cost(const flow::TableTarget& target, const Shape& shape, const Sta
 }  // namespace
 
 Sink::~Sink() {
+    if (jobs_) {
+        std::lock_guard lock(billed_mutex);
+        billed_by_run[run_.run_id] += jobs_->spent().bytes_billed;
+    }
     stage_.reset();
     engine_.reset();
     database_.reset();
@@ -161,9 +141,15 @@ Status Sink::learn(const std::vector<flow::TableTarget>& tables) {
 }
 
 Result<TargetTable> Sink::inspect(const flow::TableTarget& target) {
-    PN_TRY(auto found, look_at(*client_, client_->table(target.name)));
-    if (!found.exists) return found;  // whatever was recorded is of a table that somebody has dropped
     const auto& known = known_[target.name];
+    PN_TRY(auto found, look_at(*client_, client_->table(target.name)));
+    // A table that a batch was committed to moments ago is there, whatever metadata that lags says of it.
+    auto lags_until = known.batch ? known.batch->committed_at + metadata_lag : TimePoint{};
+    while (!found.exists && std::chrono::system_clock::now() < lags_until) {
+        if (!client_->wait(std::chrono::seconds(2))) return fail(stopped());
+        PN_TRY(found, look_at(*client_, client_->table(target.name)));
+    }
+    if (!found.exists) return found;  // whatever was recorded is of a table that somebody has dropped
     found.batch = known.batch;
     found.recorded = known.recorded;
     found.once_recorded = known.once_recorded;
@@ -187,10 +173,7 @@ Result<std::vector<flow::TablePlan>> Sink::plan(const std::vector<flow::TableTar
         if (auto allowed = refusal(target, shape); !allowed) plan.refusal = std::move(allowed.error());
         PN_TRY(auto load, staged_load(target, found, shape, settings_.policies, "<run_id>"));
         if (!plan.refusal) {
-            PN_TRY(auto resolving, resolve_sql(load));
-            if (resolving) plan.statements.push_back(*resolving);
-            PN_TRY(auto publishing, publish_sql(load, resolving.has_value()));
-            plan.statements.insert(plan.statements.end(), publishing.begin(), publishing.end());
+            PN_TRY(plan.statements, planned_statements(*jobs_, load, settings_.connection));
         }
         plan.decisions = std::move(shape.decisions);
         plans.push_back(std::move(plan));
@@ -220,12 +203,19 @@ Status Sink::open_engine() {
 
 Status Sink::begin(const flow::RunIdentity& run) {
     run_ = run;
-    ++units_;
+    static std::atomic<int> units =
+        0;  // a run that tries again has a new sink, and must not take up the old one's jobs
+    unit_ = ++units;
     waiting_.clear();
     staging_.clear();
     jobs_->set_label("penstock_run", label_value(run.run_id));
+    {
+        std::lock_guard lock(billed_mutex);
+        jobs_->set_budget(settings_.budget_bytes, billed_by_run[run.run_id]);
+    }
     PN_CHECK(open_engine());
     PN_FAILPOINT(target_open_after);
+    fresh_.insert(settings_.connection.bookkeeping.value);
     return bookkeeping_->create();
 }
 
@@ -242,29 +232,31 @@ Status Sink::reap_leftovers(const std::string& dataset) {
     return {};
 }
 
-Status Sink::apply(const flow::TableTarget& target, const TargetTable& found, const Shape& shape) {
+Result<bool> Sink::apply(const flow::TableTarget& target, const TargetTable& found, const Shape& shape) {
     PN_FAILPOINT(target_schema_before);
     PN_CHECK(make_dataset(*client_, found.id.dataset));
     PN_CHECK(reap_leftovers(found.id.dataset));
     if (!found.exists) {
         NewTable made = shape.made;
         made.labels = settings_.connection.labels;
-        PN_TRY([[maybe_unused]] bool now, make_table(*client_, made));
-        return {};
+        fresh_.insert(found.id.table);
+        return make_table(*client_, made);
     }
     for (const auto& decision : shape.decisions) {
         if (decision.decision == "ignored") log::warning("{}: {}", target.info.name, decision.detail);
         else if (shape.reads_everything) log::info("{}: {}", target.info.name, decision.detail);
         if (decision.sql.empty()) continue;
-        PN_CHECK(jobs_->run({.sql = decision.sql,
-                             .what = fmt::format("change the columns of {}", target.name),
-                             .on_fresh_tables = true}));
+        PN_CHECK(jobs_->run(
+            {.sql = decision.sql, .what = fmt::format("change the columns of {}", target.name), .fresh = fresh()}));
+        for (const auto& column : shape.columns)
+            if (column.fresh || column.source == decision.column) fresh_.insert(column.column.name);
     }
-    return {};
+    return false;
 }
 
 Status Sink::load_files(const StagedFiles& staged, const TableId& into, const std::string& name) {
     staging_.push_back(into);
+    fresh_.insert("__staging_");
     NewTable made{.id = into, .columns = staged.columns};
     made.labels = settings_.connection.labels;
     made.labels["penstock_staging"] = label_value(settings_.pipeline);
@@ -293,11 +285,11 @@ Result<int64_t> Sink::resolve(const StagedLoad& load, const std::string& stateme
     auto made = jobs_->run({.sql = statement,
                             .what = fmt::format("compare the rows with {}", load.into.dotted()),
                             .name = fmt::format("{}/{}/ready", run_.run_id, load.ready.dotted()),
-                            .on_fresh_tables = true});
+                            .fresh = fresh()});
     if (!made) return fail(blame_update_when(std::move(made.error()), load.target));
     PN_TRY(auto counted, jobs_->select({.sql = "SELECT COUNT(*) FROM " + load.ready.quoted(),
                                         .what = "count the rows that are left to write",
-                                        .on_fresh_tables = true}));
+                                        .fresh = fresh()}));
     return counted.rows.empty() ? 0 : counted.number(0, 0);
 }
 
@@ -307,7 +299,7 @@ Result<flow::Counts> Sink::load(const flow::TableTarget& target, flow::Scan& sca
     PN_CHECK(check_history(target, found));
     PN_TRY(auto shape, compare(target, found, settings_.policies));
     PN_CHECK(refusal(target, shape));
-    PN_CHECK(apply(target, found, shape));
+    PN_TRY(bool made, apply(target, found, shape));
     auto& waiting = waiting_.emplace_back(Waiting{.target = target.name,
                                                   .shape = std::move(shape),
                                                   .schema_version = found.schema_version + 1,
@@ -319,8 +311,14 @@ Result<flow::Counts> Sink::load(const flow::TableTarget& target, flow::Scan& sca
                         .rows_written = staged.taken(),
                         .rows_filtered = staged.filtered,
                         .bytes_written = staged.bytes};
-    std::string suffix = fmt::format("{}_{}_{}", run_.run_id, units_, waiting_.size());
+    if (staged.taken() == 0) {  // a statement over no rows would bill all the same
+        if (rebuilds(target)) waiting.statements = {"TRUNCATE TABLE " + found.id.quoted()};
+        stage_->clear();
+        return counts;
+    }
+    std::string suffix = fmt::format("{}_{}_{}", run_.run_id, unit_, waiting_.size());
     PN_TRY(auto load, staged_load(target, found, waiting.shape, settings_.policies, suffix));
+    load.into_empty = made;  // what metadata says of how many rows there are may be old
     load.marks_rejects = staged.marks_rejects;
     load.label = label_value(settings_.pipeline);
     warn_of_cost(target, waiting.shape, load);
@@ -329,10 +327,12 @@ Result<flow::Counts> Sink::load(const flow::TableTarget& target, flow::Scan& sca
             PN_TRY(load.cursor, stage_->range_of(staged, *cursor));
         }
     }
-    if (prunes(target, waiting.shape, load.partition_column)) {
-        auto column = std::ranges::find_if(
-            waiting.shape.columns, [&](const auto& c) { return same_name(c.column.name, load.partition_column); });
-        PN_TRY(load.partitions, stage_->range_of(staged, *column));
+    const auto& partitioning = found.exists ? found.partitioning : waiting.shape.made.partitioning;
+    auto column = std::ranges::find_if(waiting.shape.columns,
+                                       [&](const auto& c) { return same_name(c.column.name, load.partition_column); });
+    if (column != waiting.shape.columns.end()) {
+        PN_TRY(load.partitions, stage_->partition_ranges(staged, *column, partitioning));
+        load.prunes = prunes(target, waiting.shape, load.partition_column);
     }
     PN_CHECK(load_files(staged, load.staging, load.staging.dotted()));
     stage_->clear();
@@ -350,7 +350,7 @@ Result<flow::Counts> Sink::load(const flow::TableTarget& target, flow::Scan& sca
 Result<TableId> Sink::stage_rejects(std::span<const flow::TableCommit> tables) {
     std::vector<const flow::RejectLog*> logs;
     for (const auto& table : tables) logs.push_back(&table.rejects);
-    TableId id = client_->bookkeeping(fmt::format("rejects__staging_{}_{}", run_.run_id, units_));
+    TableId id = client_->bookkeeping(fmt::format("rejects__staging_{}_{}", run_.run_id, unit_));
     PN_TRY(auto staged, stage_->write_rejects(run_, logs, bookkeeping_->rejects_like(id).columns));
     PN_CHECK(load_files(staged, id, id.dotted()));
     stage_->clear();
@@ -367,7 +367,7 @@ Error Sink::moved(const std::string& what) const {
 
 /// All of the unit in one transaction.
 Result<Query> Sink::commit_query(std::span<const flow::TableCommit> tables) {
-    Query query{.sql = "BEGIN TRANSACTION;\n", .what = "commit the rows", .on_fresh_tables = true};
+    Query query{.sql = "BEGIN TRANSACTION;\n", .what = "commit the rows", .fresh = fresh()};
     auto add = [&](const std::string& statement, bool reads = false) {
         query.sql += statement + ";\n";
         if (reads) query.parts.push_back(statement);
@@ -418,7 +418,8 @@ Status Sink::commit(std::span<const flow::TableCommit> tables) {
                                         .source = table.target.info.name,
                                         .target = table.target.name,
                                         .checkpoint = table.checkpoint,
-                                        .counts = table.counts};
+                                        .counts = table.counts,
+                                        .committed_at = now()};
         log::debug("batch {} of {} is committed", batch, table.target.name);
     }
     for (const auto& waiting : waiting_) {

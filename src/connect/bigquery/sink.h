@@ -22,6 +22,7 @@ struct SinkSettings {
     ConnectionOptions connection;
     config::TypePolicies policies;
     std::string pipeline;
+    std::optional<int64_t> budget_bytes = {};
     engine::Settings engine;
 };
 
@@ -43,6 +44,7 @@ class Sink : public flow::Sink {
                               const flow::ScanContext& context) override;
     Status commit(std::span<const flow::TableCommit> tables) override;
     void abort() noexcept override;
+    flow::Spending spent() const override { return jobs_ ? jobs_->spent() : flow::Spending{}; }
 
   private:
     /// What is known of a target beside what BigQuery says of it.
@@ -66,7 +68,9 @@ class Sink : public flow::Sink {
     Result<TargetTable> inspect(const flow::TableTarget& target);
     Status open_engine();
     Status reap_leftovers(const std::string& dataset);
-    Status apply(const flow::TableTarget& target, const TargetTable& found, const Shape& shape);
+    /// Makes or changes the table; whether it was made, and so is empty for sure.
+    Result<bool> apply(const flow::TableTarget& target, const TargetTable& found, const Shape& shape);
+    std::vector<std::string> fresh() const { return {fresh_.begin(), fresh_.end()}; }
     Status load_files(const StagedFiles& staged, const TableId& into, const std::string& name);
     Result<int64_t> resolve(const StagedLoad& load, const std::string& statement);
     Result<TableId> stage_rejects(std::span<const flow::TableCommit> tables);
@@ -87,9 +91,10 @@ class Sink : public flow::Sink {
     std::optional<LocalStage> stage_;
     std::map<std::string, Known> known_;
     std::set<std::string> reaped_;
+    std::set<std::string> fresh_;  ///< names that this run has made
     std::list<Waiting> waiting_;
     std::vector<TableId> staging_;  ///< of the unit under way
-    int units_ = 0;                 ///< units of work so far: names of staging tables and jobs are never used twice
+    int unit_ = 0;                  ///< of work, in this process: names of staging tables and jobs are never used twice
 };
 
 }  // namespace penstock::bigquery

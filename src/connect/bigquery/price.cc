@@ -1,0 +1,76 @@
+#include "connect/bigquery/price.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/humane.h"
+
+namespace penstock::bigquery {
+namespace {
+
+constexpr int64_t least_billed = int64_t{10} << 20;  // for each table that a query refers to
+
+/// A staging table as it will be, without rows: it can stand where its name would.
+std::string no_rows(const StagedLoad& load, bool resolved) {
+    std::string list;
+    auto add = [&](const std::string& name, const std::string& type) {
+        list += fmt::format("{}CAST(NULL AS {}) AS `{}`", list.empty() ? "" : ", ", type, name);
+    };
+    for (const auto& column : load.shape.columns) {
+        if (resolved) add(column.column.name, sql_type(column.column));
+        else add(column.source, sql_type(staged(column.incoming)));
+    }
+    if (resolved && load.target.mode == flow::Mode::history) {
+        add(valid_from_column, "TIMESTAMP");
+        add(valid_to_column, "TIMESTAMP");
+    }
+    return fmt::format("(SELECT {} FROM UNNEST([1]) WHERE FALSE)", list);
+}
+
+void replace_all(std::string& text, const std::string& what, const std::string& by) {
+    for (size_t at = text.find(what); at != text.npos; at = text.find(what, at + by.size()))
+        text.replace(at, what.size(), by);
+}
+
+std::string price_line(const StagedLoad& load, int64_t bytes, const ConnectionOptions& options) {
+    double tebibytes = static_cast<double>(bytes) / static_cast<double>(int64_t{1} << 40);
+    return fmt::format("-- bills about {} for {}: {:.4f} USD at {} USD a TiB; load jobs are free",
+                       humane_bytes(static_cast<uint64_t>(bytes)), load.into.dotted(), tebibytes * options.usd_per_tib,
+                       options.usd_per_tib);
+}
+
+}  // namespace
+
+Result<std::vector<std::string>> planned_statements(Jobs& jobs, const StagedLoad& load,
+                                                    const ConnectionOptions& options) {
+    std::vector<std::string> statements;
+    PN_TRY(auto resolving, resolve_sql(load));
+    if (resolving) statements.push_back(*resolving);
+    PN_TRY(auto publishing, publish_sql(load, resolving.has_value()));
+    statements.insert(statements.end(), publishing.begin(), publishing.end());
+    // Staged rows are read once by each statement; their own bytes are the source's, as far as it knows.
+    bool changes =
+        std::ranges::any_of(load.shape.decisions, [](const auto& decision) { return !decision.sql.empty(); });
+    if (!load.into_empty && changes) {
+        statements.push_back("-- what it bills is known once the columns are changed");
+        return statements;
+    }
+    int64_t bytes = 0, staged_bytes = std::max(load.target.info.estimated_bytes, int64_t{0});
+    for (const auto& statement : statements) {
+        bool reads_staged = statement.find(load.staging.quoted()) != statement.npos ||
+                            statement.find(load.ready.quoted()) != statement.npos;
+        bytes += reads_staged ? std::max(staged_bytes, least_billed) : 0;
+        bool makes = statement.starts_with("CREATE TABLE");
+        if (load.into_empty || statement.starts_with("TRUNCATE")) continue;  // nothing is there that could be read
+        std::string dry = makes ? statement.substr(statement.find(" AS ") + 4) : statement;
+        replace_all(dry, load.ready.quoted(), no_rows(load, true));
+        replace_all(dry, load.staging.quoted(), no_rows(load, false));
+        PN_TRY(int64_t read, jobs.estimate({.sql = dry, .what = "price the load of " + load.into.dotted()}));
+        bytes += read;
+    }
+    statements.push_back(price_line(load, bytes, options));
+    return statements;
+}
+
+}  // namespace penstock::bigquery

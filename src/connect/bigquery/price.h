@@ -1,0 +1,17 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "connect/bigquery/jobs.h"
+#include "connect/bigquery/publish_sql.h"
+
+namespace penstock::bigquery {
+
+/// The statements of a load that has not begun, for `plan`, and what they would bill: what they read of tables that are there, by
+/// dry runs over no staged rows, and what is staged, by the source's estimate.
+Result<std::vector<std::string>> planned_statements(Jobs& jobs, const StagedLoad& load,
+                                                    const ConnectionOptions& options);
+
+}  // namespace penstock::bigquery
