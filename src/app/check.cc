@@ -16,7 +16,7 @@ std::string counted(size_t count, std::string_view what) {
 }  // namespace
 
 Result<int> check(const Session& session) {
-    PN_TRY(auto document, load_project(session));
+    PN_TRY(auto document, read_project(session));
     if (session.json()) {
         nlohmann::ordered_json names = nlohmann::ordered_json::array();
         for (const auto& pipeline : document.pipelines) names.push_back(pipeline.name);

@@ -61,7 +61,7 @@ std::vector<flow::Finding> examine(const config::Connection& connection, const c
     if (!findings) return {as_finding("connection", findings.error())};
     auto all = std::move(*findings);
     for (const auto& config : document.pipelines) {
-        if (config.source_connection != connection.name) continue;
+        if (config.source_connection != connection.name || config.for_each) continue;
         auto pipeline = Pipeline::find(document, config.name);
         auto more = pipeline ? pipeline->examine_source(stop) : fail(pipeline.error());
         if (more) all.insert(all.end(), more->begin(), more->end());
@@ -91,7 +91,7 @@ std::string finding_text(const flow::Finding& finding) {
 }  // namespace
 
 Result<int> command::doctor(const Session& session) {
-    PN_TRY(auto document, load_project(session));
+    PN_TRY(auto document, read_project(session));
     PN_TRY(auto connections, chosen_connections(document, session.options.names));
     Json list = Json::array();
     std::string text;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "base/job_scope.h"
 #include "base/log.h"
 
 namespace penstock::app {
@@ -39,14 +40,20 @@ Error lock_lost_in_run(const state::Lock& lock, std::optional<Error> met) {
     return lost;
 }
 
-}  // namespace
-
-flow::RunResult execute(const Pipeline& pipeline, flow::RunRequest request, state::Store& store, std::stop_token stop) {
+/// The run itself, under its lock.
+flow::RunResult run_locked(const Pipeline& pipeline, flow::RunRequest request, state::Store& store, JobTables& jobs,
+                           std::stop_token stop) {
     const auto identity = request.identity;
-    log::Scope scope(identity.pipeline, identity.run_id);
     auto lock = store.acquire(pipeline.name(), identity.run_id);
     if (!lock) return failed(identity, std::move(lock.error()));
     if (auto started = store.begin_run(identity, now()); !started) return failed(identity, std::move(started.error()));
+    auto job = jobs.begin(pipeline.config(), identity);
+    if (!job) {
+        auto result = failed(identity, std::move(job.error()));
+        if (auto ended = store.end_run(result, pipeline.config().keep_runs); !ended)
+            log::warning("the run's end is not in the history: {}", ended.error().message);
+        return result;
+    }
     log::info("run {} begins", identity.run_id);
     EitherStop either(std::move(stop), lock->lost());
     request.may_commit = [&lock] { return lock->hold(); };
@@ -59,6 +66,20 @@ flow::RunResult execute(const Pipeline& pipeline, flow::RunRequest request, stat
     if (auto ended = store.end_run(result, pipeline.config().keep_runs); !ended)
         log::warning("the run's end is not in the history: {}", ended.error().message);
     log::info("run {} ends: {}", identity.run_id, flow::to_string(result.status));
+    return result;
+}
+
+}  // namespace
+
+flow::RunResult execute(const Pipeline& pipeline, flow::RunRequest request, state::Store& store, JobTables& jobs,
+                        std::stop_token stop) {
+    const auto identity = request.identity;
+    const auto& config = pipeline.config();
+    log::Scope scope(identity.pipeline, identity.run_id);
+    log::JobScope job(config.organization, config.jobs ? identity.run_id : "");
+    auto result = run_locked(pipeline, std::move(request), store, jobs, std::move(stop));
+    if (auto ended = jobs.end(config, result); !ended)
+        log::warning("the run's end is not among the jobs: {}", ended.error().message);
     return result;
 }
 

@@ -3,6 +3,7 @@
 #include <stop_token>
 #include <vector>
 
+#include "app/for_each.h"
 #include "app/pipeline.h"
 #include "app/progress.h"
 #include "flow/runner.h"
@@ -10,8 +11,10 @@
 
 namespace penstock::app {
 
-/// Runs one pipeline: takes its lock, records its start, runs it, records its end. A refused lock is a failed run.
-flow::RunResult execute(const Pipeline& pipeline, flow::RunRequest request, state::Store& store, std::stop_token stop);
+/// Runs one pipeline: takes its lock, records its start, runs it, records its end, in the history and among its jobs. A
+/// refused lock is a failed run.
+flow::RunResult execute(const Pipeline& pipeline, flow::RunRequest request, state::Store& store, JobTables& jobs,
+                        std::stop_token stop);
 
 /// Those of `pipeline`'s dependencies that were to run and did not succeed; empty when it may run.
 std::vector<std::string> unmet(const config::PipelineConfig& pipeline, const std::vector<flow::RunResult>& earlier);

@@ -222,9 +222,13 @@ Result<std::vector<flow::Finding>> Pipeline::examine_source(std::stop_token stop
 }
 
 Result<std::unique_ptr<flow::Source>> Pipeline::build_source() const {
+    if (config_->unusable) return fail(*config_->unusable);
     return source_component_->build_source(source_);
 }
-Result<std::unique_ptr<flow::Sink>> Pipeline::build_sink() const { return target_component_->build_sink(target_); }
+Result<std::unique_ptr<flow::Sink>> Pipeline::build_sink() const {
+    if (config_->unusable) return fail(*config_->unusable);
+    return target_component_->build_sink(target_);
+}
 
 Result<std::unique_ptr<flow::Ledger>> Pipeline::open_ledger() const {
     if (target_component_->open_ledger == nullptr) return std::unique_ptr<flow::Ledger>();
@@ -321,11 +325,13 @@ std::string_view to_string(flow::Mode mode) {
 Result<std::vector<Pipeline>> select_pipelines(const config::Document& document,
                                                const std::vector<std::string>& names) {
     for (const auto& name : names)
-        if (document.pipeline(name) == nullptr) return fail(config::no_such_pipeline(document, name));
+        if (document.pipeline(name) == nullptr &&
+            std::ranges::find(document.pipelines, name, &config::PipelineConfig::origin) == document.pipelines.end())
+            return fail(config::no_such_pipeline(document, name));
     std::set<std::string> wanted(names.begin(), names.end());
     std::vector<Pipeline> selected;
     for (const auto& name : document.run_order()) {
-        if (!wanted.empty() && !wanted.contains(name)) continue;
+        if (!wanted.empty() && !wanted.contains(name) && !wanted.contains(document.pipeline(name)->origin)) continue;
         PN_TRY(auto pipeline, Pipeline::find(document, name));
         selected.push_back(std::move(pipeline));
     }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "app/components.h"
+#include "app/for_each.h"
 #include "app/pipeline.h"
 #include "state/place.h"
 
@@ -13,7 +14,8 @@ Status validate_pipelines(const config::Document& document) {
     config::Diagnostics diagnostics;
     for (const auto& config : document.pipelines) {
         PN_TRY(auto pipeline, Pipeline::find(document, config.name));
-        auto status = pipeline.validate();
+        auto status = validate_for_each(document, config);
+        if (status && !config.for_each) status = pipeline.validate();  // what has placeholders is, row by row, when it runs
         if (!status) diagnostics.add(std::move(status.error()));
     }
     return diagnostics.status();
@@ -21,15 +23,23 @@ Status validate_pipelines(const config::Document& document) {
 
 }  // namespace
 
-Result<config::Document> load_project(const Session& session) {
+Result<config::Document> read_project(const Session& session) {
     PN_TRY(auto document, config::load_document(session.options.file, catalog()));
     if (!session.options.state.empty()) {
         document.state = Secret(session.options.state);
         document.state_directory.clear();  // what the command line names is relative to where it was typed
     }
-    if (auto place = state::place_of(document.state.reveal(), document.state_directory); !place)
+    if (auto place = state::place_of(document.state.reveal(), document.state_directory); !place) {
+        place.error().message = "state: " + place.error().message;
         return fail(std::move(place.error()).at(session.options.state.empty() ? document.file.string() : "--state"));
+    }
     PN_CHECK(validate_pipelines(document));
+    return document;
+}
+
+Result<config::Document> load_project(const Session& session) {
+    PN_TRY(auto document, read_project(session));
+    PN_CHECK(expand_for_each(document));
     return document;
 }
 

@@ -234,7 +234,8 @@ Result<int> command::rejects_replay(const Session& session) {
     }
     PN_TRY(auto store, open_state(document));
     // The commit that writes the rows marks their rejects, so that nothing can come between the two.
-    auto result = execute(pipeline, replay_request(pipeline, open), store, session.stop);
+    JobTables jobs(document);
+    auto result = execute(pipeline, replay_request(pipeline, open), store, jobs, session.stop);
     if (result.error) return fail(std::move(*result.error));
     PN_CHECK(session.json() ? print_json({{"runs", {run_json(result)}}}) : print(outcome(result)));
     return 0;

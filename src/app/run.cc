@@ -97,10 +97,11 @@ ProgressDisplay::Style progress_style(const Session& session) {
     return lines ? ProgressDisplay::Style::lines : ProgressDisplay::Style::log;
 }
 
-std::vector<flow::RunResult> run_in_order(const Session& session, const std::vector<Pipeline>& pipelines,
-                                          state::Store& store) {
+std::vector<flow::RunResult> run_in_order(const Session& session, const config::Document& document,
+                                          const std::vector<Pipeline>& pipelines, state::Store& store) {
     std::vector<flow::RunResult> results;
     ProgressDisplay display(progress_style(session));
+    JobTables jobs(document);
     for (const auto& pipeline : pipelines) {
         if (session.stop.stop_requested()) break;
         if (auto waited_for = unmet(pipeline.config(), results); !waited_for.empty()) {
@@ -110,7 +111,7 @@ std::vector<flow::RunResult> run_in_order(const Session& session, const std::vec
         auto request = pipeline.request(new_run_id(), session.options.full_refresh);
         request.anew = session.options.resnapshot;
         request.observer = &display;
-        results.push_back(execute(pipeline, std::move(request), store, session.stop));
+        results.push_back(execute(pipeline, std::move(request), store, jobs, session.stop));
     }
     return results;
 }
@@ -147,7 +148,7 @@ Result<int> run(const Session& session) {
 
     // From here on the run is on record.
     PN_TRY(auto store, open_state(document));
-    auto results = run_in_order(session, pipelines, store);
+    auto results = run_in_order(session, document, pipelines, store);
 
     // Nothing below changes what was done.
     PN_CHECK(show(session, results));

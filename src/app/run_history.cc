@@ -118,7 +118,7 @@ std::string moment(TimePoint time) {
 
 Result<int> command::runs(const Session& session) {
     const Options& options = session.options;
-    PN_TRY(auto document, load_project(session));
+    PN_TRY(auto document, read_project(session));
     PN_TRY(auto store, look_at_state(document));
     std::vector<state::RunRecord> records;
     if (!options.names.empty()) {

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/clock.h"
+#include "base/job_scope.h"
 #include "base/secret.h"
 
 namespace penstock::log {
@@ -19,6 +20,12 @@ std::function<void(const std::function<void()>&)> interleave;
 
 thread_local std::string scope_pipeline;
 thread_local std::string scope_run_id;
+thread_local std::string scope_organization;
+thread_local std::string scope_job;
+
+nlohmann::json text_or_null(const std::string& text) {
+    return text.empty() ? nlohmann::json(nullptr) : nlohmann::json(text);
+}
 
 spdlog::logger& logger() {
     static auto instance = [] {
@@ -54,8 +61,8 @@ std::string json_line(Level level, std::string_view message, std::string_view me
                                    {"level", name(level)},
                                    {"service", "penstock"},
                                    {"pipeline", scope_pipeline},
-                                   {"organization_id", nullptr},
-                                   {"job_id", nullptr},
+                                   {"organization_id", text_or_null(scope_organization)},
+                                   {"job_id", text_or_null(scope_job)},
                                    {"run_id", scope_run_id},
                                    {"message", message}};
     auto metadata = nlohmann::ordered_json::parse(metadata_json, nullptr, false);
@@ -90,6 +97,16 @@ Scope::Scope(std::string pipeline, std::string run_id) {
 Scope::~Scope() {
     scope_pipeline.clear();
     scope_run_id.clear();
+}
+
+JobScope::JobScope(std::string organization, std::string job) {
+    scope_organization = std::move(organization);
+    scope_job = std::move(job);
+}
+
+JobScope::~JobScope() {
+    scope_organization.clear();
+    scope_job.clear();
 }
 
 void write(Level level, std::string_view message, std::string_view metadata_json) {

@@ -130,6 +130,30 @@ const Spec<TableTargetOptions>& table_target_spec() {
     return made;
 }
 
+const Spec<ForEach>& for_each_spec() {
+    static const auto made =
+        Spec<ForEach>("for_each", "A pipeline for each row of a table.")
+            .required("connection", &ForEach::connection, "The name of a mysql connection of this file.",
+                      {.example = "ops"})
+            .required("table", &ForEach::table, "The table or view, at most 1,000 rows.",
+                      {.example = "client_billing_config"})
+            .required("as", &ForEach::as, "What a row is called in placeholders.", {.example = "client"})
+            .field("key", &ForEach::key, "The column that tells rows apart; it becomes part of the pipelines' names.",
+                   {.default_note = "organization_id"});
+    return made;
+}
+
+const Spec<JobTable>& jobs_spec() {
+    static const auto made = Spec<JobTable>("jobs",
+                                            "A table of jobs: organization_id, job_id, status (IN_PROGRESS, SUCCESS, "
+                                            "FAILED), error_message, and steps as "
+                                            "JSON where it has that column. Made when there is none.")
+                                 .required("connection", &JobTable::connection,
+                                           "The name of a mysql connection of this file.", {.example = "ops"})
+                                 .required("table", &JobTable::table, "The table.", {.example = "etl_jobs"});
+    return made;
+}
+
 const Spec<PipelineConfig>& pipeline_spec() {
     using P = PipelineConfig;
     static const auto made =
@@ -154,14 +178,17 @@ const Spec<PipelineConfig>& pipeline_spec() {
             .unavailable("route", "routing belongs to event streams")
             .unavailable("archive", "the raw archive belongs to event streams")
             .unavailable("rejects", "rejected rows go to the table penstock.rejects of the target")
-            .unavailable("jobs", "job tables are planned")
             .unavailable("trigger", "triggers come with the scheduler")
-            .unavailable("for_each", "one pipeline for each row of a table is planned")
             .choice("run", &P::run,
                     {{"drain", RunKind::drain, "Up to where the stream was when the run began; then it ends."},
                      {"follow", RunKind::follow, "On and on, until it is stopped."}},
                     "How far a run of a stream goes; `--drain` and `--follow` of `penstock run` come first.",
                     {.default_note = "drain"})
+            .field("for_each", &P::for_each, for_each_spec(),
+                   "One pipeline stands for each row of a table, such as an organization's: `{client.column}` in "
+                   "source, target and their "
+                   "connections is that row's value. One that fails does not touch the others.")
+            .field("jobs", &P::jobs, jobs_spec(), "A table where each run leaves what became of it.")
             .requires_other("timezone", "schedule")
             .requires_other("catchup", "schedule")
             .check([](const P& pipeline, const Node&) {

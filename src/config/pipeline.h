@@ -55,6 +55,21 @@ const Spec<TableTargetOptions>& table_target_spec();
 enum class Catchup { none, one, all };
 enum class RunKind { drain, follow };
 
+/// `for_each`: in place of the pipeline one stands for each row of a table; `{client.column}` in its source and target, and in
+/// the options of their connections, are that row's values.
+struct ForEach {
+    Text connection;
+    Text table;
+    Text as;   ///< what rows are called in placeholders
+    Text key;  ///< the column that tells rows apart
+};
+
+/// `jobs`: a table where each run leaves what became of it.
+struct JobTable {
+    Text connection;
+    Text table;
+};
+
 /// One entry of `pipelines`. The settings are those of `defaults` with the pipeline's own over them. `source` and `target` are
 /// parsed by the spec of their component (`connect/<system>`); the document has already reported their mistakes.
 struct PipelineConfig : PipelineSettings {
@@ -69,8 +84,17 @@ struct PipelineConfig : PipelineSettings {
     Catchup catchup = Catchup::none;
     std::vector<Text> after;
     std::optional<RunKind> run;
+    std::optional<ForEach> for_each;
+    std::optional<JobTable> jobs;
+
+    // Of one that stands for a row of `for_each` (app/for_each.h).
+    std::string origin;               ///< the pipeline of the file
+    std::string organization;         ///< the row's key
+    std::optional<Error> unusable{};  ///< why this row cannot be run; others can
 };
 
+const Spec<ForEach>& for_each_spec();
+const Spec<JobTable>& jobs_spec();
 const Spec<PipelineConfig>& pipeline_spec();
 
 }  // namespace penstock::config

@@ -1,0 +1,237 @@
+#include "app/for_each.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <set>
+
+#include "app/components.h"
+#include "config/document_rules.h"
+#include "config/suggest.h"
+#include "connect/mysql/component.h"
+#include "connect/mysql/options.h"
+#include "connect/mysql/table.h"
+
+namespace penstock::app {
+namespace {
+
+using mysql::Row;
+
+constexpr size_t most_rows = 1000;
+
+Error at(const config::Place& place, std::string code, std::string message, std::string hint) {
+    return {.kind = ErrorKind::configuration,
+            .code = std::move(code),
+            .message = std::move(message),
+            .where = place.text(),
+            .hint = std::move(hint)};
+}
+
+/// As names of pipelines are; what is not becomes a number that is always the same.
+std::string name_of(const std::string& origin, const std::string& key) {
+    auto plain = [](unsigned char c) { return std::isalnum(c) || c == '_' || c == '-'; };
+    if (!key.empty() && std::ranges::all_of(key, plain) && origin.size() + key.size() <= 61)
+        return fmt::format("{}--{}", origin, key);
+    uint64_t hash = 0xcbf29ce484222325;  // FNV-1a
+    for (unsigned char c : key) hash = (hash ^ c) * 0x100000001b3;
+    return fmt::format("{}--{:016x}", origin.substr(0, 45), hash);
+}
+
+/// Values stand in names and in SQL, so that only what is harmless in both is put there.
+bool harmless(const std::string& value) {
+    auto good = [](unsigned char c) {
+        return std::isalnum(c) || c >= 0x80 ||
+               std::string_view("_.:@/+-").find(static_cast<char>(c)) != std::string_view::npos;
+    };
+    return !value.empty() && std::ranges::all_of(value, good) && value.find("--") == value.npos;
+}
+
+/// `{client.column}` in all texts of a node.
+class Filling {
+  public:
+    Filling(const config::ForEach& each, const Row& row) : each_(each), row_(row), mark_("{" + each.as.value + ".") {}
+
+    bool wanted_in(const config::Node& node) const {
+        return node.text.find(mark_) != node.text.npos ||
+               std::ranges::any_of(node.items, [&](const auto& item) { return wanted_in(item); }) ||
+               std::ranges::any_of(node.entries, [&](const auto& entry) { return wanted_in(entry.value); });
+    }
+
+    Status fill(config::Node& node) const {
+        for (auto& item : node.items) PN_CHECK(fill(item));
+        for (auto& entry : node.entries) PN_CHECK(fill(entry.value));
+        for (size_t begin = node.text.find(mark_); begin != node.text.npos; begin = node.text.find(mark_, begin)) {
+            size_t end = node.text.find('}', begin);
+            if (end == node.text.npos)
+                return fail(at(node.place, "bad_placeholder", "a { without its }", "write {client.column}"));
+            PN_TRY(auto value, value_of(node, node.text.substr(begin + mark_.size(), end - begin - mark_.size())));
+            if (begin == 0 && end + 1 == node.text.size()) node.quoted = false;  // a number is one
+            node.text.replace(begin, end + 1 - begin, value);
+            node.reference.clear();
+            begin += value.size();
+        }
+        return {};
+    }
+
+  private:
+    Result<std::string> value_of(const config::Node& node, const std::string& column) const {
+        auto found = row_.find(column);
+        if (found == row_.end()) {
+            std::vector<std::string> columns;
+            for (const auto& [name, value] : row_) columns.push_back(name);
+            return fail(at(node.place, "unknown_column",
+                           fmt::format("{} has no column '{}'{}", each_.table.value, column,
+                                       config::did_you_mean(column, columns)),
+                           fmt::format("its columns: {}", fmt::join(columns, ", "))));
+        }
+        if (found->second && harmless(*found->second)) return *found->second;
+        return fail({.kind = ErrorKind::refused,
+                     .code = "unusable_value",
+                     .message = fmt::format("column {} of {} is {}", column, each_.table.value,
+                                            found->second ? "no value that can stand in a name or in SQL" : "NULL"),
+                     .where = node.place.text(),
+                     .hint = "letters, digits and _ . : @ / + - can; mend the row"});
+    }
+
+    const config::ForEach& each_;
+    const Row& row_;
+    std::string mark_;
+};
+
+/// Builds what stands in place of one pipeline.
+class Expansion {
+  public:
+    Expansion(config::Document& document, const config::PipelineConfig& origin)
+        : document_(document), origin_(origin) {}
+
+    Result<std::vector<config::PipelineConfig>> make() {
+        const auto& each = *origin_.for_each;
+        PN_TRY(auto place,
+               mysql::parse_connection(document_.connection(each.connection.value)->options, document_.directory));
+        PN_TRY(auto tables, mysql::Tables::open(place));
+        PN_TRY(auto rows, tables->rows(each.table.value, most_rows));
+        if (rows.empty())
+            return fail(at(each.table.place, "for_each_empty",
+                           fmt::format("{} has no rows, so {} has nothing to run for", each.table.value, origin_.name),
+                           "add a row for each run"));
+        std::string column = each.key.empty() ? "organization_id" : each.key.value;
+        std::set<std::string> known;
+        std::vector<config::PipelineConfig> made;
+        for (const auto& row : rows) {
+            auto key = row.find(column);
+            if (key == row.end())
+                return fail(at(each.table.place, "unknown_column",
+                               fmt::format("{} has no column '{}'", each.table.value, column),
+                               "name one that tells rows apart: `key:`"));
+            if (!key->second || !known.insert(*key->second).second)
+                return fail(at(each.table.place, "for_each_key",
+                               fmt::format("{}.{} is NULL or the same in two rows", each.table.value, column),
+                               "name a column that tells rows apart: `key:`"));
+            made.push_back(one(row, *key->second));
+        }
+        return made;
+    }
+
+  private:
+    config::PipelineConfig one(const Row& row, const std::string& key) {
+        config::PipelineConfig config = origin_;
+        config.name = name_of(origin_.name, key);
+        config.origin = origin_.name;
+        config.organization = key;
+        config.for_each.reset();
+        Filling filling(*origin_.for_each, row);
+        auto filled = fill(config, filling);
+        if (filled) return config;
+        config.source = origin_.source, config.target = origin_.target;
+        config.source_connection = origin_.source_connection, config.target_connection = origin_.target_connection;
+        config.unusable = std::move(filled.error());
+        return config;
+    }
+
+    Status fill(config::PipelineConfig& config, const Filling& filling) {
+        PN_CHECK(filling.fill(config.source));
+        PN_CHECK(filling.fill(config.target));
+        PN_TRY(config.source_connection, connection_for(config.source_connection, config.name, filling));
+        PN_TRY(config.target_connection, connection_for(config.target_connection, config.name, filling));
+        config::Diagnostics diagnostics;
+        component(config.source_connection)->source_spec().validate(config.source, diagnostics);
+        component(config.target_connection)->target_spec().validate(config.target, diagnostics);
+        return diagnostics.status();
+    }
+
+    const flow::Component* component(const std::string& connection) const {
+        return find_component(document_.connection(connection)->type);
+    }
+
+    /// The connection itself, or one of its own for this row.
+    Result<std::string> connection_for(const std::string& name, const std::string& pipeline, const Filling& filling) {
+        auto connection = *document_.connection(name);
+        if (!filling.wanted_in(connection.options)) return name;
+        PN_CHECK(filling.fill(connection.options));
+        connection.name = fmt::format("{} of {}", name, pipeline);
+        if (document_.connection(connection.name) == nullptr) document_.connections.push_back(connection);
+        return connection.name;
+    }
+
+    config::Document& document_;
+    const config::PipelineConfig& origin_;
+};
+
+/// Two rows that name one table would overwrite each other's rows, as two pipelines would.
+Status check_destinations(const config::Document& document) {
+    config::Document usable = document;
+    std::erase_if(usable.pipelines, [](const auto& pipeline) { return pipeline.unusable.has_value(); });
+    config::Diagnostics diagnostics;
+    config::check_targets(usable, diagnostics);
+    return diagnostics.status();
+}
+
+Status check_connection(const config::Document& document, const config::Text& name) {
+    const auto* connection = document.connection(name.value);
+    if (connection == nullptr)
+        return fail(at(name.place, "unknown_connection", fmt::format("there is no connection '{}'", name.value),
+                       "add it under `connections:`"));
+    if (connection->type != mysql::component().type)
+        return fail(at(
+            name.place, "not_mysql",
+            fmt::format("connection '{}' is of type {}; rows and jobs are kept in mysql", name.value, connection->type),
+            "name a connection with `type: mysql`"));
+    PN_CHECK(mysql::parse_connection(connection->options, document.directory));
+    return {};
+}
+
+}  // namespace
+
+Status validate_for_each(const config::Document& document, const config::PipelineConfig& pipeline) {
+    if (pipeline.for_each) PN_CHECK(check_connection(document, pipeline.for_each->connection));
+    if (pipeline.jobs) PN_CHECK(check_connection(document, pipeline.jobs->connection));
+    return {};
+}
+
+Status expand_for_each(config::Document& document) {
+    std::vector<config::PipelineConfig> all;
+    auto given = document.pipelines;
+    for (const auto& pipeline : given) {
+        if (!pipeline.for_each) {
+            all.push_back(pipeline);
+            continue;
+        }
+        PN_TRY(auto made, Expansion(document, pipeline).make());
+        for (auto& one : made) all.push_back(std::move(one));
+    }
+    // Who comes after such a pipeline comes after all that stand for it.
+    for (auto& pipeline : all) {
+        std::vector<config::Text> after;
+        for (const auto& name : pipeline.after) {
+            if (std::ranges::find(all, name.value, &config::PipelineConfig::name) != all.end()) after.push_back(name);
+            for (const auto& one : all)
+                if (one.origin == name.value) after.push_back({.value = one.name, .place = name.place});
+        }
+        pipeline.after = std::move(after);
+    }
+    document.pipelines = std::move(all);
+    return check_destinations(document);
+}
+
+}  // namespace penstock::app
