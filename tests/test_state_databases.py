@@ -166,7 +166,7 @@ def test_of_runs_at_once_one_has_the_pipeline_and_all_are_recorded(shop, state, 
 
 
 def test_a_server_that_crashes_and_comes_back_costs_no_run(shop, state, database):
-    add_orders(database, 6000)
+    add_orders(database, 3000)
     running = shop.start("run", "p", "--output", "json", env=SLOW)
     deadline = time.monotonic() + 30
     while "runs" not in state.tables() or state.rows("SELECT status FROM penstock.runs") != [("running",)]:

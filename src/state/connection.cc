@@ -59,10 +59,9 @@ class Connection::Trial {
         if (connection_.fault_ != Fault::overtaken && connection_.fault_ != Fault::lost) return false;
         auto left = std::chrono::duration_cast<std::chrono::milliseconds>(begun_ + limit - Clock::now());
         if (left.count() <= 0) return false;
-        if (connection_.fault_ == Fault::lost && !told_ && connection_.patience_ > short_patience) {
+        // A connection that was ended for being idle is made again without a word.
+        if (connection_.fault_ == Fault::lost && ++lost_ == 2 && connection_.patience_ > short_patience)
             log::warning("{}; trying again for {}", error.message, humane_duration(left));
-            told_ = true;
-        }
         std::this_thread::sleep_for(std::min(left, delay()));
         return true;
     }
@@ -78,7 +77,7 @@ class Connection::Trial {
     const Connection& connection_;
     Clock::time_point begun_ = Clock::now();
     std::chrono::milliseconds longest_{10};
-    bool told_ = false;
+    int lost_ = 0;
 };
 
 Connection::Connection(Place place) : place_(std::move(place)), dialect_(Dialect::of(place_.engine)) {
@@ -86,8 +85,9 @@ Connection::Connection(Place place) : place_(std::move(place)), dialect_(Dialect
 }
 Connection::~Connection() = default;
 
-Result<std::unique_ptr<Connection>> Connection::open(const Place& place, Create create) {
+Result<std::unique_ptr<Connection>> Connection::open(const Place& place, Create create, std::chrono::seconds patience) {
     std::unique_ptr<Connection> connection(new Connection(place));
+    connection->patience_ = patience;
     if (place.engine == Engine::sqlite) {
         std::error_code ignored;
         if (create == Create::no && !std::filesystem::exists(place.file, ignored)) return nullptr;
@@ -105,6 +105,12 @@ Result<std::unique_ptr<Connection>> Connection::open(const Place& place, Create 
         if (opened) return connection;
         if (!trial.again(opened.error())) return fail(opened.error());
     }
+}
+
+Result<std::unique_ptr<Connection>> Connection::open_foreign(const Place& place) {
+    std::unique_ptr<Connection> connection(new Connection(place));
+    PN_CHECK(connection->read([](soci::session&) -> Status { return {}; }));
+    return connection;
 }
 
 Status Connection::prepare_file(Create create) {
@@ -196,12 +202,10 @@ Status Connection::commit_attempt(const Work& work, const Landed& landed, bool& 
         try {
             // Waits for the end of the one whose answer was lost, if that is still under way at the server.
             dialect_.begin_alone(sql);
-            bool happened = false;
-            if (unanswered) {
-                PN_TRY(happened, landed(sql));
-            }
-            unanswered = false;
-            if (!happened) status = work(sql);
+            auto happened = unanswered ? landed(sql) : false;
+            if (!happened) status = fail(happened.error());
+            else unanswered = false;
+            if (status && !*happened) status = work(sql);
             committing = status.has_value();
             if (committing) sql << "COMMIT";
         } catch (const std::exception& error) {

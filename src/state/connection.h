@@ -19,13 +19,19 @@ namespace penstock::state {
 class Connection {
   public:
     enum class Create { yes, no };
+    static constexpr std::chrono::seconds short_patience{5};
+    /// For what must not fail because a server is restarted.
+    static constexpr std::chrono::seconds long_patience{100};
     using Work = std::function<Status(soci::session&)>;
     /// Whether a transaction has happened whose commit got no answer.
     using Landed = std::function<Result<bool>(soci::session&)>;
 
     /// Creates folder, file or tables if wanted, brings an older schema up to date, refuses a newer one. Nothing when there is no
     /// state and none is to be made.
-    static Result<std::unique_ptr<Connection>> open(const Place& place, Create create);
+    static Result<std::unique_ptr<Connection>> open(const Place& place, Create create,
+                                                    std::chrono::seconds patience = short_patience);
+    /// A database whose tables are somebody else's: read() only, none of ours are looked for or made.
+    static Result<std::unique_ptr<Connection>> open_foreign(const Place& place);
     ~Connection();
 
     /// Runs the work in one transaction beside which no other one runs, so that what it reads stays true. An error or exception
@@ -37,11 +43,8 @@ class Connection {
     /// Runs the work outside a transaction.
     Status read(const Work& work);
 
-    /// How long a server that does not answer is waited for; `short_patience` unless told.
+    /// How long a server that does not answer is waited for.
     void set_patience(std::chrono::seconds patience) { patience_ = patience; }
-    static constexpr std::chrono::seconds short_patience{5};
-    /// For what must not fail because a server is restarted.
-    static constexpr std::chrono::seconds long_patience{100};
 
     /// What a commit wrote must outlive a power cut, from now on.
     Status make_durable();

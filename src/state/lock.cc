@@ -20,13 +20,12 @@ constexpr std::chrono::seconds renew_soon{2};
 constexpr std::chrono::seconds renewal_patience{1};
 
 Result<std::unique_ptr<Connection>> connect(const Place& place) {
-    PN_TRY(auto connection, Connection::open(place, Connection::Create::no));
+    PN_TRY(auto connection, Connection::open(place, Connection::Create::no, renewal_patience));
     if (connection == nullptr)
         return fail({.kind = ErrorKind::unavailable,
                      .code = "state_gone",
                      .message = "the state is not there any more",
                      .where = place.shown});
-    connection->set_patience(renewal_patience);
     return connection;
 }
 

@@ -8,7 +8,7 @@ namespace {
 Result<Place> sqlite_place(std::string path, const std::filesystem::path& directory) {
     if (path.starts_with("//")) path.erase(0, 2);
     if (path.empty())
-        return fail(url_error("the state's URL names no file", "write a path, such as sqlite:.penstock/state.db"));
+        return fail(url_error("the URL names no file", "write a path, such as sqlite:.penstock/state.db"));
     if (path.find_first_of("\"?") != path.npos)
         return fail(url_error("the path of the state must not hold a quote or a question mark", "choose another path"));
     auto file = directory / path;
@@ -28,7 +28,7 @@ Result<Place> place_of(const std::string& url, const std::filesystem::path& dire
     if (scheme == "sqlite") return sqlite_place(url.substr(colon + 1), directory);
     if (scheme == "mysql" || scheme == "mariadb") return mysql_place(url, directory);
     if (scheme == "postgres" || scheme == "postgresql") return postgres_place(url, directory);
-    return fail(url_error("the state's URL is not understood",
+    return fail(url_error("the URL is not understood",
                           "write sqlite:.penstock/state.db, mysql://user:password@host/database or "
                           "postgres://user:password@host/database"));
 }

@@ -17,6 +17,7 @@ struct Place {
     std::filesystem::path file;  ///< of SQLite
     Secret connect;              ///< what the library takes
     std::string shown;           ///< for people: the file, or "MySQL at db.example:3306/penstock"
+    bool local = false;          ///< of MySQL: what is sent passes no network
     bool encrypted = false;      ///< TLS was asked for, so a connection without it is refused
 };
 

@@ -28,7 +28,7 @@ Result<std::string> decoded(std::string_view text) {
         }
         auto digits = text.substr(at + 1, 2);
         if (digits.size() != 2 || digits.find_first_not_of("0123456789abcdefABCDEF") != digits.npos || digits == "00")
-            return fail(url_error("the state's URL has a % that begins no code", form));
+            return fail(url_error("the URL has a % that begins no code", form));
         out += static_cast<char>(std::stoi(std::string(digits), nullptr, 16));
         at += 2;
     }
@@ -46,7 +46,7 @@ std::string_view take(std::string_view& text, char separator) {
 Status read_host(std::string_view text, MysqlUrl& url) {
     if (text.starts_with('[')) {
         auto end = text.find(']');
-        if (end == text.npos) return fail(url_error("the state's URL has a [ without its ]", form));
+        if (end == text.npos) return fail(url_error("the URL has a [ without its ]", form));
         url.host = text.substr(1, end - 1);
         text.remove_prefix(end + 1);
     } else {
@@ -59,7 +59,7 @@ Status read_host(std::string_view text, MysqlUrl& url) {
     url.port = text.substr(1);
     bool digits = url.port.find_first_not_of("0123456789") == url.port.npos;
     if (text[0] != ':' || url.port.empty() || !digits || url.port.size() > 5 || std::stoi(url.port) > 65'535)
-        return fail(url_error("the port in the state's URL is no number from 1 to 65535", form));
+        return fail(url_error("the port in the URL is no number from 1 to 65535", form));
     return {};
 }
 
@@ -68,8 +68,9 @@ Status read_parameters(std::string_view text, MysqlUrl& url) {
         auto value = take(text, '&');
         std::string name(take(value, '='));
         if (name != "ssl_mode" && name != "ssl_ca" && name != "ssl_cert" && name != "ssl_key" && name != "socket")
-            return fail(url_error(fmt::format("'{}' is no parameter of a mysql:// URL", name),
-                                  "known are ssl_mode, ssl_ca, ssl_cert, ssl_key and socket"));
+            return fail(url_error(
+                "the URL has a parameter that is not known",
+                "known are ssl_mode, ssl_ca, ssl_cert, ssl_key and socket; a ? in a password is written as %3F"));
         PN_TRY(url.parameters[name], decoded(value));
     }
     return {};
@@ -78,13 +79,13 @@ Status read_parameters(std::string_view text, MysqlUrl& url) {
 Result<MysqlUrl> read_url(std::string_view text) {
     MysqlUrl url;
     take(text, ':');
-    if (!text.starts_with("//")) return fail(url_error("the state's URL is not understood", form));
+    if (!text.starts_with("//")) return fail(url_error("the URL is not understood", form));
     text.remove_prefix(2);
     auto address = take(text, '?');
     PN_CHECK(read_parameters(text, url));
     auto authority = take(address, '/');
     PN_TRY(url.database, decoded(address));
-    if (url.database.empty()) return fail(url_error("the state's URL names no database", form));
+    if (url.database.empty()) return fail(url_error("the URL names no database", form));
     auto at = authority.rfind('@');
     if (at != authority.npos) {
         auto password = authority.substr(0, at);
@@ -93,7 +94,7 @@ Result<MysqlUrl> read_url(std::string_view text) {
         remember_secret(url.password);
         authority.remove_prefix(at + 1);
     }
-    if (url.user.empty()) return fail(url_error("the state's URL names no user", form));
+    if (url.user.empty()) return fail(url_error("the URL names no user", form));
     PN_CHECK(read_host(authority, url));
     return url;
 }
@@ -113,7 +114,7 @@ Result<Tls> tls_of(const MysqlUrl& url) {
     if (name == "required") return Tls::required;
     if (name == "verify_identity") return Tls::verify_identity;
     return fail(
-        url_error("ssl_mode in the state's URL is not known",
+        url_error("ssl_mode in the URL is not known",
                   "write disabled, required (encrypted, but anybody may pose as the server) or verify_identity"));
 }
 
@@ -126,8 +127,7 @@ Result<std::string> host_of(const MysqlUrl& url, Tls tls, const std::filesystem:
         auto found = url.parameters.find(name);
         if (found == url.parameters.end()) continue;
         if (tls == Tls::disabled)
-            return fail(
-                url_error(fmt::format("the state's URL has {}, and ssl_mode=disabled", name), "leave out one of them"));
+            return fail(url_error(fmt::format("the URL has {}, and ssl_mode=disabled", name), "leave out one of them"));
         name[3] = '-';
         list += fmt::format(";{}={}", name, (directory / found->second).string());
     }
@@ -142,7 +142,7 @@ Result<Place> mysql_place(const std::string& text, const std::filesystem::path& 
     PN_TRY(auto host, host_of(url, tls, directory));
     bool plain = url.host.find_first_of(";{}=") == url.host.npos;  // they would end an entry of the list
     for (const auto& [name, value] : url.parameters) plain = plain && value.find_first_of(";{}") == value.npos;
-    if (!plain) return fail(url_error("a path or name in the state's URL holds a ; or a brace", "choose another path"));
+    if (!plain) return fail(url_error("a path or name in the URL holds a ; or a brace", "choose another path"));
     std::string connect =
         fmt::format("user={} password={} db={} charset=utf8mb4 connect_timeout=5 read_timeout=60 write_timeout=60",
                     connection_value(url.user), connection_value(url.password), connection_value(url.database));
@@ -154,6 +154,7 @@ Result<Place> mysql_place(const std::string& text, const std::filesystem::path& 
     return Place{.engine = Engine::mysql,
                  .connect = Secret(connect),
                  .shown = fmt::format("MySQL at {}/{}", where, url.database),
+                 .local = is_loopback(url.host) || socket != url.parameters.end(),
                  .encrypted = tls != Tls::disabled};
 }
 

@@ -19,7 +19,7 @@ Result<Parameters> read_url(const std::string& url) {
                                                                          PQconninfoFree);
     if (options == nullptr)
         return fail(
-            url_error("the state's URL is not one that PostgreSQL's library reads",
+            url_error("the URL is not one that PostgreSQL's library reads",
                       "write postgres://user:password@host:5432/database?sslmode=verify-full&sslrootcert=ca.pem; "
                       "characters such as @ : / ? # % in a password are written as %40 %3A %2F %3F %23 %25"));
     Parameters found;

@@ -32,6 +32,7 @@ TEST_CASE("an URL that cannot be used says why, and never what it holds") {
                             "mysql://u:hunter2%00@h/db",
                             "mysql://u:hunter2@[::1/db",
                             "mysql://u:hunter2@h/db?ssl=yes",
+                            "mysql://u:a?hunter2@h/db",
                             "mysql://u:hunter2@h/db?ssl_mode=maybe",
                             "mysql://u:hunter2@h/db?ssl_mode=disabled&ssl_ca=a",
                             "mysql://u:hunter2@h;x=1/db",
