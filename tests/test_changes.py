@@ -236,8 +236,9 @@ def test_types_that_come_as_text(shop, project):
     assert [row[:2] for row in by_stream[:2]] == [(1, "10.0.1.1"), (2, "10.0.2.1")]
 
 
-def test_one_large_transaction_within_the_budget(shop, project):
-    capture(shop, project, tables=["customers"])
+@pytest.mark.parametrize("target", [{}, {"deletes": "soft"}, {"mode": "history"}])
+def test_one_large_transaction_within_the_budget(shop, project, target):
+    capture(shop, project, tables=["customers"], target=target)
     project.load()
     shop.execute("INSERT INTO customers SELECT i, repeat(md5(i::text), 10), 1 FROM generate_series(10000, 409999) i")
     run = project.load(timeout=180).run()

@@ -180,6 +180,10 @@ class Follower:
             watcher.start()
             output = self.running.wait(100_000)
             watcher.join()
+            for line in output.err.splitlines():
+                if " is read anew" in line:
+                    self.ends["read anew"] += 1
+                    say(f"{self.name}: {line}")
             if output.code == 130 and self.stopping:
                 return
             error = json.loads(output.out)["runs"][0]["error"] if output.out.strip() else {"code": str(output.code), "message": output.err[-500:], "hint": ""}
@@ -259,12 +263,14 @@ def snapshot_point(project) -> str:
 def check_versions(server, database, history, initial, start) -> None:
     counts = changes_since(server, database, "counter", start)
     say(f"test_decoding from {start}:", dict(sorted((f"{t} {o}", n) for (t, o), n in counts.items())))
+    wrong = []
     for table in TABLES:
         expected = initial[table] + counts[table, "INSERT"] + counts[table, "UPDATE"]
         kept = history.duck_value(f"SELECT count(*) FROM {table}")
-        assert kept == expected, f"history of {table}: {kept} versions, the stream had {expected}"
-        say(f"  history of {table}: {kept} versions, as counted")
+        wrong += [table] if kept != expected else []
+        say(f"  history of {table}: {kept} versions,", "as counted" if kept == expected else f"the stream had {expected}")
     say("changes in all:", sum(counts.values()))
+    assert not wrong, wrong
 
 
 def mixed(options) -> None:
@@ -309,7 +315,7 @@ def mixed(options) -> None:
             follower.drain()
         say(f"drained in {time.monotonic() - began:.1f} s")
         for follower in followers:
-            say(f"  {follower.name}: peak memory {follower.peak >> 20} MiB; stopped by {dict(follower.ends)}; full refreshes: {follower.refreshes}")
+            say(f"  {follower.name}: peak memory {follower.peak >> 20} MiB; meanwhile {dict(follower.ends)}; full refreshes: {follower.refreshes}")
         for table in TABLES:
             rows = assert_equal(database, mirror, table, "true"), assert_equal(database, history, table, CURRENT)
             say(f"  {table}: {rows[0]} rows in mirror and history equal the source")
@@ -330,56 +336,75 @@ def mixed(options) -> None:
 
 
 def large(options) -> None:
-    """One transaction of so many changes, small ones before, meanwhile and after; memory of the run from /proc."""
+    """One transaction of so many changes, small ones before, meanwhile and after; memory of the run from /proc. A fifth as many
+    rows are there before, so that updates and deletes meet both those and rows of the transaction itself."""
     server = PostgresServer(version=options.version)
     folder = Path(tempfile.mkdtemp(prefix="penstock-long-", dir=options.folder))
     project = Project(folder / "project")
     database = Database(server, "large")
     try:
         say("server:", database.value("SELECT version()"))
-        database.execute("CREATE TABLE t (id int PRIMARY KEY, line text, v int); CREATE TABLE small (id int PRIMARY KEY, line text)")
-        capture(database, project, ["t", "small"], **({"spill_directory": str(folder)}))
-        project.load()
+        database.execute("CREATE TABLE t (id int, line text, v int); CREATE TABLE small (id int PRIMARY KEY, line text)")
+        database.execute("ALTER TABLE t REPLICA IDENTITY FULL" if options.into == "keyless" else "ALTER TABLE t ADD PRIMARY KEY (id)")
+        if options.unsent:  # out of line, so that updates of other columns leave it out
+            database.execute("ALTER TABLE t ALTER COLUMN line SET STORAGE EXTERNAL")
+        before = 0 if options.empty else options.changes // 5
+        line = f"repeat(md5(i::text), {70 if options.unsent else 8})"
+        database.execute(f"INSERT INTO t SELECT i, {line}, 0 FROM generate_series(1, {before}) i")
+        capture(database, project, ["t", "small"], mode="history" if options.into == "history" else "merge",
+                target={"deletes": "soft"} if options.into == "soft" else None, spill_directory=str(folder))
+        project.load(timeout=600)
         inserts, updates = options.changes * 7 // 10, options.changes * 2 // 10
         deletes = options.changes - inserts - updates
-        before = database.value("SELECT pg_current_wal_insert_lsn()")
+        last = before + inserts
+        at = database.value("SELECT pg_current_wal_insert_lsn()")
         with database.connect() as session:
             session.autocommit = False
             database.execute("INSERT INTO small SELECT i, 'before' FROM generate_series(1, 100) i")
-            session.execute(f"INSERT INTO t SELECT i, repeat(md5(i::text), 8), 0 FROM generate_series(1, {inserts}) i")
+            session.execute(f"INSERT INTO t SELECT i, {line}, 0 FROM generate_series({before + 1}, {last}) i")
             database.execute("INSERT INTO small SELECT i, 'meanwhile' FROM generate_series(101, 200) i")
-            session.execute(f"UPDATE t SET v = 1 WHERE id <= {updates}")
-            session.execute(f"DELETE FROM t WHERE id > {inserts - deletes}")
+            first = before - updates // 2 if before else 0
+            moved = ", id = CASE WHEN id % 100 = 0 THEN -id ELSE id END" if options.moved else ""
+            session.execute(f"UPDATE t SET v = 1{moved} WHERE id > {first} AND id <= {first + updates}")
+            few = deletes // 2 if before else 0
+            session.execute(f"DELETE FROM t WHERE id BETWEEN 1 AND {few} OR id > {last - deletes + few}")
             session.commit()
         database.execute("INSERT INTO small SELECT i, 'after' FROM generate_series(201, 300) i")
-        log = database.value("SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), %s)", [before])
+        log = database.value("SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), %s)", [at])
         say(f"one transaction of {inserts} inserts, {updates} updates, {deletes} deletes; {float(log) / 2**30:.2f} GiB of log")
         began = time.monotonic()
         report = project.load(timeout=3600)
         took = time.monotonic() - began
         run = report.run()
         say(f"{run['rows_read']} changes in {took:.1f} s; peak memory {run['peak_memory_bytes'] >> 20} MiB")
-        assert run["rows_read"] == options.changes + 300, run
+        # Without key an update comes as a delete and an insert; so does one that moves the key.
+        twice = updates if options.into == "keyless" else updates // 100 if options.moved else 0
+        assert run["rows_read"] == options.changes + 300 + twice, run
         assert run["peak_memory_bytes"] < 512 << 20
+        where = {"history": CURRENT, "soft": "NOT _penstock_deleted"}.get(options.into, "true")
         for table in ("t", "small"):
-            compare_in_order(database, project, table)
+            compare_in_order(database, project, table, where)
+        if options.into == "history":
+            versions = project.duck_value("SELECT count(*) FROM t")
+            assert versions == before + inserts + updates, versions
+            say(f"  history of t: {versions} versions, as many as rows and changes that made one")
         say("EQUAL")
     finally:
         server.destroy()
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def compare_in_order(database, project, table) -> None:
+def compare_in_order(database, project, table, where) -> None:
     """Row by row, in slices of the key."""
     columns = "id, md5(line)" + (", v" if table == "t" else "")
-    most = database.value(f"SELECT max(id) FROM {table}")
+    least, most = database.rows(f"SELECT min(id), max(id) FROM {table}")[0]
     rows = 0
-    for first in range(0, most + 1, 250_000):
-        query = f"SELECT {columns} FROM {table} WHERE id >= {first} AND id < {first + 250_000} ORDER BY id"
-        source, target = database.rows(query), project.duck(query)
+    for first in range(least, most + 1, 250_000):
+        query = f"SELECT {columns} FROM {table} WHERE id >= {first} AND id < {first + 250_000} AND {{}} ORDER BY id"
+        source, target = database.rows(query.format("true")), project.duck(query.format(where))
         assert source == target, f"{table} differs between {first} and {first + 250_000}"
         rows += len(source)
-    assert project.duck_value(f"SELECT count(*) FROM {table}") == rows
+    assert project.duck_value(f"SELECT count(*) FROM {table} WHERE {where}") == rows
     say(f"  {table}: {rows} rows equal the source")
 
 
@@ -394,6 +419,10 @@ def main() -> None:
     parser.add_argument("--schema-changes", type=int, default=30)
     parser.add_argument("--only-additions", action="store_true", help="of columns: none is dropped or renamed")
     parser.add_argument("--changes", type=int, default=5_000_000)
+    parser.add_argument("--into", choices=("mirror", "soft", "history", "keyless"), default="mirror", help="keyless: a mirror without key")
+    parser.add_argument("--empty", action="store_true", help="the table has no rows before")
+    parser.add_argument("--unsent", action="store_true", help="updates leave out a long value")
+    parser.add_argument("--moved", action="store_true", help="a hundredth of the updates moves the key")
     options = parser.parse_args()
     {"mixed": mixed, "large": large}[options.what](options)
 

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "connect/duckdb/changes.h"
+#include "connect/duckdb/newest_position.h"
 #include "connect/duckdb/staging.h"
 #include "connect/duckdb/unsent.h"
 
@@ -20,7 +21,7 @@ constexpr const char* known = "temp.main.penstock_known";
 /// Every new change with the next one of its key: (penstock_id, key…, penstock_op, penstock_position, penstock_committed_at,
 /// penstock_first, penstock_next_op, …); the next one is 't' where a truncate comes before any other.
 constexpr const char* events = "temp.main.penstock_events";
-/// Current versions of the target that end in this part, as they are then.
+/// Current versions of the target that end in this part, as they are then, with their row ids as penstock_row.
 constexpr const char* closed = "temp.main.penstock_closed";
 
 struct Versions {
@@ -40,13 +41,17 @@ struct Versions {
 };
 
 Status Versions::find_known() {
-    std::string newest =
-        fmt::format("SELECT {0}, max(T.{1}) AS penstock_position FROM {2} T SEMI JOIN {3} S ON {4} GROUP BY {0}",
-                    changes.keys("T."), change::position, load.into.quoted(), staged_changes, on("T", "S"));
-    PN_CHECK(load.run(fmt::format(
-        "DROP TABLE IF EXISTS {0}; CREATE TEMP TABLE {0} AS SELECT S.rowid AS id FROM {1} S JOIN ({2}) N ON {3} AND "
-        "N.penstock_position >= S.{4}",
-        known, staged_changes, newest, on("N", "S"), change::position)));
+    bool all_new = load.into_empty;
+    if (!all_new) {
+        PN_TRY(all_new, NewestPosition(load).is_before(changes));
+    }
+    std::string positions =
+        fmt::format("SELECT {}, T.{} AS penstock_position FROM {} T SEMI JOIN {} S ON {}", changes.keys("T."),
+                    change::position, load.into.quoted(), staged_changes, on("T", "S"));
+    std::string found = fmt::format("{} S SEMI JOIN ({}) N ON {} AND N.penstock_position >= S.{}", staged_changes,
+                                    positions, on("N", "S"), change::position);
+    PN_CHECK(load.run(fmt::format("DROP TABLE IF EXISTS {0}; CREATE TEMP TABLE {0} AS SELECT S.rowid AS id FROM {1}{2}",
+                                  known, all_new ? staged_changes : found, all_new ? " S WHERE false" : "")));
     return {};
 }
 
@@ -93,7 +98,8 @@ Status Versions::close() {
     if (load.into_empty) return {};
     std::string table = load.into.quoted(),
                 ends = fmt::format(
-                    "SELECT T.* REPLACE (E.penstock_committed_at AS {0}, E.penstock_op = 'd' AS {1}, CASE WHEN "
+                    "SELECT T.rowid AS penstock_row, T.* REPLACE (E.penstock_committed_at AS {0}, E.penstock_op = 'd' "
+                    "AS {1}, CASE WHEN "
                     "E.penstock_op = 'd' THEN E.penstock_position ELSE T.{2} END "
                     "AS {2}, {3} AS {4}) FROM {5} T JOIN {6} E ON {7} AND E.penstock_first WHERE T.{0} IS NULL",
                     valid_to_column, change::deleted, change::position, changes.synced, change::synced_at, table,
@@ -111,9 +117,10 @@ Status Versions::close() {
             "WHERE {6} AND T.{1} IS NULL",
             table, valid_to_column, change::deleted, change::position, change::synced_at, closed, on("T", "C"))));
     } else {
-        PN_CHECK(load.run(fmt::format("DELETE FROM {} AS T USING {} AS C WHERE {} AND T.{} IS NULL", table, closed,
-                                      on("T", "C"), valid_to_column)));
-        PN_CHECK(load.run(fmt::format("INSERT INTO {} BY NAME SELECT * FROM {}", table, closed)));
+        PN_CHECK(
+            load.run(fmt::format("DELETE FROM {} AS T USING {} AS C WHERE T.rowid = C.penstock_row", table, closed)));
+        PN_CHECK(
+            load.run(fmt::format("INSERT INTO {} BY NAME SELECT * EXCLUDE (penstock_row) FROM {}", table, closed)));
     }
     PN_CHECK(load.run(fmt::format("DROP TABLE {}", closed)));
     return truncate_target(changes);

@@ -2,6 +2,9 @@
 // takes the oldest row of its values that is there, be it in the target or from an earlier change of the part; so the n-th
 // delete of some values goes with the n-th row of them, counted from truncate to truncate.
 //
+// Rows may be wide and many: their values are compared once, to find the number of their group; what is counted and sorted then is
+// numbers. Windows over the values themselves would have to be held in memory.
+//
 // What the target has already is told by its newest position alone. That is certain where deleted rows stay (soft deletes,
 // history); under hard deletes, and for rows of a snapshot, only the checkpoint keeps a part from coming twice.
 #include <fmt/format.h>
@@ -16,9 +19,11 @@ namespace {
 
 namespace change = flow::change;
 
-/// Rows that a delete may take, with their values and numbered among their equals.
+/// Each values that are deleted, once for all between two truncates: (penstock_group, penstock_epoch, the source's columns).
+constexpr const char* groups = "temp.main.penstock_groups";
+/// Rows that a delete may take, numbered among their equals: (penstock_id, penstock_in_target, penstock_group, penstock_n).
 constexpr const char* comings = "temp.main.penstock_comings";
-/// Deletes, numbered likewise.
+/// Deletes, numbered likewise, with penstock_position and penstock_committed_at.
 constexpr const char* goings = "temp.main.penstock_goings";
 /// Rows and the deletes that took them.
 constexpr const char* pairs = "temp.main.penstock_pairs";
@@ -32,6 +37,7 @@ struct Multiset {
     int64_t deletes = 0;
 
     Status find_fresh();
+    Status group();
     Status number();
     Status pair();
     Status take_from_target();
@@ -39,6 +45,7 @@ struct Multiset {
     Status drop();
 
     std::string dated(const std::string& table, const std::string& alias) const;
+    std::string grouped(const std::string& table, const std::string& alias) const;
     std::string ranked(const std::string& order) const;
 };
 
@@ -66,45 +73,56 @@ std::string Multiset::dated(const std::string& table, const std::string& alias) 
                        changes.truncates_table(), alias, change::position);
 }
 
+/// dated(), with the rows' groups; rows without are left out.
+std::string Multiset::grouped(const std::string& table, const std::string& alias) const {
+    return fmt::format("{} JOIN {} G ON {}{}", dated(table, alias), groups,
+                       engine::same_but_for_zero_sign(load.columns(), "G", alias),
+                       changes.truncates > 0 ? " AND G.penstock_epoch IS NOT DISTINCT FROM X.position" : "");
+}
+
 std::string Multiset::ranked(const std::string& order) const {
-    return fmt::format("row_number() OVER (PARTITION BY {}, penstock_epoch ORDER BY {}) AS penstock_n",
-                       engine::value_list_but_for_zero_sign(load.columns()), order);
+    return fmt::format("row_number() OVER (PARTITION BY penstock_group ORDER BY {}) AS penstock_n", order);
+}
+
+Status Multiset::group() {
+    std::string deleted = fmt::format("{} WHERE S.{} = 'd' AND {}", dated(staged_changes, "S"), change::op, fresh);
+    PN_CHECK(load.run(fmt::format(
+        "CREATE TEMP TABLE {} AS SELECT S.rowid AS penstock_group, X.position AS penstock_epoch, {}{} AND S.rowid IN "
+        "(SELECT min(penstock_id) FROM (SELECT S.rowid AS penstock_id, X.position AS penstock_epoch, {}{}) GROUP BY "
+        "{}, "
+        "penstock_epoch)",
+        groups, changes.columns("S."), deleted, changes.columns("S."), deleted,
+        engine::value_list_but_for_zero_sign(load.columns()))));
+    return {};
 }
 
 Status Multiset::number() {
-    PN_CHECK(
-        load.run(fmt::format("CREATE TEMP TABLE {} AS SELECT *, {} FROM (SELECT S.{} AS penstock_position, S.{} AS "
-                             "penstock_committed_at, X.position AS penstock_epoch, {}{} "
-                             "WHERE S.{} = 'd' AND {})",
-                             goings, ranked("penstock_position"), change::position, change::committed_at,
-                             changes.columns("S."), dated(staged_changes, "S"), change::op, fresh)));
-    std::string target = load.into.quoted();
-    auto rows = [&](const char* alias, const char* in_target, const std::string& table, const std::string& condition) {
-        return fmt::format(
-            "SELECT {0}.rowid AS penstock_id, {1} AS penstock_in_target, coalesce({0}.{2}, '') AS penstock_position, "
-            "X.position AS penstock_epoch, "
-            "{3}{4} WHERE {5} AND EXISTS (SELECT 1 FROM {6} G WHERE {7})",
-            alias, in_target, change::position, changes.columns(fmt::format("{}.", alias)), dated(table, alias),
-            condition, goings, engine::same_but_for_zero_sign(load.columns(), "G", alias));
-    };
-    PN_CHECK(load.run(
-        fmt::format("CREATE TEMP TABLE {} AS SELECT *, {} FROM ({} UNION ALL {})", comings,
-                    ranked("penstock_in_target DESC, penstock_position, penstock_id"),
-                    rows("S", "false", staged_changes, fmt::format("S.{} IN ('r', 'c') AND {}", change::op, fresh)),
-                    rows("T", "true", target, changes.alive("T.")))));
+    PN_CHECK(load.run(fmt::format(
+        "CREATE TEMP TABLE {} AS SELECT *, {} FROM (SELECT S.rowid AS penstock_id, G.penstock_group, S.{} AS "
+        "penstock_position, S.{} AS penstock_committed_at{} WHERE S.{} = 'd' AND {})",
+        goings, ranked("penstock_id"), change::position, change::committed_at, grouped(staged_changes, "S"), change::op,
+        fresh)));
+    PN_CHECK(load.run(fmt::format(
+        "CREATE TEMP TABLE {} AS SELECT * EXCLUDE (penstock_position), {} FROM (SELECT S.rowid AS penstock_id, false "
+        "AS "
+        "penstock_in_target, '' AS penstock_position, G.penstock_group{} WHERE S.{} IN ('r', 'c') AND {} UNION ALL "
+        "SELECT "
+        "T.rowid, true, coalesce(T.{}, ''), G.penstock_group{} WHERE {})",
+        comings, ranked("penstock_in_target DESC, penstock_position, penstock_id"), grouped(staged_changes, "S"),
+        change::op, fresh, change::position, grouped(load.into.quoted(), "T"), changes.alive("T."))));
     return {};
 }
 
 Status Multiset::pair() {
     PN_CHECK(drop());
     if (deletes > 0) {
+        PN_CHECK(group());
         PN_CHECK(number());
-        PN_CHECK(load.run(
-            fmt::format("CREATE TEMP TABLE {} AS SELECT C.penstock_id, C.penstock_in_target, G.penstock_position, "
-                        "G.penstock_committed_at FROM {} G JOIN {} C ON G.penstock_n = C.penstock_n AND "
-                        "G.penstock_epoch IS NOT DISTINCT FROM C.penstock_epoch AND {} WHERE C.penstock_in_target OR "
-                        "C.penstock_position < G.penstock_position",
-                        pairs, goings, comings, engine::same_but_for_zero_sign(load.columns(), "G", "C"))));
+        PN_CHECK(load.run(fmt::format(
+            "CREATE TEMP TABLE {} AS SELECT C.penstock_id, C.penstock_in_target, G.penstock_position, "
+            "G.penstock_committed_at FROM {} G JOIN {} C ON G.penstock_group = C.penstock_group AND G.penstock_n = "
+            "C.penstock_n WHERE C.penstock_in_target OR C.penstock_id < G.penstock_id",
+            pairs, goings, comings)));
         return {};
     }
     PN_CHECK(
@@ -116,9 +134,9 @@ Status Multiset::pair() {
 
 Status Multiset::take_from_target() {
     if (hard) {
-        PN_CHECK(
-            load.run(fmt::format("DELETE FROM {} WHERE rowid IN (SELECT penstock_id FROM {} WHERE penstock_in_target)",
-                                 load.into.quoted(), pairs)));
+        PN_CHECK(load.run(
+            fmt::format("DELETE FROM {} AS T USING {} P WHERE P.penstock_in_target AND T.rowid = P.penstock_id",
+                        load.into.quoted(), pairs)));
     } else {
         PN_CHECK(load.run(
             fmt::format("UPDATE {} AS T SET {} = P.penstock_position, {} = {}, {} = true{} FROM {} P WHERE "
@@ -153,7 +171,7 @@ Result<int64_t> Multiset::insert() {
 }
 
 Status Multiset::drop() {
-    for (const char* table : {comings, goings, pairs})
+    for (const char* table : {groups, comings, goings, pairs})
         PN_CHECK(load.run(fmt::format("DROP TABLE IF EXISTS {}", table)));
     return {};
 }

@@ -58,21 +58,12 @@ struct Mirror {
 Status Mirror::find_winners() {
     std::string among = fmt::format("{} <> 't'", change::op);
     if (changes.truncates > 0 && !soft) among += fmt::format(" AND {} > {}", change::position, changes.last_truncate);
-    std::string newest;
-    std::string newest_row = changes.in_order ? "max(rowid)" : fmt::format("arg_max(rowid, {})", change::position);
-    if (soft) {
-        newest = fmt::format(
-            "SELECT {0}, {5} FILTER ({2} <> 'd') AS penstock_content, max({1}) AS penstock_position, "
-            "arg_max({2}, {1}) AS penstock_op FROM {3} WHERE {4} GROUP BY {0}",
-            changes.keys(), change::position, change::op, staged_changes, among, newest_row);
-    } else {  // one aggregate, and the rest by row id: half the time
-        newest = fmt::format(
-            "SELECT {0}, CASE WHEN S.{1} <> 'd' THEN S.rowid END AS penstock_content, S.{2} AS penstock_position, "
-            "S.{1} AS "
-            "penstock_op FROM {3} S SEMI JOIN (SELECT {6} AS id FROM {3} WHERE {4} GROUP BY {5}) N ON "
-            "S.rowid = N.id",
-            changes.keys("S."), change::op, change::position, staged_changes, among, changes.keys(), newest_row);
-    }
+    std::string content = soft ? "N.content" : fmt::format("CASE WHEN S.{} <> 'd' THEN S.rowid END", change::op);
+    std::string newest = fmt::format(
+        "SELECT {0}, {1} AS penstock_content, S.{2} AS penstock_position, S.{3} AS penstock_op FROM {4} S {5}JOIN "
+        "(SELECT max(rowid) AS id{6} FROM {4} WHERE {7} GROUP BY {8}) N ON S.rowid = N.id",
+        changes.keys("S."), content, change::position, change::op, staged_changes, soft ? "" : "SEMI ",
+        soft ? fmt::format(", max(rowid) FILTER ({} <> 'd') AS content", change::op) : "", among, changes.keys());
     if (changes.truncates > 0 && soft) {
         newest = fmt::format(
             "SELECT W.* REPLACE (CASE WHEN W.penstock_op = 'd' THEN W.penstock_position ELSE coalesce(X.position, "

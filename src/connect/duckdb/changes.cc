@@ -104,17 +104,33 @@ Status Changes::measure() {
     first_position = found.text(0, 6);
     last_position = found.text(0, 7);
     if (int64_t unknown = found.number(0, 4); unknown > 0) return fail(unknown_changes(load, unknown));
-    return look_at_order();
+    return put_in_order();
 }
 
 /// Windows without an order take the rows as they lie.
-Status Changes::look_at_order() {
+Result<bool> Changes::in_order() {
     PN_TRY(auto found, load.connection.query(fmt::format(
                            "SELECT count(*) FROM (SELECT {0} < lag({0}) OVER () OR rowid < lag(rowid) OVER () AS back "
                            "FROM {1}) WHERE back",
                            change::position, staged_changes)));
-    in_order = found.number(0, 0) == 0;
-    return {};
+    return found.number(0, 0) == 0;
+}
+
+/// The rows of a stream lie as one reader brought them. Where several did, they are laid down anew.
+Status Changes::put_in_order() {
+    PN_TRY(bool ordered, in_order());
+    if (ordered) return {};
+    PN_CHECK(
+        load.run(fmt::format("DROP TABLE IF EXISTS temp.main.penstock_in_order; CREATE TEMP TABLE penstock_in_order AS "
+                             "SELECT * FROM {0} ORDER BY "
+                             "{1}; DROP TABLE {0}; ALTER TABLE temp.main.penstock_in_order RENAME TO penstock_changes",
+                             staged_changes, change::position)));
+    PN_TRY(ordered, in_order());
+    if (ordered) return {};
+    return fail({.kind = ErrorKind::internal,
+                 .code = "changes_unordered",
+                 .message = fmt::format("changes of {} could not be put in order", load.target.info.name),
+                 .hint = "this is a fault of penstock: please report it with the run's log"});
 }
 
 Status Changes::drop() {
@@ -153,7 +169,8 @@ Result<flow::Counts> apply_changes(Load& load) {
                  : load.target.mode == flow::Mode::history ? history_by_key
                                                            : mirror_by_key;
     PN_TRY(auto counts, apply(changes));
-    PN_CHECK(apply == mirror_by_key ? NewestPosition(load).move_to(changes) : NewestPosition(load).forget());
+    bool asks = apply == mirror_by_key || apply == history_by_key;
+    PN_CHECK(asks ? NewestPosition(load).move_to(changes) : NewestPosition(load).forget());
     PN_CHECK(changes.drop());
     counts.rows_read = load.scan.rows();
     return counts;

@@ -15,7 +15,8 @@ namespace penstock::duckdb {
 Result<flow::Counts> apply_changes(Load& load);
 
 /// A part of changes in a TEMP table: every row, under the target's column names, and beside them the columns of
-/// flow/change.h. Its row ids stay.
+/// flow/change.h. Its row ids stay, and rise with the positions, whose place they take in aggregates: the states of numbers are small
+/// and can be spilled, those of texts cannot.
 struct Changes {
     /// Pulls the scan to its end.
     static Result<Changes> stage(Load& load);
@@ -30,9 +31,6 @@ struct Changes {
     int64_t moved = 0;          ///< rows with an identity
     std::string last_truncate;  ///< its position, as an SQL literal
     std::string first_position, last_position;
-    /// Row ids rise with positions, as they do where one reader brought the rows of a stream. They take the positions' place in
-    /// aggregates then: the states of numbers are small, and can be spilled.
-    bool in_order = false;
 
     /// "S.a, S.b": the source's columns as the target has them.
     std::string columns(std::string_view prefix = {}) const;
@@ -45,7 +43,8 @@ struct Changes {
   private:
     explicit Changes(Load& of) : load(of) {}
     Status measure();
-    Status look_at_order();
+    Result<bool> in_order();
+    Status put_in_order();
 };
 
 /// Mode merge, by key.

@@ -38,5 +38,28 @@ TEST_CASE("an older part changes nothing, whatever came between and whoever appl
     CHECK(warehouse.line(mirror) == "1,4 2,9");
 }
 
+TEST_CASE("an older part changes nothing in a history either") {
+    Warehouse warehouse;
+    Log log;
+    auto row = log.r({"1", "1"});
+    auto first = log.u({"1", "2"}), second = log.d({"1"}), other = log.c({"2", "9"}), third = log.c({"1", "4"});
+    const char* history =
+        "SELECT id, price, _penstock_valid_to IS NULL, _penstock_deleted FROM shop.prices ORDER BY 1, 2";
+    auto target = prices();
+    target.mode = flow::Mode::history;
+    {
+        Stream stream(warehouse, target);
+        REQUIRE_MESSAGE(stream.snapshot({row}), stream.error);
+        CHECK(applied(stream.apply({first})) == "written 1 deleted 0 filtered 0 rejected 0");
+        CHECK(applied(stream.apply({second, other})) == "written 2 deleted 1 filtered 0 rejected 0");
+        CHECK(applied(stream.apply({first})) == "written 0 deleted 0 filtered 1 rejected 0");
+        CHECK(applied(stream.apply({second, other, third})) == "written 1 deleted 0 filtered 2 rejected 0");
+    }
+    Stream anew(warehouse, target);
+    CHECK(applied(anew.apply({first, other})) == "written 0 deleted 0 filtered 2 rejected 0");
+    CHECK(applied(anew.apply({second, third})) == "written 0 deleted 0 filtered 2 rejected 0");
+    CHECK(warehouse.line(history) == "1,1,false,false 1,2,false,true 1,4,true,false 2,9,true,false");
+}
+
 }  // namespace
 }  // namespace penstock::duckdb::test
