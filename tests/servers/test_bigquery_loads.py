@@ -100,6 +100,15 @@ def test_required_columns(client, load, make_table):
     assert rows(client, table) == [{"a": 1, "b": None}]
 
 
+@pytest.mark.parametrize("kind, values", [("DATE", pa.array([-719163], pa.int32()).cast(pa.date32())), ("DATE", pa.array([2932897], pa.int32()).cast(pa.date32())),
+                                          ("DATETIME", pa.array([253402300800_000_000], pa.timestamp("us"))),
+                                          ("TIMESTAMP", pa.array([-62135596800_000_001], pa.timestamp("us", "UTC")))])
+def test_dates_are_of_the_years_1_to_9999(client, load, make_table, kind, values):
+    table = make_table(("x", kind))
+    refused(load, table, pa.table({"x": values}), f"Invalid {kind.lower()} value of field x")
+    assert rows(client, table) == []
+
+
 def test_schema_update_options(client, load, make_table):
     table = make_table(("a", "INT64", "REQUIRED"))
     wider = pa.table({"a": pa.array([1]), "b": ["x"]})

@@ -124,6 +124,10 @@ def test_insert_checks_types_counts_and_required_columns(run):
     run("CREATE TABLE nested (s STRUCT<a INT64 NOT NULL>, l ARRAY<STRUCT<b STRING NOT NULL>>)")
     run("INSERT INTO nested VALUES (NULL, []), (STRUCT(1), [STRUCT('x')])")
     refused(run, "INSERT INTO nested (s) VALUES (STRUCT(CAST(NULL AS INT64) AS a))", "Required field s.a cannot be null")
+    run("CREATE TABLE narrow (s STRING(3), n NUMERIC(4, 2))")
+    run("INSERT INTO narrow VALUES ('äöü', 99.99)")
+    refused(run, "INSERT INTO narrow (s) VALUES ('abcd')", "maximum length 3")
+    refused(run, "INSERT INTO narrow (n) VALUES (100)", "out of range of NUMERIC")
     refused(run, "INSERT INTO nested (l) VALUES ([STRUCT('x' AS b), STRUCT(NULL AS b)])", "Required field l.b cannot be null")
 
 

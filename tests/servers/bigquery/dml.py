@@ -6,12 +6,12 @@ from sqlglot import exp
 from . import partitions
 from .assignment import assignable, check_no_null_elements, default_of, is_literal, positional, rows_of
 from .errors import bad_query
+from .merge import TOO_MANY, Merge
 from .schema import Field, find, quoted
-from .sql import generate, name_columns, query_error, resolve, translate
-from .store import Segment, check_required
-
-# DML syntax page, MERGE: "If a row in the table to be updated joins with more than one row from the FROM clause, then a runtime error".
-TOO_MANY = "UPDATE/MERGE must match at most one source row for each target row"
+from .sql import name_columns, query_error, resolve
+from .store import Segment
+from .translation import generate, translate
+from .values import check as check_values
 
 
 def no_rows_changed() -> dict:
@@ -64,14 +64,14 @@ class Dml:
             segment = self.store.write_rows(self.cursor, fields, select)
         except duckdb.Error as error:
             raise query_error(error) from None
-        check_required(self.cursor, segment, fields, "invalidQuery")
+        check_values(self.cursor, segment, fields, "invalidQuery")
         check_no_null_elements(self.cursor, segment, fields)
         partitions.check_job(self.cursor, table, f"SELECT * FROM {segment.name}", fields)
         return segment
 
     # -- UPDATE, DELETE, MERGE, TRUNCATE ---------------------------------------------------------------------------
     def change(self, statement, target: exp.Table, make) -> dict:
-        """`make(copy, fields, alias)` gives the DuckDB statement, that on more than one source row, and how to count."""
+        """`make(copy, fields, alias)` changes the copy, or says what is to be written instead: counts, rows touched[, new content]."""
         table = self.names.find(target, write=True)
         alias = target.alias or target.name.split(".")[-1]
         if table.captured:
@@ -83,15 +83,15 @@ class Dml:
             copy = self.store.fresh()
             self.cursor.execute(f"CREATE TABLE {copy} AS {version.select()}")
             try:
-                changed, touched = make(copy, fields, alias)
+                changed, touched, *content = make(copy, fields, alias)
                 if not any(changed.values()):
                     self.cursor.execute(f"DROP TABLE {copy}")
                     return None, changed
                 found = find_partitions(self.cursor, table, touched, fields)
                 if found > partitions.JOB_LIMIT:
                     raise bad_query(f"Too many partitions modified by query, allowed {partitions.JOB_LIMIT}, query modifies at least {found} partitions")
-                segment = self.dense(copy, fields)
-                check_required(self.cursor, segment, fields, "invalidQuery")
+                segment = self.dense(copy, fields, *content)
+                check_values(self.cursor, segment, fields, "invalidQuery")
                 check_no_null_elements(self.cursor, segment, fields)
                 return segment, changed
             except duckdb.Error as error:
@@ -100,8 +100,12 @@ class Dml:
 
         return self.view.mutate(self.cursor, table, work)
 
-    def dense(self, copy: str, fields) -> Segment:
-        """The copy itself where its rows are numbered without gaps, else another."""
+    def dense(self, copy: str, fields, content: str | None = None) -> Segment:
+        """The copy itself where its rows are numbered without gaps, else another, or what `content` gives."""
+        if content is not None:
+            segment = self.store.write_rows(self.cursor, fields, content)
+            self.cursor.execute(f"DROP TABLE {copy}")
+            return segment
         count, last = self.cursor.execute(f"SELECT count(*), coalesce(max(rowid), -1) FROM {copy}").fetchone()
         if last + 1 == count:
             return Segment(copy, fields, 0, count)
@@ -151,69 +155,8 @@ class Dml:
         return self.change(statement, statement.this, make)
 
     def merge(self, statement: exp.Merge) -> dict:
-        source = statement.args["using"]
-
-        def make(copy, fields, alias):
-            holder = exp.select("*").from_(source.copy())
-            resolve(holder, self.names, self.view, self.run.prepared, self.cursor)
-            source_alias = source.alias or getattr(source, "name", "") or "source"
-            # The source is computed once: what the check counts is what is merged.
-            rows = self.store.fresh()
-            self.cursor.execute(f"CREATE TEMP TABLE {rows} AS {generate(translate(holder))}")
-            condition = self.sql(statement.args["on"])
-            whens = statement.args["whens"].expressions
-            pair = f"{copy} AS {quoted(alias)} JOIN {rows} AS {quoted(source_alias)} ON {condition}"
-            acts = [self.sql(when.args["condition"]) if when.args.get("condition") else "TRUE" for when in whens if when.args["matched"]]
-            if acts:
-                self.single(f"SELECT {quoted(alias)}.rowid FROM {pair} WHERE ({') OR ('.join(acts)})")
-            columns = [name for (name, *_) in self.cursor.execute(f"DESCRIBE {rows}").fetchall()]
-            clauses = " ".join(self.when(when, fields, alias, source_alias, columns) for when in whens)
-            (before,) = self.cursor.execute(f"SELECT coalesce(max(rowid), -1) FROM {copy}").fetchone()
-            sql = (f"MERGE INTO {copy} AS {quoted(alias)} USING {rows} AS {quoted(source_alias)} ON {condition} {clauses}"
-                   f" RETURNING merge_action, {', '.join(quoted(field.name) for field in fields[:0]) or '1 AS one'}")
-            counted = self.cursor.execute(sql).to_arrow_table().column("merge_action").value_counts().to_pylist()
-            found = {str(item["values"]).upper(): item["counts"] for item in counted}
-            touched = f"SELECT * FROM {copy} WHERE rowid > {before}"
-            self.cursor.execute(f"DROP TABLE {rows}")
-            return {"insertedRowCount": found.get("INSERT", 0), "updatedRowCount": found.get("UPDATE", 0),
-                    "deletedRowCount": found.get("DELETE", 0)}, touched
-
-        return self.change(statement, statement.this, make)
-
-    def when(self, when: exp.When, fields, alias: str, source_alias: str, columns) -> str:
-        kind = "MATCHED" if when.args["matched"] else "NOT MATCHED BY SOURCE" if when.args.get("source") else "NOT MATCHED BY TARGET"
-        extra = f" AND ({self.sql(when.args['condition'])})" if when.args.get("condition") else ""
-        then = when.args["then"]
-        if isinstance(then, exp.Update):
-            return f"WHEN {kind}{extra} THEN UPDATE SET {self.assignments(then.expressions, fields, alias)}"
-        if isinstance(then, exp.Insert):
-            return f"WHEN {kind}{extra} THEN INSERT {self.merge_insert(then, fields, source_alias, columns)}"
-        return f"WHEN {kind}{extra} THEN DELETE"
-
-    def merge_insert(self, then: exp.Insert, fields, source_alias: str, columns) -> str:
-        if then.expression is None or (isinstance(then.this, exp.Var) and then.this.name.upper() == "ROW"):
-            # DML syntax page: INSERT ROW takes all columns of the source in their order.
-            if len(columns) != len(fields):
-                raise bad_query(f"Inserted row has wrong column count; Has {len(columns)}, expected {len(fields)}")
-            listed, values = [field.name for field in fields], [f"{quoted(source_alias)}.{quoted(name)}" for name in columns]
-        else:
-            listed = [item.name for item in then.this.expressions] if then.this is not None else [field.name for field in fields]
-            values = [self.default(item, fields, name) for item, name in zip(then.expression.expressions, listed)]
-            if len(values) != len(then.expression.expressions) or len(values) != len(listed):
-                raise bad_query(f"Inserted row has wrong column count; Has {len(then.expression.expressions)}, expected {len(listed)}")
-        for name in listed:
-            if find(fields, name) is None:
-                raise bad_query(f"Column {name} is not present in target table")
-        for field in fields:
-            if field.name.lower() not in {name.lower() for name in listed}:
-                listed.append(field.name)
-                values.append(default_of(field))
-        return f"({', '.join(quoted(name) for name in listed)}) VALUES ({', '.join(values)})"
-
-    def default(self, item, fields, name: str) -> str:
-        if isinstance(item, (exp.Column, exp.Var)) and item.name.upper() == "DEFAULT":
-            return default_of(find(fields, name))
-        return self.value(find(fields, name), item)
+        merge = Merge(self, statement)
+        return self.change(statement, statement.this, merge.work)
 
     def assignments(self, sets, fields, alias: str) -> str:
         out = []

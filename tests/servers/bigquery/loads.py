@@ -8,7 +8,7 @@ from . import ndjson, parquet, partitions
 from .errors import ApiError, invalid
 from .load_schema import effective_fields
 from .schema import find, parse_fields
-from .store import check_required
+from .values import check as check_values
 
 
 def run(engine, job, caller, media) -> None:
@@ -34,7 +34,7 @@ def run(engine, job, caller, media) -> None:
         raise
     except duckdb.Error as error:
         raise invalid(f"Error while reading data, error message: {str(error).splitlines()[0]}") from None
-    check_required(cursor, segment, fields)
+    check_values(cursor, segment, fields)
     finish(engine, job, caller, table, fields, segment, cursor, config, target, media, reader)
 
 

@@ -8,7 +8,7 @@ from .errors import ApiError, invalid, not_found
 from .ndjson import BadValue, row_of, write_rows
 from .rows import fetched, fixed, row
 from .schema import Field, check_update, parse_fields
-from .store import check_required
+from .values import check as check_values
 
 KEPT = ("description", "friendlyName", "labels", "expirationTime", "timePartitioning", "rangePartitioning", "clustering", "requirePartitionFilter",
         "tableConstraints", "maxStaleness", "defaultRoundingMode", "encryptionConfiguration", "defaultCollation")
@@ -216,7 +216,7 @@ class Tables:
         if good:
             cursor = self.store.cursor()
             segment = write_rows(self.store, cursor, fields, good)
-            check_required(cursor, segment, fields)
+            check_values(cursor, segment, fields)
             self.store.append_streamed(cursor, table, segment)
         return {"kind": "bigquery#tableDataInsertAllResponse", **({"insertErrors": errors} if errors else {})}
 

@@ -82,6 +82,25 @@ def text(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
 
+# Quotas page, tables: 10,000 columns, nested ones counted; nested up to 15 deep.
+MOST_COLUMNS, DEEPEST = 10_000, 15
+
+
+def leaves(fields) -> int:
+    return sum(leaves(field.fields) if field.fields else 1 for field in fields)
+
+
+def depth(fields) -> int:
+    return max((1 + depth(field.fields) for field in fields if field.fields), default=0)
+
+
+def check_size(fields) -> None:
+    if leaves(fields) > MOST_COLUMNS:
+        raise invalid(f"Too many total leaf fields: {leaves(fields)}")
+    if depth(fields) > DEEPEST:
+        raise invalid(f"Schema is too deeply nested: {depth(fields)} levels, {DEEPEST} are allowed")
+
+
 def parse_fields(rest: list, table: str = "") -> tuple[Field, ...]:
     fields, seen = [], set()
     for given in rest or []:
@@ -91,6 +110,7 @@ def parse_fields(rest: list, table: str = "") -> tuple[Field, ...]:
             raise invalid(f"Duplicate field name: {field.name}" if not table else f"Field {field.name} already exists in schema")
         seen.add(field.name.lower())
         fields.append(field)
+    check_size(fields)
     return tuple(fields)
 
 

@@ -8,7 +8,7 @@ from .errors import ApiError
 from .proto_rows import CHANGE, SEQUENCE, SchemaMismatch
 from .storage_errors import Codes, Refused
 from .storage_schema import table_schema
-from .store import check_required
+from .values import check as check_values
 
 REQUEST_LIMIT = 20 * 1000 * 1000  # AppendRowsRequest reference: less than 20 MB
 Kind = types.WriteStream.Type
@@ -115,7 +115,7 @@ class Connection:
         stream, table = self.stream, self.stream.table
         segment, last = self.read_protos(given, request) if rows == "proto_rows" else self.read_arrow(given)
         try:
-            check_required(self.cursor, segment, () if last is not None else self.fields)
+            check_values(self.cursor, segment, self.fields, required=last is None)
         except ApiError as error:
             raise Refused(code_pb2.INVALID_ARGUMENT, error.message) from None
         count = segment.high

@@ -252,27 +252,3 @@ class Store:
 
     def drop_segment(self, cursor, segment: Segment) -> None:
         cursor.execute(f"DROP TABLE IF EXISTS {segment.name}")
-
-
-def check_required(cursor, segment: Segment, fields, reason: str = "invalid") -> None:
-    """Schemas page, "Modes": REQUIRED: NULL values are not allowed; in a record, where there is one."""
-    checks = [(path, found) for field in fields for path, found in missing(quoted(field.name), field, field.name)]
-    if not checks:
-        return
-    counts = cursor.execute(f"SELECT {', '.join(f'count(*) FILTER ({found})' for _, found in checks)} FROM {segment.name}").fetchone()
-    for (path, _), nulls in zip(checks, counts):
-        if nulls:
-            raise ApiError(reason, f"Required field {path} cannot be null")
-
-
-def missing(expression: str, field: Field, path: str, depth: int = 0):
-    """(path, condition) of each REQUIRED column in a column."""
-    if field.mode == "REQUIRED":
-        yield path, f"{expression} IS NULL"
-    item = f"e{depth}" if field.repeated else expression
-    for child in field.fields:
-        for inner, found in missing(f"{item}.{quoted(child.name)}", child, f"{path}.{child.name}", depth + 1):
-            if field.repeated:
-                yield inner, f"coalesce(len(list_filter({expression}, lambda {item}: {found})) > 0, FALSE)"
-            else:
-                yield inner, f"{expression} IS NOT NULL AND ({found})"
