@@ -252,13 +252,19 @@ Result<int64_t> Bookkeeping::resolve(const flow::RejectFilter& filter, flow::Res
     return done.affected_rows;
 }
 
+std::string Bookkeeping::newest_sql(const flow::RunIdentity& run, const flow::TableTarget& target) const {
+    return fmt::format("SELECT COALESCE(MAX(batch), 0) FROM {} WHERE pipeline = {} AND `table` = {} AND target = {}",
+                       name(metadata), quote_literal(run.pipeline), quote_literal(target.info.name),
+                       quote_literal(target.name));
+}
+
+Result<int64_t> Bookkeeping::price_of_assert(const flow::RunIdentity& run, const flow::TableTarget& target) {
+    return jobs_.estimate({.sql = newest_sql(run, target), .what = "price the look at the checkpoint"});
+}
+
 std::string Bookkeeping::assert_unmoved(const flow::RunIdentity& run, const flow::TableTarget& target,
                                         int64_t batch) const {
-    return fmt::format(
-        "ASSERT (SELECT COALESCE(MAX(batch), 0) FROM {} WHERE pipeline = {} AND `table` = {} AND target = {}) = {} AS "
-        "'{}'",
-        name(metadata), quote_literal(run.pipeline), quote_literal(target.info.name), quote_literal(target.name), batch,
-        checkpoint_moved_text);
+    return fmt::format("ASSERT ({}) = {} AS '{}'", newest_sql(run, target), batch, checkpoint_moved_text);
 }
 
 std::string Bookkeeping::add_batch(const flow::RunIdentity& run, const flow::TableCommit& commit, int64_t batch,

@@ -30,6 +30,9 @@ class Bookkeeping {
     Result<std::vector<flow::RejectRecord>> rejects(const flow::RejectFilter& filter);
     Result<int64_t> resolve(const flow::RejectFilter& filter, flow::Resolution resolution, TimePoint at);
 
+    /// What the commit's look at the checkpoint bills.
+    Result<int64_t> price_of_assert(const flow::RunIdentity& run, const flow::TableTarget& target);
+
     // Statements for the transaction of a commit, each without its semicolon.
     /// Fails the transaction where another batch was committed meanwhile.
     std::string assert_unmoved(const flow::RunIdentity& run, const flow::TableTarget& target, int64_t batch) const;
@@ -47,6 +50,7 @@ class Bookkeeping {
 
   private:
     Result<bool> has(const char* table);
+    std::string newest_sql(const flow::RunIdentity& run, const flow::TableTarget& target) const;
     std::vector<std::string> fresh() const {
         return created_ ? std::vector{client_.options().bookkeeping.value} : std::vector<std::string>();
     }

@@ -43,7 +43,7 @@ std::string price_line(const StagedLoad& load, int64_t bytes, const ConnectionOp
 }  // namespace
 
 Result<std::vector<std::string>> planned_statements(Jobs& jobs, const StagedLoad& load,
-                                                    const ConnectionOptions& options) {
+                                                    const ConnectionOptions& options, int64_t beside) {
     std::vector<std::string> statements;
     PN_TRY(auto resolving, resolve_sql(load));
     if (resolving) statements.push_back(*resolving);
@@ -56,7 +56,7 @@ Result<std::vector<std::string>> planned_statements(Jobs& jobs, const StagedLoad
         statements.push_back("-- what it bills is known once the columns are changed");
         return statements;
     }
-    int64_t bytes = 0, staged_bytes = std::max(load.target.info.estimated_bytes, int64_t{0});
+    int64_t bytes = beside, staged_bytes = std::max(load.target.info.estimated_bytes, int64_t{0});
     for (const auto& statement : statements) {
         bool reads_staged = statement.find(load.staging.quoted()) != statement.npos ||
                             statement.find(load.ready.quoted()) != statement.npos;

@@ -10,8 +10,8 @@
 namespace penstock::bigquery {
 
 /// The statements of a load that has not begun, for `plan`, and what they would bill: what they read of tables that are there, by
-/// dry runs over no staged rows, and what is staged, by the source's estimate.
+/// dry runs over no staged rows; what is staged, by the source's estimate; and `beside`, of the bookkeeping.
 Result<std::vector<std::string>> planned_statements(Jobs& jobs, const StagedLoad& load,
-                                                    const ConnectionOptions& options);
+                                                    const ConnectionOptions& options, int64_t beside);
 
 }  // namespace penstock::bigquery

@@ -161,6 +161,7 @@ Result<std::vector<flow::TablePlan>> Sink::plan(const std::vector<flow::TableTar
     PN_CHECK(connect(std::move(stop)));
     PN_CHECK(learn(tables));
     std::vector<flow::TablePlan> plans;
+    int64_t beside = jobs_->spent().bytes_billed;  // a run asks the same
     for (const auto& target : tables) {
         PN_CHECK(check_target(target));
         PN_TRY(auto found, inspect(target));
@@ -173,7 +174,11 @@ Result<std::vector<flow::TablePlan>> Sink::plan(const std::vector<flow::TableTar
         if (auto allowed = refusal(target, shape); !allowed) plan.refusal = std::move(allowed.error());
         PN_TRY(auto load, staged_load(target, found, shape, settings_.policies, "<run_id>"));
         if (!plan.refusal) {
-            PN_TRY(plan.statements, planned_statements(*jobs_, load, settings_.connection));
+            if (known_[target.name].batch) {
+                PN_TRY(int64_t asserted, bookkeeping_->price_of_assert({settings_.pipeline, ""}, target));
+                beside += asserted;
+            }
+            PN_TRY(plan.statements, planned_statements(*jobs_, load, settings_.connection, std::exchange(beside, 0)));
         }
         plan.decisions = std::move(shape.decisions);
         plans.push_back(std::move(plan));
