@@ -1,6 +1,8 @@
 """The stand-in's Storage Write and Read API, judged with Google's client. Pages: "Storage Write API", "Storage Read API"."""
 
 import datetime
+import threading
+import time
 from decimal import Decimal
 
 import pyarrow as pa
@@ -194,8 +196,6 @@ def test_schema_lag_then_update_is_announced(bigquery, client, writer, flat):
 
     def requests():
         yield narrow.request([{"id": 1}])
-        import time
-
         time.sleep(1.7)
         yield narrow.request([{"id": 2}], first=False)
 
@@ -287,3 +287,23 @@ def test_read_sessions(client, reader, make_table):
     # A session is a snapshot.
     client.query(f"TRUNCATE TABLE {table}").result()
     assert reader.read_rows(session.streams[1].name).to_arrow(session).num_rows == len(streams[1])
+
+
+def test_rows_appended_while_others_are_merged_are_there_once(bigquery, client, writer, flat):
+    appender = Appender(writer, path_of(flat) + "/_default", descriptor(FLAT))
+    appender.send(([{"id": 0, "name": "old"}],))
+    stop, sent = threading.Event(), []
+
+    def append():
+        while not stop.is_set():
+            sent.append(len(sent) + 1)
+            appender.send(([{"id": sent[-1], "name": "new"}],))
+
+    thread = threading.Thread(target=append)
+    thread.start()
+    for _ in range(8):
+        client.query(f"MERGE {flat} T USING (SELECT 0 AS id) S ON T.id = S.id WHEN MATCHED THEN UPDATE SET name = CONCAT(T.name, 'x')").result()
+    stop.set()
+    thread.join()
+    found = sorted((row.id, row.name) for row in client.list_rows(flat))
+    assert found == [(0, "old" + "x" * 8), *((number, "new") for number in sent)] and len(sent) > 5

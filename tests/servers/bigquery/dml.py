@@ -70,7 +70,18 @@ class Dml:
         return segment
 
     # -- UPDATE, DELETE, MERGE, TRUNCATE ---------------------------------------------------------------------------
-    def change(self, statement, target: exp.Table, make) -> dict:
+    def whole(self, version) -> str | None:
+        """The one table that holds exactly this version, where there is one."""
+        if len(version.segments) != 1:
+            return None
+        (segment,) = version.segments
+        if segment.low or segment.aliases or segment.hidden or segment.fields != version.fields:
+            return None
+        self.store.seal(segment)
+        (count,) = self.cursor.execute(f"SELECT count(*) FROM {segment.name}").fetchone()
+        return segment.name if count == segment.high else None
+
+    def change(self, statement, target: exp.Table, make, reads_only=False) -> dict:
         """`make(copy, fields, alias)` changes the copy, or says what is to be written instead: counts, rows touched[, new content]."""
         table = self.names.find(target, write=True)
         alias = target.alias or target.name.split(".")[-1]
@@ -80,12 +91,14 @@ class Dml:
 
         def work(version):
             fields = version.fields
-            copy = self.store.fresh()
-            self.cursor.execute(f"CREATE TABLE {copy} AS {version.select()}")
+            copy = self.whole(version) if reads_only else None
+            borrowed, kept = copy is not None, False
+            if not borrowed:
+                copy = self.store.fresh()
+                self.cursor.execute(f"CREATE TABLE {copy} AS {version.select()}")
             try:
                 changed, touched, *content = make(copy, fields, alias)
                 if not any(changed.values()):
-                    self.cursor.execute(f"DROP TABLE {copy}")
                     return None, changed
                 found = find_partitions(self.cursor, table, touched, fields)
                 if found > partitions.JOB_LIMIT:
@@ -93,25 +106,24 @@ class Dml:
                 segment = self.dense(copy, fields, *content)
                 check_values(self.cursor, segment, fields, "invalidQuery")
                 check_no_null_elements(self.cursor, segment, fields)
+                kept = segment.name == copy
                 return segment, changed
             except duckdb.Error as error:
-                self.cursor.execute(f"DROP TABLE IF EXISTS {copy}")
                 raise query_error(error) from None
+            finally:
+                if not borrowed and not kept:
+                    self.cursor.execute(f"DROP TABLE IF EXISTS {copy}")
 
         return self.view.mutate(self.cursor, table, work)
 
     def dense(self, copy: str, fields, content: str | None = None) -> Segment:
         """The copy itself where its rows are numbered without gaps, else another, or what `content` gives."""
         if content is not None:
-            segment = self.store.write_rows(self.cursor, fields, content)
-            self.cursor.execute(f"DROP TABLE {copy}")
-            return segment
+            return self.store.write_rows(self.cursor, fields, content)
         count, last = self.cursor.execute(f"SELECT count(*), coalesce(max(rowid), -1) FROM {copy}").fetchone()
         if last + 1 == count:
             return Segment(copy, fields, 0, count)
-        segment = self.store.write_rows(self.cursor, fields, f"SELECT * FROM {copy}")
-        self.cursor.execute(f"DROP TABLE {copy}")
-        return segment
+        return self.store.write_rows(self.cursor, fields, f"SELECT * FROM {copy}")
 
     def truncate(self, statement) -> dict:
         def make(copy, fields, alias):
@@ -156,7 +168,7 @@ class Dml:
 
     def merge(self, statement: exp.Merge) -> dict:
         merge = Merge(self, statement)
-        return self.change(statement, statement.this, merge.work)
+        return self.change(statement, statement.this, merge.work, reads_only=True)
 
     def assignments(self, sets, fields, alias: str) -> str:
         out = []

@@ -42,9 +42,8 @@ class Merge:
         made = [part for part in (self.clause(index, when) for index, when in enumerate(self.whens)) if part]
         columns = ", ".join(quoted(field.name) for field in fields)
         acted = f"SELECT __t FROM {self.pairs} WHERE __act IS NOT NULL AND __t IS NOT NULL"
-        new = self.keep(" UNION ALL ".join(made)) if made else None
-        touched = f"SELECT {columns} FROM {copy} WHERE rowid IN ({acted})" + (f" UNION ALL SELECT {columns} FROM {new}" if new else "")
-        content = f"SELECT {columns} FROM {copy} WHERE rowid NOT IN ({acted})" + (f" UNION ALL SELECT {columns} FROM {new}" if new else "")
+        touched = " UNION ALL ".join([f"SELECT {columns} FROM {copy} WHERE rowid IN ({acted})", *made])
+        content = " UNION ALL ".join([f"SELECT {columns} FROM {copy} WHERE rowid NOT IN ({acted})", *made])
         return changed, touched, content
 
     def keep(self, select: str) -> str:

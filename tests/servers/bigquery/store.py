@@ -243,6 +243,11 @@ class Store:
             if segment.high:
                 self.publish(table, replace(latest, segments=(*latest.segments[:-1], replace(last, high=last.high + segment.high))))
 
+    def seal(self, segment: Segment) -> None:
+        """Nothing is appended to it from here on."""
+        with self.lock:
+            self._open.pop(segment.name, None)
+
     def write_rows(self, cursor, fields, select: str) -> Segment:
         """A new segment of what a query gives: `select` names every column in the order of `fields`, in DuckDB's types."""
         name = self.fresh()
