@@ -99,12 +99,12 @@ class Mysql : public Dialect {
 
     /// DDL commits by itself here, so an attempt that was cut off is gone on with.
     void begin_schema(soci::session& sql) const override {
-        if (one_value(sql, fmt::format("SELECT get_lock(concat('penstock ', left(sha1(database()), 16)), {})",
+        if (one_value(sql, fmt::format("SELECT get_lock(concat('penstock ', left(sha2(database(), 256), 16)), {})",
                                        busy_time.count())) != "1")
             throw soci::mysql_soci_error("another process has been making the schema for too long", 1205);
     }
     void end_schema(soci::session& sql) const override {
-        one_value(sql, "SELECT release_lock(concat('penstock ', left(sha1(database()), 16)))");
+        one_value(sql, "SELECT release_lock(concat('penstock ', left(sha2(database(), 256), 16)))");
     }
 
     bool done_before(const std::exception& error) const override {
