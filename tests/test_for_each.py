@@ -4,6 +4,7 @@ import itertools
 import json
 import time
 
+import duckdb
 import pytest
 
 from support.mariadb import PASSWORD, PASSWORD_URL, MariaServer
@@ -100,6 +101,19 @@ def test_each_organization_is_run_into_its_own_table(billing, database, ops):
     assert len(billing.load("billing").runs) == 3
     assert [len(rows) for rows in ops.jobs().values()] == [2, 2, 3]
     assert {p["pipeline"] for p in billing.run("status", "--output", "json").json["pipelines"]} == set(names)
+
+
+def test_an_organization_may_have_a_connection_of_its_own(billing, database, ops):
+    config = json.loads((billing.folder / "penstock.yaml").read_text())
+    config["connections"]["warehouse"]["path"] = "{client.organization_id}.duckdb"
+    billing.write(json.dumps(config))
+    for organization in ("acme", "betas"):  # the same table in two files is not the same table
+        make_usage(database, organization, len(organization))
+        ops.add(organization, organization)
+    billing.load()
+    for organization in ("acme", "betas"):
+        with duckdb.connect(str(billing.folder / f"{organization}.duckdb"), read_only=True) as file:
+            assert file.execute("SELECT count(*) FROM billing.usage").fetchone() == (len(organization),)
 
 
 def test_one_that_fails_does_not_touch_the_others(billing, database, ops):
