@@ -284,6 +284,26 @@ def test_a_reject_stops_the_run_before_anything_is_written(database, project, wa
     assert not warehouse.staging()
 
 
+def test_rejects_are_replayed(database, project, warehouse):
+    database.execute("CREATE TABLE odd (id int PRIMARY KEY, d date); INSERT INTO odd VALUES (1, '2024-01-01'), (2, '10000-01-01')")
+    configure(project, database, warehouse, {"table": "public.odd"}, {"connection": "bq", "table": "shop.odd", "mode": "merge"}, on_reject="continue")
+    assert project.load().counts() == (2, 1, 1, 0)
+    database.execute("UPDATE odd SET d = '2024-02-02' WHERE id = 2")
+    project.run("rejects", "replay", "p")
+    assert [(id, str(d)) for id, d in warehouse.rows("SELECT id, d FROM shop.odd ORDER BY id")] == [(1, "2024-01-01"), (2, "2024-02-02")]
+    assert warehouse.rows("SELECT COUNT(*), COUNTIF(replayed_at IS NOT NULL) FROM penstock.rejects") == [(1, 1)]
+    assert not warehouse.staging()
+
+
+def test_a_dataset_in_another_place_is_told(database, project, warehouse):
+    make_orders(database, 5)
+    configure(project, database, warehouse, WHOLE, REPLACE)
+    project.load()
+    configure(project, database, warehouse, WHOLE, REPLACE, {"location": "EU"})
+    report = project.load(expect=2)
+    assert report.error["code"] == "dataset_elsewhere" and "location: US" in report.error["hint"]
+
+
 def test_keys_that_are_not_unique(database, project, warehouse):
     database.execute("""
         CREATE TABLE pets (name text, kind text, seen timestamptz);

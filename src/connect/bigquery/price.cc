@@ -61,7 +61,7 @@ Result<std::vector<std::string>> planned_statements(Jobs& jobs, const StagedLoad
         bool reads_staged = statement.find(load.staging.quoted()) != statement.npos ||
                             statement.find(load.ready.quoted()) != statement.npos;
         bytes += reads_staged ? std::max(staged_bytes, least_billed) : 0;
-        bool makes = statement.starts_with("CREATE TABLE");
+        bool makes = statement.starts_with("CREATE OR REPLACE TABLE");
         if (load.into_empty || statement.starts_with("TRUNCATE")) continue;  // nothing is there that could be read
         std::string dry = makes ? statement.substr(statement.find(" AS ") + 4) : statement;
         replace_all(dry, load.ready.quoted(), no_rows(load, true));

@@ -37,8 +37,9 @@ std::string row_text(const StagedLoad& load, std::string_view from, bool old_onl
 }
 
 std::string make_ready(const StagedLoad& load, const std::string& select) {
-    return fmt::format("CREATE TABLE {} OPTIONS (expiration_timestamp = {}, labels = [('penstock_staging', {})]) AS {}",
-                       load.ready.quoted(), moment(load.ready_expires), quote_literal(load.label), select);
+    return fmt::format(
+        "CREATE OR REPLACE TABLE {} OPTIONS (expiration_timestamp = {}, labels = [('penstock_staging', {})]) AS {}",
+        load.ready.quoted(), moment(load.ready_expires), quote_literal(load.label), select);
 }
 
 Result<std::string> new_rows_sql(const StagedLoad& load) {

@@ -112,6 +112,7 @@ Status Sink::connect(std::stop_token stop) {
 
 /// Checkpoints and recorded shapes of all targets, with one query each.
 Status Sink::learn(const std::vector<flow::TableTarget>& tables) {
+    PN_TRY([[maybe_unused]] bool there, has_dataset(*client_, settings_.connection.bookkeeping.value));
     PN_TRY(auto batches, bookkeeping_->newest_batches(settings_.pipeline));
     PN_TRY(auto history, bookkeeping_->schema_history(tables.size() == 1 ? tables.front().name : ""));
     for (const auto& target : tables) {
@@ -208,8 +209,8 @@ Status Sink::open_engine() {
 
 Status Sink::begin(const flow::RunIdentity& run) {
     run_ = run;
-    static std::atomic<int> units =
-        0;  // a run that tries again has a new sink, and must not take up the old one's jobs
+    // Of the process: a run that tries again has a new sink, and must not take up the old one's jobs.
+    static std::atomic<int> units = 0;
     unit_ = ++units;
     waiting_.clear();
     staging_.clear();

@@ -97,9 +97,22 @@ Result<bool> make_table(Client& client, const NewTable& table) {
     return made.has_value();
 }
 
-Status make_dataset(Client& client, const std::string& dataset) {
+Result<bool> has_dataset(Client& client, const std::string& dataset) {
     PN_TRY(auto there,
            client.call("GET", "/datasets/" + io::escape_url(dataset), nullptr, "look at dataset " + dataset, {404}));
+    if (!there) return false;
+    auto location = text_of(*there, "location");
+    if (location.empty() || same_name(location, client.location())) return true;
+    return fail({.kind = ErrorKind::configuration,
+                 .code = "dataset_elsewhere",
+                 .message = fmt::format("dataset {} is in {}, and the connection's jobs run in {}", dataset, location,
+                                        client.location()),
+                 .where = client.options().location.place.text(),
+                 .hint = fmt::format("write `location: {}`; `bookkeeping` must name a dataset there too", location)});
+}
+
+Status make_dataset(Client& client, const std::string& dataset) {
+    PN_TRY(bool there, has_dataset(client, dataset));
     if (there) return {};
     Json json = {{"datasetReference", {{"projectId", client.project()}, {"datasetId", dataset}}},
                  {"location", client.location()}};

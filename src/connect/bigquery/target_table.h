@@ -54,6 +54,8 @@ struct NewTable {
 
 /// Whether it was made now; one that is there already stays as it is.
 Result<bool> make_table(Client& client, const NewTable& table);
+/// An error where it is in another location than the connection's jobs.
+Result<bool> has_dataset(Client& client, const std::string& dataset);
 Status make_dataset(Client& client, const std::string& dataset);
 /// One that is not there is no error.
 Status drop_table(Client& client, const TableId& id);
