@@ -200,7 +200,8 @@ def test_a_transaction_reads_one_snapshot(bigquery, client, run):
 
 def test_scripts(client, run):
     assert run("DECLARE x INT64 DEFAULT 2; DECLARE y STRING; SET y = 'a'; IF x > 1 THEN SET x = x * 10; ELSE SET x = 0; END IF; SELECT x, y") == [(20, "a")]
-    assert run("CREATE TEMP TABLE q AS SELECT 1 AS a UNION ALL SELECT 2; DELETE FROM q WHERE a = 1; SELECT a FROM q") == [(2,)]
+    assert run("CREATE TEMP TABLE q AS SELECT 1 AS a UNION ALL SELECT 2; DELETE FROM q WHERE a = 1; INSERT INTO q VALUES (7); SELECT SUM(a) FROM q") == [(9,)]
+    assert run("CREATE TEMP TABLE q (a INT64); BEGIN TRANSACTION; INSERT INTO q VALUES (7); DELETE FROM q WHERE a = 1; COMMIT TRANSACTION; SELECT a FROM q") == [(7,)]
     job = client.query("CREATE TABLE ds.s (a INT64); INSERT INTO ds.s VALUES (1), (2); SELECT * FROM ds.s")
     assert job.result().total_rows == 2 and job.statement_type == "SCRIPT" and job.num_child_jobs == 3
     children = sorted(client.list_jobs(parent_job=job), key=lambda child: child.job_id)
@@ -236,6 +237,10 @@ def test_limits_of_partitions_and_text(client, run):
     run("INSERT INTO days SELECT DATE_ADD(DATE '2000-01-01', INTERVAL x DAY) FROM UNNEST(GENERATE_ARRAY(0, 3999)) x")
     run("INSERT INTO days VALUES (DATE '2050-01-01')")
     refused(run, "DELETE FROM days WHERE TRUE", "allowed 4000, query modifies at least 4001")
+    run("INSERT INTO days SELECT DATE_ADD(DATE '1950-01-01', INTERVAL x DAY) FROM UNNEST(GENERATE_ARRAY(0, 3999)) x")
+    refused(run, "INSERT INTO days SELECT DATE_ADD(DATE '1900-01-01', INTERVAL x DAY) FROM UNNEST(GENERATE_ARRAY(0, 3999)) x",
+            "Number of partitions per partitioned table", "quotaExceeded")
+    assert run("SELECT COUNT(*) FROM days") == [(8001,)]
     refused(run, "SELECT '" + "x" * 1024 * 1024 + "'", "query is too large", "invalid")
 
 

@@ -180,7 +180,7 @@ class Ddl:
             # DDL page: CREATE OR REPLACE: a new table of that name; the old one stays for time travel.
             with self.store.lock:
                 latest = existing.latest
-                existing.meta, existing.kind, existing.view = meta, "TABLE", None
+                existing.meta, existing.kind, existing.view, existing.captured, existing.sequences = meta, "TABLE", None, False, {}
                 self.store.publish(existing, replace(latest, fields=tuple(fields), segments=tuple(s for s in segments if s.high), mutation=latest.mutation + 1))
             return existing
         if temporary:

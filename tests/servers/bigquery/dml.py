@@ -56,6 +56,7 @@ class Dml:
             parts.setdefault(field.name, f"{default_of(field)} AS {quoted(field.name)}")
         names = ", ".join(f"c{index}" for index in range(len(given)))
         segment = self.write(table, fields, f"SELECT {', '.join(parts[field.name] for field in fields)} FROM ({query}) q({names})")
+        partitions.check_table(self.cursor, table, self.view.version(table), f"SELECT * FROM {segment.name}")
         self.view.append(table, segment)
         return {**no_rows_changed(), "insertedRowCount": segment.high}
 

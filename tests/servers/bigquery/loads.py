@@ -62,6 +62,8 @@ def finish(engine, job, caller, table, fields, segment, cursor, config, target, 
                               f"but input partitioning specification is {meta[name]}")
     probe = table if table is not None and not meta else _Probe(spec)
     partitions.check_job(cursor, probe, f"SELECT * FROM {segment.name}", fields, "load job")
+    if table is not None and config.get("writeDisposition") != "WRITE_TRUNCATE":
+        partitions.check_table(cursor, table, table.latest, f"SELECT * FROM {segment.name}")
     with store.lock:
         if table is not None and config.get("writeDisposition") not in ("WRITE_TRUNCATE",) and config.get("schemaUpdateOptions"):
             latest = table.latest
@@ -70,7 +72,6 @@ def finish(engine, job, caller, table, fields, segment, cursor, config, target, 
         placed = place(engine, job, caller, target, fields, [segment], config, "load", meta)
         if table is not None and config.get("writeDisposition") == "WRITE_TRUNCATE" and meta:
             placed.meta = {**placed.meta, **meta}
-        partitions.check_table(cursor, placed, placed.latest)
     size = os.path.getsize(media)
     job.statistics = {"load": {"inputFiles": "1", "inputFileBytes": str(size), "outputRows": str(segment.high),
                                "outputBytes": str(engine.sizes.segment(cursor, placed, placed.latest, segment, fields, "TRUE")),

@@ -86,8 +86,10 @@ def check_job(cursor, table, select: str, fields, job: str = "query") -> None:
                        f"Too many partitions produced by {job}, allowed {JOB_LIMIT}, {job} produces at least {found} partitions")
 
 
-def check_table(cursor, table, version) -> None:
-    if column(table.meta, version.fields) is not None and count(cursor, table, version.select(), version.fields) > TABLE_LIMIT:
+def check_table(cursor, table, version, more: str) -> None:
+    """`more`: the rows about to be added to a version."""
+    field = column(table.meta, version.fields)
+    if field is not None and count(cursor, table, f"{version.select([field])} UNION ALL SELECT {quoted(field.name)} FROM ({more})", version.fields) > TABLE_LIMIT:
         raise ApiError("quotaExceeded", f"Quota exceeded: Your table exceeded quota for Number of partitions per partitioned table: {table.full()}")
 
 

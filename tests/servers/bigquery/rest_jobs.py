@@ -84,6 +84,8 @@ class JobMethods:
         reference = {"projectId": job.project, "jobId": job.id, "location": job.location}
         if not job.done.is_set():
             return {"kind": kind, "jobReference": reference, "jobComplete": False}
+        if job.error and job.error.status == 200:
+            return {"kind": kind, "jobReference": reference, "jobComplete": True, "errors": [job.error.proto()], "totalRows": "0"}
         if job.error:
             raise job.error
         query = job.statistics.get("query", {})

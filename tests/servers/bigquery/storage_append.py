@@ -78,8 +78,7 @@ class Connection:
         elif self.stream.kind is None:
             self.stream = self.service.find(self.name, self.caller)
         # A table that was replaced or deleted takes its streams along.
-        home = self.store.datasets.get((self.stream.table.project, self.stream.table.dataset))
-        if home is None or home.tables.get(self.stream.table.name) is not self.stream.table:
+        if not self.store.alive(self.stream.table):
             raise Refused(code_pb2.NOT_FOUND, f"Not found: Table {self.stream.table.full()}", Codes.TABLE_NOT_FOUND, self.name)
 
     def open_reader(self, rows: str, fields) -> None:

@@ -207,6 +207,11 @@ class Store:
             home = self.datasets[table.project, table.dataset]
             home.deleted[table.name] = home.tables.pop(table.name)
 
+    def alive(self, table: Table) -> bool:
+        """Neither deleted nor replaced since it was found; temporary tables live as long as their script."""
+        home = self.datasets.get((table.project, table.dataset))
+        return table.dataset == "_temp" or (home is not None and home.tables.get(table.name) is table)
+
     # -- versions ------------------------------------------------------------------------------------------------
     def publish(self, table: Table, version: Version) -> None:
         """Callers hold the lock and have built `version` on the latest."""
@@ -221,8 +226,7 @@ class Store:
     def append(self, table: Table, segments) -> None:
         """Adds segments to the latest version, whatever it is by now."""
         with self.lock:
-            home = self.datasets.get((table.project, table.dataset))
-            if home is None or home.tables.get(table.name) is not table:
+            if not self.alive(table):
                 raise not_found("Table", table.full())
             latest = table.latest
             segments = tuple(segment for segment in segments if segment.high > segment.low)

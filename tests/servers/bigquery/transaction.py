@@ -120,8 +120,7 @@ class Transaction:
     def commit(self) -> None:
         with self.store.lock:
             for key, table in self.tables.items():
-                home = self.store.datasets.get((table.project, table.dataset))
-                if home is None or home.tables.get(table.name) is not table:
+                if not self.store.alive(table):
                     raise not_found("Table", table.full())
                 if key in self.mutated and table.latest.mutation != self.bases[key].mutation:
                     raise self._conflict(table, uuid.uuid4().hex)
