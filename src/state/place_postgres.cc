@@ -60,7 +60,8 @@ Result<Place> postgres_place(const std::string& url, const std::filesystem::path
     };
     const char* from_outside = std::getenv("PGHOST");
     std::string host = found.contains("host") ? found["host"] : from_outside != nullptr ? from_outside : "";
-    if (!is_local(host) && absent("sslmode", "PGSSLMODE")) found["sslmode"] = "verify-full";
+    if ((!is_local(host) || !is_local(found["hostaddr"])) && absent("sslmode", "PGSSLMODE"))
+        found["sslmode"] = "verify-full";
     for (const char* name : {"sslrootcert", "sslcert", "sslkey"})
         if (found.contains(name) && found[name] != "system") found[name] = (directory / found[name]).string();
     // What libpq would look for in the home folder stays possible by sslrootcert.

@@ -77,6 +77,7 @@ TEST_CASE("a PostgreSQL server elsewhere must show a certificate, unless told ot
     CHECK(holds(connect_of("postgres://me:p%27w@db.example/jobs"), R"(password='p\'w')"));
     CHECK(holds(connect_of("postgres://me@db.example/jobs"), "sslmode='verify-full'"));
     CHECK(holds(connect_of("postgres://me@localhost,db.example/jobs"), "sslmode='verify-full'"));
+    CHECK(holds(connect_of("postgres://me@/jobs?hostaddr=10.1.2.3"), "sslmode='verify-full'"));
     CHECK(holds(connect_of("postgresql://me@db.example/jobs?sslmode=require"), "sslmode='require'"));
     CHECK_FALSE(holds(connect_of("postgres://me@127.0.0.1,localhost/jobs"), "sslmode"));
     CHECK(holds(connect_of("postgres://me@h/jobs?sslmode=verify-full&sslrootcert=ca.pem"),
