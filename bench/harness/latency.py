@@ -1,7 +1,8 @@
 """How long a change takes from its transaction into the target, while pgbench makes so many changes a second.
 
 A row's `updated_at` is the server's clock in the statement that wrote it, moments before its commit. In a topic it is there when a
-consumer of committed messages has it. DuckDB cannot be read while another process writes it: Penstock's log tells when each commit was
+consumer of committed messages has it. Commits are synchronous, as they are where nobody changed it: else the server's WAL writer
+alone makes a change wait for up to 200 ms before any reader gets it. DuckDB cannot be read while another process writes it: Penstock's log tells when each commit was
 over, and `_penstock_synced_at` which of them a row came with; all rows still there in the end are the sample. All clocks are this machine's.
 """
 
@@ -178,7 +179,8 @@ def pgbench(source, rate, minutes, folder):
     script = folder / "work.sql"
     script.write_text("SELECT work();\n")
     done = subprocess.run([f"{source.server.bin}/pgbench", "-n", "-f", script, "-c", "4", "-j", "1", "-M", "prepared", "-R", str(rate // BATCH),
-                           "-T", str(round(minutes * 60)), source.url], capture_output=True, text=True)
+                           "-T", str(round(minutes * 60)), source.url], capture_output=True, text=True,
+                          env={**os.environ, "PGOPTIONS": "-c synchronous_commit=on"})
     if done.returncode != 0:
         raise BenchError(f"pgbench: {done.stderr.strip()[-400:]}")
     line = next(line for line in done.stdout.splitlines() if line.startswith("number of transactions actually processed"))

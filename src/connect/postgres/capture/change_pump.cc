@@ -28,7 +28,7 @@ ChangePump::~ChangePump() {
     thread_.join();
 }
 
-ChangePump::State ChangePump::wait(std::chrono::milliseconds most) {
+ChangePump::State ChangePump::wait(std::chrono::steady_clock::duration most) {
     std::unique_lock lock(mutex_);
     auto before = state_.reached;
     changed_.wait_for(lock, most, [&] { return state_.error || state_.reached != before; });

@@ -30,7 +30,7 @@ class ChangePump {
         std::optional<Error> error;  ///< the pump has stopped
     };
     /// Waits until something may have changed, at most so long.
-    State wait(std::chrono::milliseconds most);
+    State wait(std::chrono::steady_clock::duration most);
 
   private:
     void run(std::stop_token stop);

@@ -162,7 +162,11 @@ Result<std::optional<flow::Segment>> ChangeSource::stream_segment() {
             return fail({.kind = ErrorKind::interrupted,
                          .code = "interrupted",
                          .message = "stopped while waiting for changes"});
-        auto state = pump_->wait(glance);
+        // What came during the last commit is not to wait for more to come.
+        auto patience = log_->usage().queued_transactions == 0 ? Clock::duration(glance)
+                        : waiting_since ? std::min<Clock::duration>(glance, pace_.left(*waiting_since, Clock::now()))
+                                        : Clock::duration::zero();
+        auto state = pump_->wait(patience);
         auto usage = log_->usage();  // after the state: all that committed before `reached` is queued by now
         bool drained = !options_.follow && state.reached >= drain_to_;
         if (usage.queued_transactions > 0) {

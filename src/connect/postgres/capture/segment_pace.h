@@ -14,30 +14,32 @@ class SegmentPace {
   public:
     using Clock = std::chrono::steady_clock;
 
-    explicit SegmentPace(bool light_commits = false) : rest_(light_commits ? 0 : 3) {}
+    explicit SegmentPace(bool light_commits = false)
+        : rest_(light_commits ? 0 : 3), least_(std::chrono::milliseconds(light_commits ? 1 : 5)), wait_(least_) {}
 
     /// A run goes to the target.
     void given(Clock::time_point at) { given_at_ = at; }
     /// The target has it.
     void taken(Clock::time_point at) {
         if (!given_at_) return;
-        wait_ = std::clamp<Clock::duration>(rest_ * (at - *given_at_), least, most);
+        wait_ = std::clamp<Clock::duration>(rest_ * (at - *given_at_), least_, most);
         taken_at_ = at;
         given_at_.reset();
     }
-    /// Whether changes that have waited since then have waited long enough.
-    bool due(Clock::time_point since, Clock::time_point at) const {
-        return at - since >= least && at - taken_at_ >= wait_;
+    /// How much longer changes that have waited since then are to wait.
+    Clock::duration left(Clock::time_point since, Clock::time_point at) const {
+        return std::max({since + least_ - at, taken_at_ + wait_ - at, Clock::duration::zero()});
     }
+    bool due(Clock::time_point since, Clock::time_point at) const { return left(since, at) == Clock::duration::zero(); }
 
   private:
-    static constexpr auto least = std::chrono::milliseconds(5);
     static constexpr auto most = std::chrono::milliseconds(500);
 
     int rest_;
+    Clock::duration least_;  ///< a transaction's neighbours come along
     std::optional<Clock::time_point> given_at_;
     Clock::time_point taken_at_;
-    Clock::duration wait_ = least;
+    Clock::duration wait_;
 };
 
 }  // namespace penstock::postgres

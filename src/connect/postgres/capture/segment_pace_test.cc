@@ -32,8 +32,8 @@ TEST_CASE("a log is given what came during the commit before") {
     auto at = [&](int ms) { return start + milliseconds(ms); };
     pace.given(at(5));
     pace.taken(at(105));
-    CHECK_FALSE(pace.due(at(107), at(110)));
-    CHECK(pace.due(at(50), at(110)));
+    CHECK_FALSE(pace.due(at(106), at(106)));
+    CHECK(pace.due(at(50), at(106)));
 }
 
 }  // namespace
