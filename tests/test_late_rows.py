@@ -1,5 +1,7 @@
 """Rows that arrive where a cursor does not look for them: each was missed, doubled or hidden by an earlier version."""
 
+import pytest
+
 ROWS = "CREATE TABLE t (id bigint PRIMARY KEY, at timestamptz, v text)"
 
 
@@ -44,6 +46,37 @@ def test_rows_without_a_cursor_value_are_appended_once(database, project):
     for _ in range(3):
         project.load()
     assert ids(project) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("cursor", ["at", "n"])
+@pytest.mark.parametrize("target", ["duckdb", "parquet"])
+def test_equal_rows_without_key_are_appended_as_often_as_they_are(database, project, tmp_path, target, cursor):
+    database.execute("CREATE TABLE t (v text, at timestamptz, n int)")
+    insert = "INSERT INTO t SELECT {v}, '2030-01-01', {n} FROM generate_series(1, {count})"
+    database.execute(insert.format(v="'older'", n="4", count=5) + ";" + insert.format(v="'twin'", n="7", count=3))
+    database.execute("INSERT INTO t VALUES ('none', NULL, NULL), ('none', NULL, NULL)")
+    place = {"table": "shop.t"} if target == "duckdb" else {"format": "parquet", "path": "t/"}
+    project.pipeline(database, {"table": "public.t", "cursor": cursor}, {**place, "mode": "append"})
+
+    def loaded():
+        project.load()
+        if target == "duckdb":
+            return dict(project.duck("SELECT v, count(*) FROM shop.t GROUP BY v"))
+        return dict(project.parquet("t", "SELECT v, count(*) FROM data GROUP BY v"))
+
+    assert loaded() == {"older": 5, "twin": 3, "none": 2}
+    # A transaction that stays open makes the next runs look again at what came after it began.
+    with database.connect() as waiting:
+        waiting.execute("BEGIN")
+        waiting.execute(insert.format(v="'late'", n="4", count=1))
+        database.execute(insert.format(v="'twin'", n="7", count=2))
+        assert loaded() == {"older": 5, "twin": 5, "none": 2}
+        database.execute(insert.format(v="'twin'", n="7", count=1) + "; INSERT INTO t VALUES ('none', NULL, NULL)")
+        assert loaded() == {"older": 5, "twin": 6, "none": 3}
+        waiting.execute("COMMIT")
+    database.execute(insert.format(v="'older'", n="4", count=1))
+    assert loaded() == {"older": 6, "twin": 6, "none": 3, "late": 1}
+    assert loaded() == {"older": 6, "twin": 6, "none": 3, "late": 1}
 
 
 def test_another_cursor_reads_everything_again(database, project):

@@ -138,11 +138,15 @@ Result<Increment> Increment::from_json(const std::string& text) {
     }
 }
 
+bool leaves_out_older(const IncrementRequest& request, const Increment& last, const Surroundings& now) {
+    return !last.cursor.empty() && request.heap && !last.around.system.empty() && comparable(last, now);
+}
+
 std::string increment_condition(const IncrementRequest& request, const Increment& last, const Surroundings& now) {
     if (last.cursor.empty()) return "";
     const std::string& column = request.column;
     std::string above = fmt::format("{} > {}::{}", column, quote_literal(last.cursor), request.type);
-    bool exact = request.heap && !last.around.system.empty() && comparable(last, now);
+    bool exact = leaves_out_older(request, last, now);
     std::string lower = lower_bound(request, last, exact);
     std::string from = lower.empty() ? "" : fmt::format("{} >= {}", column, lower);
     if (!from.empty() && request.nullable) from = fmt::format("({} OR {} IS NULL)", from, column);

@@ -67,6 +67,9 @@ struct IncrementRequest {
 };
 std::string increment_condition(const IncrementRequest& request, const Increment& last, const Surroundings& now);
 
+/// Whether that condition leaves out rows at the largest cursor and below, and so some of several equal ones.
+bool leaves_out_older(const IncrementRequest& request, const Increment& last, const Surroundings& now);
+
 /// Checks the user's lag against the cursor's kind: a duration for times, a number for numbers.
 Status check_lag(CursorKind kind, const config::Text& lag);
 

@@ -23,6 +23,17 @@ std::string raw_text(CursorKind kind, int64_t raw) {
     }
 }
 
+IncrementRequest increment_request(const TableRead& read) {
+    bool heap = !read.leaves.empty() && !read.inherits &&
+                std::ranges::all_of(read.leaves, [](const Leaf& leaf) { return leaf.heap; });
+    return {.column = quote_identifier(read.info.cursor),
+            .type = read.cursor_type,
+            .kind = read.cursor_kind,
+            .nullable = read.cursor_nullable,
+            .heap = heap,
+            .lag = read.cursor_lag};
+}
+
 }  // namespace
 
 Result<std::vector<flow::TableInfo>> TableSource::discover(std::stop_token stop) {
@@ -110,15 +121,25 @@ Result<std::string> TableSource::condition(const TableRead& read, const std::opt
         return window;
     }
     if (!last) return "";
-    bool heap = !read.leaves.empty() && !read.inherits &&
-                std::ranges::all_of(read.leaves, [](const Leaf& leaf) { return leaf.heap; });
-    return increment_condition({.column = column,
-                                .type = read.cursor_type,
-                                .kind = read.cursor_kind,
-                                .nullable = read.cursor_nullable,
-                                .heap = heap,
-                                .lag = read.cursor_lag},
-                               *last, around_);
+    return increment_condition(increment_request(read), *last, around_);
+}
+
+/// Rows without key may be equal, and whoever appends tells those that came before only by their number: then an increment that
+/// brings a row from among those read before (it cannot see which were) brings all from that cursor's value on.
+Result<std::string> TableSource::with_equal_rows(const TableRead& read, const Increment& last,
+                                                 const std::string& condition) {
+    if (!read.info.key.empty() || condition.empty() || options_.bounds.any()) return condition;
+    if (!leaves_out_older(increment_request(read), last, around_)) return condition;
+    std::string column = quote_identifier(read.info.cursor);
+    auto literal = [&](const std::string& text) { return fmt::format("{}::{}", quote_literal(text), read.cursor_type); };
+    std::string older = fmt::format("({0} IS NULL OR {0} <= {1})", column, literal(last.cursor));
+    PN_TRY(auto rows, snapshot_->holder().query(
+                          fmt::format("SELECT min({0})::text, coalesce(bool_or({0} IS NULL), false) FROM {1}{2}",
+                                      column, read.from(nullptr), read.where_clause({condition, older}))));
+    std::string out = fmt::format("({})", condition);
+    if (!rows.is_null(0, 0)) out += fmt::format(" OR {} >= {}", column, literal(rows.text(0, 0)));
+    if (rows.truth(0, 1)) out += fmt::format(" OR {} IS NULL", column);
+    return out;
 }
 
 /// Rows that the target has need values of a new column; bounds given by hand would leave some without, for good.
@@ -183,6 +204,9 @@ Result<std::optional<flow::Segment>> TableSource::next() {
                          read.info.name);
     }
     PN_TRY(std::string extra, condition(read, last));
+    if (last) {
+        PN_TRY(extra, with_equal_rows(read, *last, extra));
+    }
     if (last) PN_CHECK(check_older_rows(read, *last, extra));
     PN_TRY(auto ranges, ranges_of(read, extra));
     bool bounded = options_.bounds.any() || !options_.replay.empty();

@@ -48,6 +48,7 @@ class TableSource : public flow::Source {
     Status check_older_rows(const TableRead& read, const Increment& last, const std::string& condition);
     Result<std::vector<Range>> ranges_of(const TableRead& read, const std::string& condition);
     Result<std::string> condition(const TableRead& read, const std::optional<Increment>& last) const;
+    Result<std::string> with_equal_rows(const TableRead& read, const Increment& last, const std::string& condition);
     Result<flow::Checkpoint> checkpoint(size_t table, const std::string& condition, const std::optional<Increment>& last, int64_t maximum);
     Result<std::string> cursor_text(const TableRead& read, const std::string& condition, const std::optional<Increment>& last, int64_t maximum);
 
