@@ -9,8 +9,8 @@
 #include <chrono>
 #include <cstdlib>
 
-#include "pulling.h"
 #include "connect/postgres/table_source.h"
+#include "pulling.h"
 
 namespace {
 
@@ -34,8 +34,8 @@ Status copy(const char* url, const char* table, unsigned threads) {
     PN_TRY(auto segment, source.next());
     PN_CHECK(bench::pull(*segment->parts[0].scan, threads));
     std::chrono::duration<double> wall = std::chrono::steady_clock::now() - start;
-    fmt::print("{} rows, {} bytes: {:.2f} s wall, {:.2f} s CPU of this process\n", progress.rows_read.load(), progress.bytes_read.load(),
-               wall.count(), bench::cpu_seconds() - cpu);
+    fmt::print("{} rows, {} bytes: {:.2f} s wall, {:.2f} s CPU of this process\n", progress.rows_read.load(),
+               progress.bytes_read.load(), wall.count(), bench::cpu_seconds() - cpu);
     return {};
 }
 

@@ -9,8 +9,8 @@
 #include <chrono>
 #include <cstdlib>
 
-#include "pulling.h"
 #include "connect/postgres/capture/change_source.h"
+#include "pulling.h"
 
 namespace {
 
@@ -54,8 +54,8 @@ Status run(char** arguments, unsigned threads) {
         }
     }
     std::chrono::duration<double> wall = std::chrono::steady_clock::now() - start;
-    fmt::print("{} changes, {} bytes, {} segments: {:.2f} s wall, {:.2f} s CPU of this process\n", progress.rows_read.load(),
-               progress.bytes_read.load(), segments, wall.count(), bench::cpu_seconds());
+    fmt::print("{} changes, {} bytes, {} segments: {:.2f} s wall, {:.2f} s CPU of this process\n",
+               progress.rows_read.load(), progress.bytes_read.load(), segments, wall.count(), bench::cpu_seconds());
     return {};
 }
 

@@ -27,7 +27,11 @@ Case make_case(uint8_t choice) {
     auto text = data::scalar(Kind::text);
     auto date = data::scalar(Kind::date);
     auto flag = data::scalar(Kind::boolean);
-    auto range = data::structure_of({{.name = "lower", .type = date}, {.name = "upper", .type = date}, {.name = "li", .type = flag}, {.name = "ui", .type = flag}, {.name = "empty", .type = flag}});
+    auto range = data::structure_of({{.name = "lower", .type = date},
+                                     {.name = "upper", .type = date},
+                                     {.name = "li", .type = flag},
+                                     {.name = "ui", .type = flag},
+                                     {.name = "empty", .type = flag}});
     switch (choice % 8) {
         case 0:
             out.add(data::scalar(Kind::int32), int32_reader());
@@ -36,8 +40,12 @@ Case make_case(uint8_t choice) {
         case 1: out.add(data::decimal(12, 2), decimal_reader(12, 2, config::SpecialNumbers::reject)); break;
         case 2: out.add(data::decimal(38, 9), decimal_reader(38, 9, config::SpecialNumbers::null)); break;
         case 3: out.add(data::list_of(data::list_of(text)), array_reader(text_reader(true), 2)); break;
-        case 4: out.add(data::list_of(data::structure_of({{.name = "a", .type = data::scalar(Kind::int64)}, {.name = "b", .type = data::list_of(text)}})),
-                        array_reader(composite_reader({"a", "b"}, {int64_reader(), array_reader(text_reader(false), 1)}), 1)); break;
+        case 4:
+            out.add(
+                data::list_of(data::structure_of(
+                    {{.name = "a", .type = data::scalar(Kind::int64)}, {.name = "b", .type = data::list_of(text)}})),
+                array_reader(composite_reader({"a", "b"}, {int64_reader(), array_reader(text_reader(false), 1)}), 1));
+            break;
         case 5: out.add(data::list_of(range), multirange_reader(range_reader(date_reader({})))); break;
         case 6: out.add(data::map_of(text, text), hstore_reader()); break;
         default:
@@ -74,7 +82,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
         for (const auto& row : refused) {
             std::string json;
             for (size_t column = 0; column < decoder.columns(); ++column)
-                if (auto field = decoder.raw(row.row, column); !field.is_null()) chosen.readers[column]->render(field, json);
+                if (auto field = decoder.raw(row.row, column); !field.is_null())
+                    chosen.readers[column]->render(field, json);
         }
         if (!refused.empty()) decoder.decode_rest(block, refused);
         if (stuck) break;

@@ -222,9 +222,11 @@ class CommandLine {
     }
 
     void declare_slots() {
-        auto* slots = command(app_, "slots", "Look after the places that servers keep in their logs for readers of changes");
+        auto* slots =
+            command(app_, "slots", "Look after the places that servers keep in their logs for readers of changes");
         slots->require_subcommand(1);
-        auto* list = command(*slots, "list", "List the replication slots: who reads them, what they keep, how long they last");
+        auto* list =
+            command(*slots, "list", "List the replication slots: who reads them, what they keep, how long they last");
         names(list, "CONNECTION", "Only of these connections");
         auto* drop = command(*slots, "drop", "Drop a slot, and let the server's log go that it kept");
         auto* advance = command(*slots, "advance", "Give up the changes that a slot still keeps, up to a position");

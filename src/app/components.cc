@@ -14,8 +14,8 @@ namespace penstock::app {
 
 const std::vector<const flow::Component*>& components() {
     static const std::vector<const flow::Component*> list = {
-        &postgres::component(), &duckdb::component(), &bigquery::component(),
-        &kafka::component(),    &parquet::component(), &pubsub::component(), &mysql::component()};
+        &postgres::component(), &duckdb::component(), &bigquery::component(), &kafka::component(),
+        &parquet::component(),  &pubsub::component(), &mysql::component()};
     return list;
 }
 

@@ -161,11 +161,12 @@ Status Pipeline::validate_stream() const {
 /// A log has every change, and no state of a row that could be merged or deleted.
 Status Pipeline::validate_log() const {
     if (options_.mode && *options_.mode != config::WriteMode::append)
-        return fail(at_target("changes_are_logged",
-                              fmt::format("a {} target keeps changes as a log, a row each; mode {} of changes is not there "
-                                          "in this version",
-                                          target_component_->type, config::to_string(*options_.mode)),
-                              "use mode: append; for a mirror or a history of the rows, write to a duckdb connection"));
+        return fail(
+            at_target("changes_are_logged",
+                      fmt::format("a {} target keeps changes as a log, a row each; mode {} of changes is not there "
+                                  "in this version",
+                                  target_component_->type, config::to_string(*options_.mode)),
+                      "use mode: append; for a mirror or a history of the rows, write to a duckdb connection"));
     if (options_.deletes || !options_.key.empty() || !options_.update_when.empty())
         return fail(at_target("option_without_effect", "a log has every change as it came, deletes among them",
                               "leave out `deletes`, `key` and `update_when`"));

@@ -15,7 +15,8 @@ Status validate_pipelines(const config::Document& document) {
     for (const auto& config : document.pipelines) {
         PN_TRY(auto pipeline, Pipeline::find(document, config.name));
         auto status = validate_for_each(document, config);
-        if (status && !config.for_each) status = pipeline.validate();  // what has placeholders is, row by row, when it runs
+        if (status && !config.for_each)
+            status = pipeline.validate();  // what has placeholders is, row by row, when it runs
         if (!status) diagnostics.add(std::move(status.error()));
     }
     return diagnostics.status();

@@ -84,7 +84,8 @@ Status check_resnapshot(const std::vector<Pipeline>& pipelines, const Options& o
         return fail(usage("resnapshot_and_refresh", "--full-refresh reads every table anew, --resnapshot some",
                           "leave out one of them"));
     if (pipelines.size() != 1)
-        return fail(usage("resnapshot_of_which", "--resnapshot names tables of one pipeline", "name that pipeline alone"));
+        return fail(
+            usage("resnapshot_of_which", "--resnapshot names tables of one pipeline", "name that pipeline alone"));
     if (!pipelines.front().is_stream())
         return fail(usage("not_a_stream", fmt::format("{} is no change stream", pipelines.front().name()),
                           "`--full-refresh` loads its tables again"));

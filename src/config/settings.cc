@@ -128,15 +128,15 @@ const Spec<Retries>& retries_spec() {
 }
 
 const Spec<Budget>& budget_spec() {
-    static const auto made =
-        Spec<Budget>("budget", "What a run may bill.")
-            .field("max_bytes_billed", &Budget::max_bytes_billed,
-                   "Bytes that all queries of a run may bill together. One that a dry run finds to be too much is not begun: "
-                   "the run ends with exit code 4 and bills nothing for it.",
-                   {.example = "10GiB", .default_note = "no bound"})
-            .choice("on_exceed", &Budget::on_exceed, {{"stop", OnExceed::stop, "End the run."}},
-                    "What becomes of a run that would exceed it.")
-            .unavailable("daily_usd", "bounds a day by money come later");
+    static const auto made = Spec<Budget>("budget", "What a run may bill.")
+                                 .field("max_bytes_billed", &Budget::max_bytes_billed,
+                                        "Bytes that all queries of a run may bill together. One that a dry run finds "
+                                        "to be too much is not begun: "
+                                        "the run ends with exit code 4 and bills nothing for it.",
+                                        {.example = "10GiB", .default_note = "no bound"})
+                                 .choice("on_exceed", &Budget::on_exceed, {{"stop", OnExceed::stop, "End the run."}},
+                                         "What becomes of a run that would exceed it.")
+                                 .unavailable("daily_usd", "bounds a day by money come later");
     return made;
 }
 

@@ -11,9 +11,9 @@
 namespace penstock::data {
 namespace {
 
-constexpr std::array kind_names = {"boolean", "int16",   "int32", "int64", "uint32",    "uint64",      "float32",  "float64",
-                                   "decimal", "text",    "json",  "bytes", "uuid",      "date",        "time",     "timetz",
-                                   "timestamp", "timestamptz", "interval", "list", "struct", "map"};
+constexpr std::array kind_names = {
+    "boolean", "int16", "int32", "int64", "uint32", "uint64",    "float32",     "float64",  "decimal", "text",   "json",
+    "bytes",   "uuid",  "date",  "time",  "timetz", "timestamp", "timestamptz", "interval", "list",    "struct", "map"};
 static_assert(kind_names.size() == static_cast<size_t>(Kind::map) + 1);
 
 using Json = nlohmann::ordered_json;
@@ -81,8 +81,8 @@ Type list_of(Type element) { return {.kind = Kind::list, .children = {{.name = "
 Type structure_of(std::vector<Field> fields) { return {.kind = Kind::structure, .children = std::move(fields)}; }
 
 Type map_of(Type key, Type value) {
-    Type entry = structure_of({{.name = "key", .type = std::move(key), .nullable = false},
-                               {.name = "value", .type = std::move(value)}});
+    Type entry = structure_of(
+        {{.name = "key", .type = std::move(key), .nullable = false}, {.name = "value", .type = std::move(value)}});
     return {.kind = Kind::map, .children = {{.name = "entries", .type = std::move(entry), .nullable = false}}};
 }
 

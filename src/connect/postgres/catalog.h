@@ -14,14 +14,15 @@ struct CatalogColumn {
     std::string name;
     Oid type = 0;
     int32_t modifier = -1;
-    std::string shown_type;     ///< format_type(), with modifier
+    std::string shown_type;  ///< format_type(), with modifier
     bool not_null = false;
     bool generated = false;
-    int32_t number = 0;         ///< attnum; position in a query
+    int32_t number = 0;  ///< attnum; position in a query
     int32_t dimensions = 0;
-    double distinct = 0;        ///< pg_stats.n_distinct: negative is a share of the rows
+    double distinct = 0;  ///< pg_stats.n_distinct: negative is a share of the rows
     int32_t average_bytes = 0;
-    std::optional<std::string> initial = {};  ///< what rows older than the column hold: a constant DEFAULT it was added with
+    std::optional<std::string> initial =
+        {};                       ///< what rows older than the column hold: a constant DEFAULT it was added with
     bool initial_unknown = true;  ///< the catalog cannot tell; without this and without `initial` it says NULL
 };
 

@@ -4,8 +4,8 @@
 
 #include "connect/postgres/capture/change_replay.h"
 #include "connect/postgres/capture/change_source.h"
-#include "connect/postgres/doctor.h"
 #include "connect/postgres/capture_doctor.h"
+#include "connect/postgres/doctor.h"
 #include "connect/postgres/replication/server_slots.h"
 #include "connect/postgres/table_source.h"
 
@@ -70,8 +70,7 @@ ChangeSourceOptions change_options(const flow::BuildContext& context, TableSourc
 
 Result<std::unique_ptr<flow::Source>> build_source(const flow::BuildContext& context) {
     PN_TRY(auto options, source_options(context));
-    if (options.source.changes)
-        return std::make_unique<ChangeSource>(change_options(context, std::move(options)));
+    if (options.source.changes) return std::make_unique<ChangeSource>(change_options(context, std::move(options)));
     return std::make_unique<TableSource>(std::move(options));
 }
 

@@ -54,7 +54,7 @@ class CopyDecoder {
     size_t stride_;                 // distance of columns in fields_
     std::vector<FieldRef> fields_;  // column-major
     std::vector<RefusedRow> refused_;
-    size_t decoded_ = 0;            // rows before this are in the block
+    size_t decoded_ = 0;  // rows before this are in the block
     size_t rows_ = 0;
     bool header_seen_ = false;
     bool ended_ = false;

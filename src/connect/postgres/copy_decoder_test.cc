@@ -44,7 +44,8 @@ std::string trailer() {
 }
 
 data::Schema schema() {
-    return {{{.name = "id", .type = data::scalar(data::Kind::int32)}, {.name = "text", .type = data::scalar(data::Kind::text)}}};
+    return {{{.name = "id", .type = data::scalar(data::Kind::int32)},
+             {.name = "text", .type = data::scalar(data::Kind::text)}}};
 }
 
 std::vector<ReaderPtr> readers(bool validate = false) { return {int32_reader(), text_reader(validate)}; }
@@ -52,8 +53,9 @@ std::vector<ReaderPtr> readers(bool validate = false) { return {int32_reader(), 
 std::string shown(const data::Block& block) {
     std::string out;
     for (size_t i = 0; i < block.rows; ++i)
-        out += fmt::format("{}={} ", block.columns[0].values<int32_t>()[i],
-                           block.columns[1].valid(i) ? std::string(block.columns[1].values<data::StringRef>()[i].view()) : "NULL");
+        out += fmt::format(
+            "{}={} ", block.columns[0].values<int32_t>()[i],
+            block.columns[1].valid(i) ? std::string(block.columns[1].values<data::StringRef>()[i].view()) : "NULL");
     return out;
 }
 
@@ -135,7 +137,8 @@ TEST_CASE("broken framing is an error, never a crash") {
     put<int16_t>(negative, 2);
     put<int32_t>(negative, -7);
     CHECK(message(negative) == "the server's COPY data cannot be understood: a field has length -7");
-    CHECK(message(header() + trailer() + "x") == "the server's COPY data cannot be understood: bytes follow the trailer");
+    CHECK(message(header() + trailer() + "x") ==
+          "the server's COPY data cannot be understood: bytes follow the trailer");
 }
 
 TEST_CASE("an array whose header lies is refused at once, and rendered as its bytes") {

@@ -21,14 +21,14 @@ Result<CursorKind> cursor_kind(const std::string& type_name, const std::string& 
 /// What was going on in the server around the moment a snapshot was taken. Rows that are committed after the snapshot come
 /// from transactions that were open then or began later; this is what tells them apart at the next run.
 struct Surroundings {
-    std::string system;         ///< system identifier of the cluster; xids mean nothing in another
-    int64_t timeline = 0;       ///< nor do they after a failover that may have lost some
-    std::string clock;          ///< server time just before the snapshot, as text
-    int64_t clock_micros = 0;   ///< the same since 1970
-    int64_t oldest_micros = 0;  ///< how long before it the oldest transaction then open had begun
-    bool all_visible = true;    ///< every open transaction's start could be seen
-    uint64_t snapshot_xmin = 0; ///< 64-bit xid: all before it had ended
-    uint64_t snapshot_xmax = 0; ///< 64-bit xid: the next to be given
+    std::string system;          ///< system identifier of the cluster; xids mean nothing in another
+    int64_t timeline = 0;        ///< nor do they after a failover that may have lost some
+    std::string clock;           ///< server time just before the snapshot, as text
+    int64_t clock_micros = 0;    ///< the same since 1970
+    int64_t oldest_micros = 0;   ///< how long before it the oldest transaction then open had begun
+    bool all_visible = true;     ///< every open transaction's start could be seen
+    uint64_t snapshot_xmin = 0;  ///< 64-bit xid: all before it had ended
+    uint64_t snapshot_xmax = 0;  ///< 64-bit xid: the next to be given
 };
 
 /// Reads them; `session` must not be inside the snapshot's transaction.
@@ -36,14 +36,14 @@ Result<Surroundings> read_surroundings(Session& session);
 
 /// A position of a table read by cursor, kept as JSON in the checkpoint.
 struct Increment {
-    std::string cursor;      ///< largest value read, as text; "" when none yet
-    int64_t raw = 0;         ///< the same as it is on the wire, for kinds with a fixed width
+    std::string cursor;  ///< largest value read, as text; "" when none yet
+    int64_t raw = 0;     ///< the same as it is on the wire, for kinds with a fixed width
     Surroundings around;
-    std::string of;          ///< what was read: cursor column, its type, condition and query; another has positions of its own
+    std::string of;  ///< what was read: cursor column, its type, condition and query; another has positions of its own
     /// The table as it stood: to see at the next run which columns are new, and whether its rows were written anew since.
-    std::string relation;             ///< Relation::identity; "" of a query, and in positions of old
-    std::vector<int32_t> columns;     ///< attnums
-    std::map<Oid, int64_t> files;     ///< relfilenode of each leaf
+    std::string relation;          ///< Relation::identity; "" of a query, and in positions of old
+    std::vector<int32_t> columns;  ///< attnums
+    std::map<Oid, int64_t> files;  ///< relfilenode of each leaf
 
     std::string to_json() const;
     static Result<Increment> from_json(const std::string& json);
@@ -58,12 +58,12 @@ struct Increment {
 /// So `cursor > last OR xmin >= snapshot_xmin` misses nothing. For times a lower bound is added so that an index can help: the
 /// oldest transaction's start then open, less a day. A clock that is wrong by more needs cursor_lag.
 struct IncrementRequest {
-    std::string column;         ///< quoted
-    std::string type;           ///< SQL type of the cursor, for literals
+    std::string column;  ///< quoted
+    std::string type;    ///< SQL type of the cursor, for literals
     CursorKind kind = CursorKind::none;
     bool nullable = true;
     bool heap = false;
-    std::string lag;            ///< of the user; "" for none
+    std::string lag;  ///< of the user; "" for none
 };
 std::string increment_condition(const IncrementRequest& request, const Increment& last, const Surroundings& now);
 

@@ -39,7 +39,9 @@ class ArrayReader final : public ReaderOf<ArrayReader> {
         if (dimensions < 0) return broken(context, "array");
         if (dimensions == 0) return column.values<data::ListEntry>()[row] = {column.children()[0].size(), 0}, true;
         if (dimensions != dimensions_)
-            return context.refuse("array_dimensions", fmt::format("an array of {} dimensions in a column declared with {}", dimensions, dimensions_));
+            return context.refuse(
+                "array_dimensions",
+                fmt::format("an array of {} dimensions in a column declared with {}", dimensions, dimensions_));
         return read_level(wire, sizes, dimensions, column, row, context);
     }
 
@@ -84,13 +86,15 @@ class ArrayReader final : public ReaderOf<ArrayReader> {
         json += ']';
     }
 
-    bool read_level(WireCursor& wire, const int32_t* sizes, int levels, data::Column& column, size_t row, ReadContext& context) const {
+    bool read_level(WireCursor& wire, const int32_t* sizes, int levels, data::Column& column, size_t row,
+                    ReadContext& context) const {
         auto& child = column.children()[0];
         auto count = static_cast<size_t>(sizes[0]);
         size_t first = child.grow(count);
         column.values<data::ListEntry>()[row] = {first, count};
         for (size_t i = first; i < first + count; ++i) {
-            bool done = levels > 1 ? read_level(wire, sizes + 1, levels - 1, child, i, context) : read_child(*element_, wire, child, i, context);
+            bool done = levels > 1 ? read_level(wire, sizes + 1, levels - 1, child, i, context)
+                                   : read_child(*element_, wire, child, i, context);
             if (!done) return false;
         }
         return true;
@@ -103,13 +107,16 @@ class ArrayReader final : public ReaderOf<ArrayReader> {
 /// record_send: a count, then type and value of each attribute that is not dropped.
 class CompositeReader final : public ReaderOf<CompositeReader> {
   public:
-    CompositeReader(std::vector<std::string> names, std::vector<ReaderPtr> fields) : names_(std::move(names)), fields_(std::move(fields)) {}
+    CompositeReader(std::vector<std::string> names, std::vector<ReaderPtr> fields)
+        : names_(std::move(names)), fields_(std::move(fields)) {}
 
     bool read(FieldRef field, data::Column& column, size_t row, ReadContext& context) const override {
         WireCursor wire(field.view());
         auto count = wire.integer<int32_t>();
         if (!wire.ok() || count != static_cast<int32_t>(fields_.size()))
-            return context.refuse("composite_shape", fmt::format("a composite value of {} fields where {} were declared", count, fields_.size()));
+            return context.refuse(
+                "composite_shape",
+                fmt::format("a composite value of {} fields where {} were declared", count, fields_.size()));
         for (size_t i = 0; i < fields_.size(); ++i) {
             wire.bytes(4);  // the attribute's type
             if (!read_child(*fields_[i], wire, column.children()[i], row, context)) return false;
@@ -241,7 +248,9 @@ class HstoreReader final : public ReaderOf<HstoreReader> {
 
 }  // namespace
 
-ReaderPtr array_reader(ReaderPtr element, int dimensions) { return std::make_shared<ArrayReader>(std::move(element), dimensions); }
+ReaderPtr array_reader(ReaderPtr element, int dimensions) {
+    return std::make_shared<ArrayReader>(std::move(element), dimensions);
+}
 ReaderPtr composite_reader(std::vector<std::string> names, std::vector<ReaderPtr> fields) {
     return std::make_shared<CompositeReader>(std::move(names), std::move(fields));
 }

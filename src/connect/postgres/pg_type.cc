@@ -35,14 +35,21 @@ Status TypeCatalog::load(std::span<const Oid> oids) {
     while (!wanted.empty()) {
         // Fixed-length types such as name and point have typelem too; true arrays are those whose element names them back.
         // Multiranges came with PostgreSQL 14.
-        std::string multirange = session_.server_version() >= 140000 ? "(SELECT rngtypid FROM pg_catalog.pg_range WHERE rngmultitypid = t.oid)" : "NULL";
-        PN_TRY(auto rows, session_.query(fmt::format(
-            "SELECT t.oid, t.typname, pg_catalog.format_type(t.oid, NULL), t.typtype, "
-            "CASE WHEN e.typarray = t.oid THEN t.typelem ELSE 0 END, t.typbasetype, t.typtypmod, t.typndims, "
-            "coalesce(r.rngsubtype, {}, 0), n.nspname = 'pg_catalog', t.typsend <> 0, t.typdelim "
-            "FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace "
-            "LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem "
-            "LEFT JOIN pg_catalog.pg_range r ON r.rngtypid = t.oid WHERE t.oid = ANY ($1::oid[])", multirange), {oid_array(wanted)}));
+        std::string multirange = session_.server_version() >= 140000
+                                     ? "(SELECT rngtypid FROM pg_catalog.pg_range WHERE rngmultitypid = t.oid)"
+                                     : "NULL";
+        PN_TRY(
+            auto rows,
+            session_.query(
+                fmt::format(
+                    "SELECT t.oid, t.typname, pg_catalog.format_type(t.oid, NULL), t.typtype, "
+                    "CASE WHEN e.typarray = t.oid THEN t.typelem ELSE 0 END, t.typbasetype, t.typtypmod, t.typndims, "
+                    "coalesce(r.rngsubtype, {}, 0), n.nspname = 'pg_catalog', t.typsend <> 0, t.typdelim "
+                    "FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace "
+                    "LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem "
+                    "LEFT JOIN pg_catalog.pg_range r ON r.rngtypid = t.oid WHERE t.oid = ANY ($1::oid[])",
+                    multirange),
+                {oid_array(wanted)}));
         wanted.clear();
         std::vector<Oid> composites;
         for (int row = 0; row < rows.count(); ++row) {
@@ -62,10 +69,12 @@ Status TypeCatalog::load(std::span<const Oid> oids) {
 }
 
 Status TypeCatalog::load_attributes(const std::vector<Oid>& composites) {
-    PN_TRY(auto rows, session_.query("SELECT t.oid, a.attname, a.atttypid, a.atttypmod, a.attndims FROM pg_catalog.pg_type t "
-                                     "JOIN pg_catalog.pg_attribute a ON a.attrelid = t.typrelid "
-                                     "WHERE t.oid = ANY ($1::oid[]) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY t.oid, a.attnum",
-                                     {oid_array(composites)}));
+    PN_TRY(
+        auto rows,
+        session_.query("SELECT t.oid, a.attname, a.atttypid, a.atttypmod, a.attndims FROM pg_catalog.pg_type t "
+                       "JOIN pg_catalog.pg_attribute a ON a.attrelid = t.typrelid "
+                       "WHERE t.oid = ANY ($1::oid[]) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY t.oid, a.attnum",
+                       {oid_array(composites)}));
     for (int row = 0; row < rows.count(); ++row)
         types_[oid_at(rows, row, 0)].attributes.push_back({rows.text(row, 1), oid_at(rows, row, 2),
                                                            static_cast<int32_t>(rows.integer(row, 3)),

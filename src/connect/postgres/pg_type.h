@@ -24,17 +24,17 @@ struct PgType {
     };
 
     Oid oid = 0;
-    std::string name;          ///< of pg_type
-    std::string shown;         ///< format_type(), without modifier: "character varying"
-    char kind = 'b';           ///< typtype: base, composite, domain, enum, multirange, pseudo, range
-    Oid element = 0;           ///< of a true array
-    Oid base = 0;              ///< of a domain
+    std::string name;   ///< of pg_type
+    std::string shown;  ///< format_type(), without modifier: "character varying"
+    char kind = 'b';    ///< typtype: base, composite, domain, enum, multirange, pseudo, range
+    Oid element = 0;    ///< of a true array
+    Oid base = 0;       ///< of a domain
     int32_t base_modifier = -1;
     int32_t base_dimensions = 0;
-    Oid subtype = 0;           ///< of a range; of a multirange its range
-    bool core = false;         ///< of pg_catalog
-    bool binary = true;        ///< has a send function
-    char delimiter = ',';      ///< between elements in an array's text; box has ';'
+    Oid subtype = 0;                    ///< of a range; of a multirange its range
+    bool core = false;                  ///< of pg_catalog
+    bool binary = true;                 ///< has a send function
+    char delimiter = ',';               ///< between elements in an array's text; box has ';'
     std::vector<Attribute> attributes;  ///< of a composite, without dropped ones
 };
 

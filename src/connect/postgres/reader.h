@@ -46,8 +46,8 @@ class Reader {
     /// text in quotes, nested values as arrays and objects.
     virtual void render(FieldRef field, std::string& json) const = 0;
     /// A run of rows of one column from `first_row` on, NULLs included; refused values are appended to `refused`.
-    virtual void read_column(std::span<const FieldRef> fields, size_t first_row, size_t column_index, data::Column& column,
-                             ReadContext& context, std::vector<RefusedRow>& refused) const = 0;
+    virtual void read_column(std::span<const FieldRef> fields, size_t first_row, size_t column_index,
+                             data::Column& column, ReadContext& context, std::vector<RefusedRow>& refused) const = 0;
 };
 
 using ReaderPtr = std::shared_ptr<const Reader>;

@@ -47,16 +47,19 @@ std::string by_key(const TableRead& read, const std::string& keys) {
         columns += comma + quote_identifier(column);
         values += fmt::format("{}(j ->> {})::{}", comma, quote_literal(column), shown_type(read, column));
     }
-    return fmt::format("COPY (SELECT {} FROM {} WHERE ({}) IN (SELECT {} FROM pg_catalog.json_array_elements({}::json) AS j)) TO STDOUT (FORMAT binary)",
-                       read.select_list(), read.from(nullptr), columns, values, quote_literal(keys));
+    return fmt::format(
+        "COPY (SELECT {} FROM {} WHERE ({}) IN (SELECT {} FROM pg_catalog.json_array_elements({}::json) AS j)) TO "
+        "STDOUT (FORMAT binary)",
+        read.select_list(), read.from(nullptr), columns, values, quote_literal(keys));
 }
 
 std::string by_payload(const TableRead& read, const std::string& rows) {
     std::string columns;
     for (const auto& field : read.info.schema.fields)
         columns += fmt::format("{}{} {}", columns.empty() ? "" : ", ", quote_identifier(field.name), field.source_type);
-    return fmt::format("COPY (SELECT {} FROM pg_catalog.json_to_recordset({}::json) AS {}({})) TO STDOUT (FORMAT binary)", read.select_list(),
-                       quote_literal(rows), quote_identifier(read.relation), columns);
+    return fmt::format(
+        "COPY (SELECT {} FROM pg_catalog.json_to_recordset({}::json) AS {}({})) TO STDOUT (FORMAT binary)",
+        read.select_list(), quote_literal(rows), quote_identifier(read.relation), columns);
 }
 
 }  // namespace
@@ -70,7 +73,8 @@ std::vector<Range> replay_ranges(const TableRead& read, const std::vector<flow::
         auto close = [&] {
             if (count == 0) return;
             std::string rows = "[" + list + "]";
-            out.push_back({keyed ? by_key(read, rows) : by_payload(read, rows), fmt::format("{} rejects of {}", count, read.info.name)});
+            out.push_back({keyed ? by_key(read, rows) : by_payload(read, rows),
+                           fmt::format("{} rejects of {}", count, read.info.name)});
             list.clear();
             count = 0;
         };

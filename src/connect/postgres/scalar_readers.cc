@@ -19,7 +19,8 @@ template <class Wire, class Shown>
 class IntegerReader final : public ReaderOf<IntegerReader<Wire, Shown>> {
   public:
     bool read(FieldRef field, data::Column& column, size_t row, ReadContext& context) const override {
-        if (field.length != sizeof(Wire)) [[unlikely]] return malformed(context, "number", field);
+        if (field.length != sizeof(Wire)) [[unlikely]]
+            return malformed(context, "number", field);
         column.values<Wire>()[row] = load_big_endian<Wire>(field.data);
         return true;
     }
@@ -27,7 +28,8 @@ class IntegerReader final : public ReaderOf<IntegerReader<Wire, Shown>> {
         if (field.length != sizeof(Wire)) return append_json_bytes(field.view(), json);
         auto value = std::bit_cast<Shown>(load_big_endian<Wire>(field.data));
         if constexpr (std::is_floating_point_v<Shown>) {
-            if (!std::isfinite(value)) return append_json_string(std::isnan(value) ? "NaN" : value > 0 ? "Infinity" : "-Infinity", json);
+            if (!std::isfinite(value))
+                return append_json_string(std::isnan(value) ? "NaN" : value > 0 ? "Infinity" : "-Infinity", json);
             char digits[32];
             json.append(digits, std::to_chars(digits, digits + sizeof digits, value).ptr);
         } else {
@@ -39,17 +41,21 @@ class IntegerReader final : public ReaderOf<IntegerReader<Wire, Shown>> {
 class BooleanReader final : public ReaderOf<BooleanReader> {
   public:
     bool read(FieldRef field, data::Column& column, size_t row, ReadContext& context) const override {
-        if (field.length != 1) [[unlikely]] return malformed(context, "boolean", field);
+        if (field.length != 1) [[unlikely]]
+            return malformed(context, "boolean", field);
         column.values<uint8_t>()[row] = field.data[0] != 0;
         return true;
     }
-    void render(FieldRef field, std::string& json) const override { json += field.length == 1 && field.data[0] != 0 ? "true" : "false"; }
+    void render(FieldRef field, std::string& json) const override {
+        json += field.length == 1 && field.data[0] != 0 ? "true" : "false";
+    }
 };
 
 class UuidReader final : public ReaderOf<UuidReader> {
   public:
     bool read(FieldRef field, data::Column& column, size_t row, ReadContext& context) const override {
-        if (field.length != 16) [[unlikely]] return malformed(context, "uuid", field);
+        if (field.length != 16) [[unlikely]]
+            return malformed(context, "uuid", field);
         uint64_t* halves = column.values<uint64_t>() + row * 2;
         halves[0] = load_big_endian<uint64_t>(field.data + 8);
         // The top bit is flipped so that signed 128-bit order is uuid order.
@@ -60,7 +66,8 @@ class UuidReader final : public ReaderOf<UuidReader> {
         if (field.length != 16) return append_json_bytes(field.view(), json);
         json += '"';
         for (size_t i = 0; i < 16; ++i)
-            json += fmt::format("{}{:02x}", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", static_cast<unsigned char>(field.data[i]));
+            json += fmt::format("{}{:02x}", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "",
+                                static_cast<unsigned char>(field.data[i]));
         json += '"';
     }
 };
@@ -81,13 +88,15 @@ class TextReader final : public ReaderOf<TextReader<validate, skip, is_json>> {
     bool read(FieldRef field, data::Column& column, size_t row, ReadContext& context) const override {
         std::string_view text = field.view();
         if constexpr (skip != 0) {
-            if (text.empty() || text[0] != skip) [[unlikely]] return malformed(context, "jsonb of version 1", field);
+            if (text.empty() || text[0] != skip) [[unlikely]]
+                return malformed(context, "jsonb of version 1", field);
             text.remove_prefix(skip);
         }
         if constexpr (validate) {
             if (size_t bad = first_invalid_utf8(text); bad != text.size()) {
-                return context.refuse("invalid_utf8", fmt::format("byte {} of {} (0x{:02x}) is not valid UTF-8", bad + 1,
-                                                                  text.size(), static_cast<unsigned char>(text[bad])));
+                return context.refuse("invalid_utf8",
+                                      fmt::format("byte {} of {} (0x{:02x}) is not valid UTF-8", bad + 1, text.size(),
+                                                  static_cast<unsigned char>(text[bad])));
             }
         }
         column.values<data::StringRef>()[row] = data::StringRef(text);

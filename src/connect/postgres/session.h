@@ -49,8 +49,8 @@ class Session {
     };
 
     /// Connects; the stop token ends the wait. Failures are told apart: unreachable, refused, certificate, too many.
-    static Result<std::unique_ptr<Session>> connect(const ConnectionOptions& options, const std::string& purpose, std::stop_token stop,
-                                                    Channel channel = Channel::ordinary);
+    static Result<std::unique_ptr<Session>> connect(const ConnectionOptions& options, const std::string& purpose,
+                                                    std::stop_token stop, Channel channel = Channel::ordinary);
     ~Session();
     Session(const Session&) = delete;
     Session& operator=(const Session&) = delete;
@@ -75,7 +75,8 @@ class Session {
     void cancel() noexcept;
 
   private:
-    Session(PGconn* connection, Place place, Channel channel) : connection_(connection), place_(std::move(place)), channel_(channel) {}
+    Session(PGconn* connection, Place place, Channel channel)
+        : connection_(connection), place_(std::move(place)), channel_(channel) {}
     Status prepare_session(const ConnectionOptions& options);
     Result<Rows> take(PGresult* result, const std::string& sql);
 

@@ -24,7 +24,8 @@ int64_t raw_cursor(FieldRef field) {
 }
 
 bool is_infinite(int64_t raw, CursorKind kind) {
-    if (kind == CursorKind::date) return raw == std::numeric_limits<int32_t>::max() || raw == std::numeric_limits<int32_t>::min();
+    if (kind == CursorKind::date)
+        return raw == std::numeric_limits<int32_t>::max() || raw == std::numeric_limits<int32_t>::min();
     bool time = kind == CursorKind::timestamp || kind == CursorKind::timestamptz;
     return time && (raw == std::numeric_limits<int64_t>::max() || raw == std::numeric_limits<int64_t>::min());
 }
@@ -41,7 +42,11 @@ class IdleReader : public flow::ScanReader {
 class TableReader : public flow::ScanReader {
   public:
     TableReader(TableScan& scan, std::unique_ptr<Session> session)
-        : scan_(scan), plan_(scan.plan_), session_(std::move(session)), stream_(*session_, plan_.context.stop), decoder_(plan_.read.readers()) {}
+        : scan_(scan),
+          plan_(scan.plan_),
+          session_(std::move(session)),
+          stream_(*session_, plan_.context.stop),
+          decoder_(plan_.read.readers()) {}
 
     Status fill(data::Block& block) override {
         PN_FAILPOINT(source_read_during);
@@ -82,7 +87,10 @@ class TableReader : public flow::ScanReader {
             }
             if (got == CopyStream::Got::end) {
                 if (!decoder_.ended())
-                    return fail({.kind = ErrorKind::data, .code = "copy_protocol", .message = "the server ended a COPY in the middle", .where = range_->shown});
+                    return fail({.kind = ErrorKind::data,
+                                 .code = "copy_protocol",
+                                 .message = "the server ended a COPY in the middle",
+                                 .where = range_->shown});
                 range_ = nullptr;
             }
             break;
@@ -154,7 +162,9 @@ class TableReader : public flow::ScanReader {
     std::vector<RefusedRow> refused_;
 };
 
-unsigned TableScan::max_readers() const { return std::max(1u, std::min(plan_.parallel, static_cast<unsigned>(plan_.ranges.size()))); }
+unsigned TableScan::max_readers() const {
+    return std::max(1u, std::min(plan_.parallel, static_cast<unsigned>(plan_.ranges.size())));
+}
 
 const Range* TableScan::take_range() {
     size_t index = next_range_.fetch_add(1);
@@ -164,8 +174,10 @@ const Range* TableScan::take_range() {
 Result<std::unique_ptr<flow::ScanReader>> TableScan::reader() {
     auto session = plan_.snapshot.borrow();
     if (!session) {
-        if (session.error().code != "too_many_connections" || readers_.load() == 0) return fail(std::move(session.error()));
-        log::warning("{}: no connection left for another reader; going on with {}", plan_.read.info.name, readers_.load());
+        if (session.error().code != "too_many_connections" || readers_.load() == 0)
+            return fail(std::move(session.error()));
+        log::warning("{}: no connection left for another reader; going on with {}", plan_.read.info.name,
+                     readers_.load());
         return std::make_unique<IdleReader>();
     }
     ++readers_;

@@ -37,8 +37,8 @@ struct ScanPlan {
     flow::ScanContext context;
     std::vector<Range> ranges;
     unsigned parallel = 1;
-    std::vector<std::string> key;              ///< columns that name a refused row
-    int64_t cursor_from = CursorMaximum::none; ///< of the last run
+    std::vector<std::string> key;               ///< columns that name a refused row
+    int64_t cursor_from = CursorMaximum::none;  ///< of the last run
     std::function<Result<flow::Checkpoint>(int64_t cursor_maximum)> checkpoint;
 };
 

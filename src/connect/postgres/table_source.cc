@@ -131,7 +131,9 @@ Result<std::string> TableSource::with_equal_rows(const TableRead& read, const In
     if (!read.info.key.empty() || condition.empty() || options_.bounds.any()) return condition;
     if (!leaves_out_older(increment_request(read), last, around_)) return condition;
     std::string column = quote_identifier(read.info.cursor);
-    auto literal = [&](const std::string& text) { return fmt::format("{}::{}", quote_literal(text), read.cursor_type); };
+    auto literal = [&](const std::string& text) {
+        return fmt::format("{}::{}", quote_literal(text), read.cursor_type);
+    };
     std::string older = fmt::format("({0} IS NULL OR {0} <= {1})", column, literal(last.cursor));
     PN_TRY(auto rows, snapshot_->holder().query(
                           fmt::format("SELECT min({0})::text, coalesce(bool_or({0} IS NULL), false) FROM {1}{2}",

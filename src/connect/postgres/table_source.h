@@ -24,7 +24,7 @@ struct TableSourceOptions {
     std::vector<std::string> key;  ///< of the target, to name refused rows; "" the primary key
     flow::ReadBounds bounds;
     std::vector<flow::RejectRecord> replay;  ///< read only these again; empty: read the tables
-    std::string purpose;           ///< application_name
+    std::string purpose;                     ///< application_name
 };
 
 /// Tables, views and queries, whole or by cursor. One segment a table, all from one snapshot:
@@ -49,8 +49,10 @@ class TableSource : public flow::Source {
     Result<std::vector<Range>> ranges_of(const TableRead& read, const std::string& condition);
     Result<std::string> condition(const TableRead& read, const std::optional<Increment>& last) const;
     Result<std::string> with_equal_rows(const TableRead& read, const Increment& last, const std::string& condition);
-    Result<flow::Checkpoint> checkpoint(size_t table, const std::string& condition, const std::optional<Increment>& last, int64_t maximum);
-    Result<std::string> cursor_text(const TableRead& read, const std::string& condition, const std::optional<Increment>& last, int64_t maximum);
+    Result<flow::Checkpoint> checkpoint(size_t table, const std::string& condition,
+                                        const std::optional<Increment>& last, int64_t maximum);
+    Result<std::string> cursor_text(const TableRead& read, const std::string& condition,
+                                    const std::optional<Increment>& last, int64_t maximum);
 
     TableSourceOptions options_;
     std::stop_token stop_;

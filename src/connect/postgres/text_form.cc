@@ -35,7 +35,8 @@ Civil civil_from_days(int64_t days) {
 std::string dated(int64_t days_since_2000, const std::string& rest) {
     Civil date = civil_from_days(days_since_2000 + 10957);
     bool before_christ = date.year <= 0;
-    return fmt::format("{:04}-{:02}-{:02}{}{}", before_christ ? 1 - date.year : date.year, date.month, date.day, rest, before_christ ? " BC" : "");
+    return fmt::format("{:04}-{:02}-{:02}{}{}", before_christ ? 1 - date.year : date.year, date.month, date.day, rest,
+                       before_christ ? " BC" : "");
 }
 
 }  // namespace

@@ -43,7 +43,8 @@ class Mapper {
 
     /// PostgreSQL's own text form, rendered by the server.
     Mapping as_text(const std::string& expression, std::string note = {}) const {
-        return {data::scalar(Kind::text), fmt::format("({})::text", expression), text_reader(context_.validate_utf8), std::move(note), true};
+        return {data::scalar(Kind::text), fmt::format("({})::text", expression), text_reader(context_.validate_utf8),
+                std::move(note), true};
     }
 
     /// inet has a cast to text of its own, which adds a mask to hosts; its output function does not.
@@ -53,9 +54,13 @@ class Mapper {
         return out;
     }
 
-    Mapping plain(Kind kind, const std::string& expression, ReaderPtr reader) const { return {data::scalar(kind), expression, std::move(reader)}; }
+    Mapping plain(Kind kind, const std::string& expression, ReaderPtr reader) const {
+        return {data::scalar(kind), expression, std::move(reader)};
+    }
 
-    TimeLimits limits() const { return {context_.holds.infinite_dates, context_.holds.end_of_day, context_.policies.special_dates}; }
+    TimeLimits limits() const {
+        return {context_.holds.infinite_dates, context_.holds.end_of_day, context_.policies.special_dates};
+    }
 
     Result<Mapping> base(const PgType& type, int32_t modifier, const std::string& expression) {
         if (!type.core) return extension(type, expression);
@@ -80,29 +85,38 @@ class Mapper {
         if (name == "timestamp") return noted(plain(Kind::timestamp, expression, timestamp_reader(limits())));
         if (name == "timestamptz") return noted(plain(Kind::timestamptz, expression, timestamptz_reader(limits())));
         if (name == "time") return plain(Kind::time, expression, time_reader(limits()));
-        if (name == "timetz") return context_.holds.timetz ? plain(Kind::timetz, expression, timetz_reader()) : as_text(expression, "stored as PostgreSQL's text");
-        if (name == "interval") return context_.holds.interval ? plain(Kind::interval, expression, interval_reader()) : as_text(expression, "stored as PostgreSQL's text");
+        if (name == "timetz")
+            return context_.holds.timetz ? plain(Kind::timetz, expression, timetz_reader())
+                                         : as_text(expression, "stored as PostgreSQL's text");
+        if (name == "interval")
+            return context_.holds.interval ? plain(Kind::interval, expression, interval_reader())
+                                           : as_text(expression, "stored as PostgreSQL's text");
         if (name == "inet") return inet(expression);
         if (name == "money") return as_text(expression, "depends on the server's lc_monetary");
         static constexpr std::string_view by_text[] = {
-            "cidr",    "macaddr", "macaddr8", "bit",    "varbit",  "tsvector", "tsquery",      "pg_lsn",        "point",        "line",
-            "lseg",     "box",     "path",    "polygon",  "circle", "char",    "cid",      "tid",          "jsonpath",      "pg_snapshot",  "txid_snapshot",
-            "regclass", "regtype", "regproc", "regprocedure", "regoper", "regoperator", "regconfig", "regdictionary", "regnamespace", "regrole", "regcollation",
-            "aclitem",  "gtsvector", "refcursor", "int2vector", "oidvector", "pg_node_tree", "pg_ndistinct", "pg_dependencies", "pg_mcv_list"};
+            "cidr",          "macaddr",      "macaddr8",     "bit",           "varbit",
+            "tsvector",      "tsquery",      "pg_lsn",       "point",         "line",
+            "lseg",          "box",          "path",         "polygon",       "circle",
+            "char",          "cid",          "tid",          "jsonpath",      "pg_snapshot",
+            "txid_snapshot", "regclass",     "regtype",      "regproc",       "regprocedure",
+            "regoper",       "regoperator",  "regconfig",    "regdictionary", "regnamespace",
+            "regrole",       "regcollation", "aclitem",      "gtsvector",     "refcursor",
+            "int2vector",    "oidvector",    "pg_node_tree", "pg_ndistinct",  "pg_dependencies",
+            "pg_mcv_list"};
         if (std::ranges::find(by_text, name) != std::end(by_text)) return as_text(expression);
         return fail(unmapped(fmt::format("has type {}, which has no place in the type table", type.shown)));
     }
 
     Mapping noted(Mapping mapping) const {
-        if (!context_.holds.infinite_dates)
-            mapping.note = "infinity has no place in the target: special_dates decides";
+        if (!context_.holds.infinite_dates) mapping.note = "infinity has no place in the target: special_dates decides";
         return mapping;
     }
 
     Result<Mapping> extension(const PgType& type, const std::string& expression) const {
         if (type.name == "citext") return plain(Kind::text, expression, text_reader(context_.validate_utf8));
         if (type.name == "hstore" && type.binary)
-            return Mapping{data::map_of(data::scalar(Kind::text), data::scalar(Kind::text)), expression, hstore_reader()};
+            return Mapping{data::map_of(data::scalar(Kind::text), data::scalar(Kind::text)), expression,
+                           hstore_reader()};
         if (type.name == "geometry" || type.name == "geography")
             return Mapping{data::scalar(Kind::bytes), fmt::format("({})::bytea", expression), bytes_reader(), "EWKB"};
         return as_text(expression, "stored as the extension's text output");
@@ -129,17 +143,24 @@ class Mapper {
         switch (policy.form) {
             case config::NumericForm::text: return text;
             case config::NumericForm::floating:
-                return Mapping{data::scalar(Kind::float64), expression, numeric_float64_reader(), "rounded to the nearest double, as numeric: double asks"};
+                return Mapping{data::scalar(Kind::float64), expression, numeric_float64_reader(),
+                               "rounded to the nearest double, as numeric: double asks"};
             case config::NumericForm::decimal: break;
         }
         if (to_text) return text;
         return decimal(policy.precision, policy.scale, expression,
-                       fmt::format("numeric without bounds: values that do not fit decimal({},{}) are rejected; numeric: chooses another form", policy.precision, policy.scale));
+                       fmt::format("numeric without bounds: values that do not fit decimal({},{}) are rejected; "
+                                   "numeric: chooses another form",
+                                   policy.precision, policy.scale));
     }
 
     Mapping decimal(int precision, int scale, const std::string& expression, std::string note) const {
-        if (note.empty()) note = context_.policies.special_numbers == config::SpecialNumbers::null ? "NaN becomes NULL" : "NaN is rejected: special_numbers decides";
-        return {data::decimal(precision, scale), expression, decimal_reader(precision, scale, context_.policies.special_numbers), std::move(note)};
+        if (note.empty())
+            note = context_.policies.special_numbers == config::SpecialNumbers::null
+                       ? "NaN becomes NULL"
+                       : "NaN is rejected: special_numbers decides";
+        return {data::decimal(precision, scale), expression,
+                decimal_reader(precision, scale, context_.policies.special_numbers), std::move(note)};
     }
 
     Result<Mapping> domain(const PgType& type, int32_t dimensions, const std::string& expression, int depth) {
@@ -148,7 +169,8 @@ class Mapper {
         return mapping;
     }
 
-    Result<Mapping> array(const PgType& type, int32_t modifier, int32_t dimensions, const std::string& expression, int depth) {
+    Result<Mapping> array(const PgType& type, int32_t modifier, int32_t dimensions, const std::string& expression,
+                          int depth) {
         int levels = std::clamp(dimensions, 1, 6);
         std::string item = fmt::format("pn{}", depth);
         PN_TRY(auto element, map(type.element, modifier, 0, item, depth + 1));
@@ -166,10 +188,13 @@ class Mapper {
             out.expression = fmt::format("({})::text::text[]", expression);
         } else {
             // Elements that need rewriting: possible element by element, in one dimension.
-            if (levels > 1) return fail(unmapped(fmt::format("is an array of {} dimensions whose elements ({}) cannot be read in binary", levels, type.shown)));
-            out.expression = fmt::format("CASE WHEN {0} IS NOT NULL THEN ARRAY(SELECT {1} FROM (SELECT ({0})[i] AS {2} FROM "
-                                         "pg_catalog.generate_subscripts({0}, 1) AS i ORDER BY i) AS s) END",
-                                         expression, element.expression, item);
+            if (levels > 1)
+                return fail(unmapped(fmt::format(
+                    "is an array of {} dimensions whose elements ({}) cannot be read in binary", levels, type.shown)));
+            out.expression = fmt::format(
+                "CASE WHEN {0} IS NOT NULL THEN ARRAY(SELECT {1} FROM (SELECT ({0})[i] AS {2} FROM "
+                "pg_catalog.generate_subscripts({0}, 1) AS i ORDER BY i) AS s) END",
+                expression, element.expression, item);
         }
         return out;
     }
@@ -191,11 +216,14 @@ class Mapper {
             readers.push_back(std::move(field.reader));
             if (out.note.empty()) out.note = field.note;
         }
-        if (fields.empty()) return fail(unmapped(fmt::format("has the composite type {} without attributes", type.shown)));
+        if (fields.empty())
+            return fail(unmapped(fmt::format("has the composite type {} without attributes", type.shown)));
         out.type = data::structure_of(std::move(fields));
         out.reader = composite_reader(std::move(names), std::move(readers));
         // IS NULL is true of a row of NULLs as well; only IS NOT DISTINCT FROM NULL tells the two apart.
-        out.expression = rewritten ? fmt::format("CASE WHEN ({0}) IS DISTINCT FROM NULL THEN ROW({1}) END", expression, row) : expression;
+        out.expression = rewritten
+                             ? fmt::format("CASE WHEN ({0}) IS DISTINCT FROM NULL THEN ROW({1}) END", expression, row)
+                             : expression;
         return out;
     }
 
@@ -217,10 +245,13 @@ class Mapper {
             return out;
         }
         PN_TRY(auto upper, map(type.subtype, -1, 0, fmt::format("pg_catalog.upper({})", expression), depth + 1));
-        out.expression = fmt::format("CASE WHEN {0} IS NOT NULL THEN ROW({1}, {2}, pg_catalog.lower_inc({0}), pg_catalog.upper_inc({0}), pg_catalog.isempty({0})) END",
-                                     expression, bound.expression, upper.expression);
-        out.reader = composite_reader({"lower", "upper", "lower_inclusive", "upper_inclusive", "empty"},
-                                      {bound.reader, upper.reader, boolean_reader(), boolean_reader(), boolean_reader()});
+        out.expression = fmt::format(
+            "CASE WHEN {0} IS NOT NULL THEN ROW({1}, {2}, pg_catalog.lower_inc({0}), pg_catalog.upper_inc({0}), "
+            "pg_catalog.isempty({0})) END",
+            expression, bound.expression, upper.expression);
+        out.reader =
+            composite_reader({"lower", "upper", "lower_inclusive", "upper_inclusive", "empty"},
+                             {bound.reader, upper.reader, boolean_reader(), boolean_reader(), boolean_reader()});
         return out;
     }
 
@@ -228,7 +259,8 @@ class Mapper {
         std::string item = fmt::format("pn{}", depth);
         PN_TRY(auto part, map(type.subtype, -1, 0, item, depth + 1));
         if (context_.holds.range_text) return as_text(expression);
-        if (part.expression != item) return as_text(expression, "ranges over this type are stored as PostgreSQL's text");
+        if (part.expression != item)
+            return as_text(expression, "ranges over this type are stored as PostgreSQL's text");
         return Mapping{data::list_of(std::move(part.type)), expression, multirange_reader(part.reader), part.note};
     }
 

@@ -25,7 +25,7 @@ struct Mapping {
 
 /// What the mapping depends on beside the type itself.
 struct MappingRequest {
-    std::string table;       ///< for policies by table.column
+    std::string table;  ///< for policies by table.column
     std::string column;
     std::string expression;  ///< SQL for the value
     Oid type = 0;
@@ -44,6 +44,5 @@ struct MappingContext {
 /// The type table for PostgreSQL: (source type, what the target holds, policies) to type, expression and reader. The only
 /// place where PostgreSQL types are told apart, for COPY and for change streams. A type that is not listed is an error.
 Result<Mapping> map_type(const MappingRequest& request, const MappingContext& context);
-
 
 }  // namespace penstock::postgres

@@ -12,7 +12,7 @@ namespace penstock::postgres {
 struct IntakeTable {
     const ChangeTable* table = nullptr;
     std::shared_ptr<ChangeShapes> shapes;  ///< of the tuples that are put into the log
-    Lsn from;            ///< what committed before is not wanted, and may have come in shapes that nobody knows any more
+    Lsn from;  ///< what committed before is not wanted, and may have come in shapes that nobody knows any more
     bool aside = false;  ///< its changes are not wanted
 };
 
