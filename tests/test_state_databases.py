@@ -279,22 +279,30 @@ class Forgetful:
             threading.Thread(target=self._to_client, args=(client, upstream, cut), daemon=True).start()
 
     def _to_server(self, client, upstream, cut):
-        while data := self._receive(client):
-            if b"COMMIT" in data and b"COMMITTED" not in data:
-                with self._lock:
-                    self.commits += 1
-                    if self.commits % self.every == 0:
-                        self.lost += 1
-                        cut.set()
-            upstream.sendall(data)
-        upstream.close()
+        try:
+            while data := self._receive(client):
+                if b"COMMIT" in data and b"COMMITTED" not in data:
+                    with self._lock:
+                        self.commits += 1
+                        if self.commits % self.every == 0:
+                            self.lost += 1
+                            cut.set()
+                upstream.sendall(data)
+        except OSError:
+            pass
+        self._end(client, upstream)
 
     def _to_client(self, client, upstream, cut):
-        while data := self._receive(upstream):
-            if cut.is_set():
-                break
-            client.sendall(data)
-        for end in (client, upstream):
+        try:
+            while (data := self._receive(upstream)) and not cut.is_set():
+                client.sendall(data)
+        except OSError:
+            pass
+        self._end(client, upstream)
+
+    @staticmethod
+    def _end(*ends):
+        for end in ends:
             try:
                 end.shutdown(socket.SHUT_RDWR)
             except OSError:
@@ -313,7 +321,7 @@ class Forgetful:
 
 def unit_tests(url: str, folder, *arguments) -> str:
     done = subprocess.run([BINARY.parent / "state_tests", "--test-case-exclude=sqlite*", *arguments], capture_output=True, text=True,
-                          timeout=60, cwd=folder, env={**os.environ, "PENSTOCK_STATE_TEST_URL": url})
+                          timeout=150, cwd=folder, env={**os.environ, "PENSTOCK_STATE_TEST_URL": url})
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     return done.stdout
 
