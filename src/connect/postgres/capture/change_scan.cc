@@ -1,5 +1,7 @@
 #include "connect/postgres/capture/change_scan.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <map>
 
