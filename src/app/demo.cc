@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "app/commands.h"
+#include "app/killed_run.h"
 #include "app/output.h"
 #include "app/sample_shop.h"
 #include "app/terminal.h"
@@ -118,6 +119,16 @@ class Demo {
         return must_end_well(command::slots_list(session_for(options_)), "slots list");
     }
 
+    Status killed() {
+        PN_CHECK(say("more of the same, and this time the run is killed (SIGKILL) right before it commits"));
+        PN_CHECK(server_.execute(std::string(sample_shop::visitors())));
+        PN_CHECK(print("$ PENSTOCK_FAILPOINT=target_commit_before=kill penstock run customers_live\n  killed\n"));
+        PN_CHECK(run_killed(options_.file, "customers_live", Failpoint::target_commit_before));
+        PN_CHECK(run_one("customers_live"));
+        PN_CHECK(print("  nothing is lost and nothing is there twice\n"));
+        return compare({{"customers", sample_shop::fingerprint_customers, "public.customers", 0, "live"}});
+    }
+
     Status farewell() {
         PN_CHECK(say("all counts agree. Three things to try next"));
         return print(
@@ -200,6 +211,7 @@ Status tour(const Session& session, const Folder& folder) {
     PN_CHECK(demo.increment());
     PN_CHECK(demo.bad_row());
     PN_CHECK(demo.changes());
+    PN_CHECK(demo.killed());
     return demo.farewell();
 }
 
