@@ -61,7 +61,3 @@ add_library(penstock_protos STATIC ${sources})
 target_include_directories(penstock_protos SYSTEM PUBLIC ${generated})
 target_link_libraries(penstock_protos PUBLIC penstock_grpc)
 target_compile_options(penstock_protos PRIVATE -w -g0)
-# Generated, large, and not what a sanitizer is to look at.
-if(PENSTOCK_SANITIZE)
-  target_compile_options(penstock_protos PRIVATE -fno-sanitize=all -O0)
-endif()
