@@ -21,6 +21,11 @@ struct TableName {
     std::string quoted() const { return quote_identifier(schema) + "." + quote_identifier(table); }
 };
 
+/// What a reject's columns are read as (flow::reject_of): names quoted, times as microseconds.
+inline constexpr const char* reject_columns =
+    "id, pipeline, run_id, \"table\", route, source_position, \"key\", \"column\", code, reason, payload, "
+    "epoch_us(received_at), epoch_us(replayed_at), epoch_us(discarded_at)";
+
 /// "a", "b", "c"; each with `prefix` in front ("S." for example).
 std::string quote_list(const std::vector<std::string>& names, std::string_view prefix = {});
 

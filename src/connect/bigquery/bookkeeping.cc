@@ -6,6 +6,7 @@
 #include <array>
 
 #include "base/clock.h"
+#include "flow/ledger_rows.h"
 
 namespace penstock::bigquery {
 namespace {
@@ -79,10 +80,6 @@ std::string text(const std::string& value) { return value.empty() ? "CAST(NULL A
 std::string time(TimePoint at) {
     if (at == TimePoint{}) return "CAST(NULL AS TIMESTAMP)";
     return fmt::format("TIMESTAMP_MICROS({})", at.time_since_epoch().count());
-}
-
-TimePoint time_of(const Rows& rows, size_t row, size_t column) {
-    return TimePoint(std::chrono::microseconds(rows.number(row, column)));
 }
 
 /// A time as BigQuery tells it: microseconds, through no formatting.
@@ -162,21 +159,7 @@ Result<std::vector<flow::BatchRecord>> Bookkeeping::newest_batches(std::string_v
                          .what = "read the checkpoints",
                          .parameters = where.parameters,
                          .fresh = fresh()}));
-    for (size_t i = 0; i < rows.rows.size(); ++i) {
-        flow::BatchRecord record{.pipeline = rows.text(i, 0),
-                                 .run_id = rows.text(i, 1),
-                                 .batch = rows.number(i, 2),
-                                 .source = rows.text(i, 3),
-                                 .target = rows.text(i, 4)};
-        record.checkpoint = {rows.text(i, 5), rows.text(i, 6), rows.text(i, 7), time_of(rows, i, 8)};
-        record.counts = {.rows_read = rows.number(i, 9),
-                         .rows_written = rows.number(i, 10),
-                         .rows_rejected = rows.number(i, 11),
-                         .rows_filtered = rows.number(i, 12),
-                         .rows_deleted = rows.number(i, 13)};
-        record.committed_at = time_of(rows, i, 14);
-        records.push_back(std::move(record));
-    }
+    for (size_t i = 0; i < rows.rows.size(); ++i) records.push_back(flow::batch_of(rows, i));
     return records;
 }
 
@@ -194,15 +177,7 @@ Result<std::vector<flow::SchemaRecord>> Bookkeeping::schema_history(std::string_
                       .what = "read the schema history",
                       .parameters = where.parameters,
                       .fresh = fresh()}));
-    for (size_t i = 0; i < rows.rows.size(); ++i)
-        records.push_back({.table = rows.text(i, 0),
-                           .version = rows.number(i, 1),
-                           .columns = rows.text(i, 2),
-                           .column = rows.text(i, 3),
-                           .change = rows.text(i, 4),
-                           .decision = rows.text(i, 5),
-                           .sql = rows.text(i, 6),
-                           .first_seen_at = time_of(rows, i, 7)});
+    for (size_t i = 0; i < rows.rows.size(); ++i) records.push_back(flow::schema_of(rows, i));
     return records;
 }
 
@@ -220,21 +195,7 @@ Result<std::vector<flow::RejectRecord>> Bookkeeping::rejects(const flow::RejectF
                              where.sql, limit),
                          .what = "read the rejects",
                          .parameters = where.parameters}));
-    for (size_t i = 0; i < rows.rows.size(); ++i) {
-        flow::RejectRecord record{.id = rows.text(i, 0), .pipeline = rows.text(i, 1), .run_id = rows.text(i, 2)};
-        record.reject = {.table = rows.text(i, 3),
-                         .route = rows.text(i, 4),
-                         .source_position = rows.text(i, 5),
-                         .key = rows.text(i, 6),
-                         .column = rows.text(i, 7),
-                         .code = rows.text(i, 8),
-                         .reason = rows.text(i, 9),
-                         .payload = rows.text(i, 10),
-                         .received_at = time_of(rows, i, 11)};
-        record.replayed_at = time_of(rows, i, 12);
-        record.discarded_at = time_of(rows, i, 13);
-        records.push_back(std::move(record));
-    }
+    for (size_t i = 0; i < rows.rows.size(); ++i) records.push_back(flow::reject_of(rows, i));
     return records;
 }
 

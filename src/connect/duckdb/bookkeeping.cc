@@ -5,15 +5,14 @@
 #include <algorithm>
 
 #include "base/clock.h"
-#include "engine/reject_rows.h"
 #include "engine/sql.h"
+#include "flow/ledger_rows.h"
 
 namespace penstock::duckdb {
 namespace {
 
 using engine::Connection;
 using engine::Rows;
-using engine::time_of;
 using engine::Value;
 
 constexpr const char* create_statements = R"(
@@ -90,21 +89,7 @@ Result<std::vector<flow::BatchRecord>> Bookkeeping::batches(Connection& connecti
                                        "epoch_us(committed_at) FROM penstock.pipeline_metadata WHERE " +
                                            where,
                                        parameters));
-    for (size_t i = 0; i < rows.rows.size(); ++i) {
-        flow::BatchRecord record{.pipeline = rows.text(i, 0),
-                                 .run_id = rows.text(i, 1),
-                                 .batch = rows.number(i, 2),
-                                 .source = rows.text(i, 3),
-                                 .target = rows.text(i, 4)};
-        record.checkpoint = {rows.text(i, 5), rows.text(i, 6), rows.text(i, 7), time_of(rows, i, 8)};
-        record.counts = {.rows_read = rows.number(i, 9),
-                         .rows_written = rows.number(i, 10),
-                         .rows_rejected = rows.number(i, 11),
-                         .rows_filtered = rows.number(i, 12),
-                         .rows_deleted = rows.number(i, 13)};
-        record.committed_at = time_of(rows, i, 14);
-        records.push_back(std::move(record));
-    }
+    for (size_t i = 0; i < rows.rows.size(); ++i) records.push_back(flow::batch_of(rows, i));
     return records;
 }
 
@@ -141,15 +126,7 @@ Result<std::vector<flow::SchemaRecord>> Bookkeeping::schemas(Connection& connect
                " FROM penstock.schema_registry WHERE " +
                    where,
                parameters));
-    for (size_t i = 0; i < rows.rows.size(); ++i)
-        records.push_back({.table = rows.text(i, 0),
-                           .version = rows.number(i, 1),
-                           .columns = rows.text(i, 2),
-                           .column = rows.text(i, 3),
-                           .change = rows.text(i, 4),
-                           .decision = rows.text(i, 5),
-                           .sql = rows.text(i, 6),
-                           .first_seen_at = time_of(rows, i, 7)});
+    for (size_t i = 0; i < rows.rows.size(); ++i) records.push_back(flow::schema_of(rows, i));
     return records;
 }
 
@@ -295,7 +272,7 @@ Result<std::vector<flow::RejectRecord>> Bookkeeping::rejects(Connection& connect
            connection.query(fmt::format("SELECT {} FROM penstock.rejects WHERE {} ORDER BY id{}",
                                         engine::reject_columns, where.sql, limit),
                             where.parameters));
-    for (size_t i = 0; i < rows.rows.size(); ++i) records.push_back(engine::reject_of(rows, i));
+    for (size_t i = 0; i < rows.rows.size(); ++i) records.push_back(flow::reject_of(rows, i));
     return records;
 }
 

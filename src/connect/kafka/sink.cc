@@ -89,19 +89,23 @@ Status Sink::open() {
         .message_bytes = largest,
         .batch_bytes = smallest};
     PN_TRY(producer_, Producer::open(settings_.connection, producer, stop_));
-    const auto& books = bookkeeping_.topics();
-    std::vector<std::string> all = topics_;
-    all.insert(all.end(), {books.checkpoints, books.rejects, books.batches});
-    Status unmoved = producer_->look_up(all);
+    Status unmoved = producer_->look_up(all_topics());
     if (unmoved) unmoved = check_unmoved();
     if (!unmoved) producer_.reset();
     return unmoved;
 }
 
+/// Those of the tables, and our own.
+std::vector<std::string> Sink::all_topics() const {
+    const auto& books = bookkeeping_.topics();
+    auto all = topics_;
+    all.insert(all.end(), {books.checkpoints, books.rejects, books.batches});
+    return all;
+}
+
 Status Sink::prepare_topics(const Client& client) {
     const auto& books = bookkeeping_.topics();
-    std::vector<std::string> all = topics_;
-    all.insert(all.end(), {books.checkpoints, books.rejects, books.batches});
+    auto all = all_topics();
     PN_TRY(auto counts, partition_counts(client, all));
     const auto& target = settings_.target;
     int replication = static_cast<int>(target.replication.value_or(-1));

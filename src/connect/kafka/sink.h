@@ -43,6 +43,7 @@ class Sink : public flow::Sink {
   private:
     struct Loading;
     Status open();
+    std::vector<std::string> all_topics() const;
     Status prepare_topics(const Client& client);
     Status check_unmoved();
     Status pull(Loading& loading);

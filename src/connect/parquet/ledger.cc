@@ -4,14 +4,13 @@
 
 #include "connect/parquet/manifest.h"
 #include "connect/parquet/reject_files.h"
-#include "engine/reject_rows.h"
 #include "engine/sql.h"
+#include "flow/ledger_rows.h"
 
 namespace penstock::parquet {
 namespace {
 
 using engine::quote_literal;
-using engine::time_of;
 using engine::Value;
 
 }  // namespace
@@ -35,7 +34,7 @@ Result<std::vector<flow::RejectRecord>> Ledger::rejects(const flow::RejectFilter
                           "ORDER BY run_id DESC, \"table\" DESC, batch DESC, ordinal DESC{}) "
                           "ORDER BY run_id, \"table\", batch, ordinal",
                           engine::reject_columns, from, condition(filter), limit)));
-    for (size_t i = 0; i < rows.rows.size(); ++i) records.push_back(engine::reject_of(rows, i));
+    for (size_t i = 0; i < rows.rows.size(); ++i) records.push_back(flow::reject_of(rows, i));
     return records;
 }
 
@@ -64,15 +63,7 @@ Result<std::vector<flow::SchemaRecord>> Ledger::schema_history(std::string_view 
                "SELECT \"table\", version, columns, \"column\", change, decision, sql, epoch_us(first_seen_at) "
                "FROM {} WHERE {} ORDER BY \"table\", first_seen_at, version, \"column\" NULLS FIRST",
                from, where)));
-    for (size_t i = 0; i < rows.rows.size(); ++i)
-        records.push_back({.table = rows.text(i, 0),
-                           .version = rows.number(i, 1),
-                           .columns = rows.text(i, 2),
-                           .column = rows.text(i, 3),
-                           .change = rows.text(i, 4),
-                           .decision = rows.text(i, 5),
-                           .sql = rows.text(i, 6),
-                           .first_seen_at = time_of(rows, i, 7)});
+    for (size_t i = 0; i < rows.rows.size(); ++i) records.push_back(flow::schema_of(rows, i));
     return records;
 }
 
