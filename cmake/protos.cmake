@@ -1,5 +1,5 @@
 # gRPC, and stubs of those of Google's services that Penstock calls: one library, compiled once. A service more is a line
-# in `penstock_services` (and its folder in tools/bootstrap).
+# in `penstock_services` (and its folder in tools/bootstrap's `protos_folders`).
 
 find_program(PENSTOCK_PROTOC protoc REQUIRED)
 find_program(PENSTOCK_GRPC_PLUGIN grpc_cpp_plugin REQUIRED)
@@ -33,14 +33,20 @@ else()
 endif()
 
 # ---- stubs
-set(penstock_services google/pubsub/v1/pubsub)
+set(bigquery_storage google/cloud/bigquery/storage/v1)
+set(penstock_services google/pubsub/v1/pubsub ${bigquery_storage}/storage)
 set(penstock_messages google/pubsub/v1/schema google/api/annotations google/api/client google/api/field_behavior
-  google/api/http google/api/launch_stage google/api/resource)
+  google/api/http google/api/launch_stage google/api/resource google/rpc/status)
+foreach(message IN ITEMS annotations arrow avro protobuf stream table)
+  list(APPEND penstock_messages ${bigquery_storage}/${message})
+endforeach()
 
 set(protos ${PENSTOCK_DEPS}/protos)
-if(NOT EXISTS ${protos}/google/pubsub/v1/pubsub.proto)
-  message(FATAL_ERROR "${protos} has no API definitions: run tools/bootstrap (make does)")
-endif()
+foreach(proto IN LISTS penstock_services)
+  if(NOT EXISTS ${protos}/${proto}.proto)
+    message(FATAL_ERROR "${protos} lacks API definitions: run tools/bootstrap (make does)")
+  endif()
+endforeach()
 set(generated ${CMAKE_BINARY_DIR}/generated/protos)
 file(MAKE_DIRECTORY ${generated})
 set(sources "")
