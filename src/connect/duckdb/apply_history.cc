@@ -18,9 +18,7 @@ namespace change = flow::change;
 
 /// Row ids of the changes that the target has already.
 constexpr const char* known = "temp.main.penstock_known";
-/// Every new change with the next one of its key: (penstock_id, key…, penstock_op, penstock_position, penstock_committed_at,
-/// penstock_first, penstock_next_op, …); the next one is 't' where a truncate comes before any other.
-constexpr const char* events = "temp.main.penstock_events";
+using engine::events;
 /// Current versions of the target that end in this part, as they are then, with their row ids as penstock_row.
 constexpr const char* closed = "temp.main.penstock_closed";
 
@@ -29,12 +27,11 @@ struct Versions {
     Load& load = changes.load;
     UnsentValues values = UnsentValues::none(changes);
 
-    std::string on(std::string_view left, std::string_view right) const { return join_on(changes.key, left, right); }
+    std::string on(std::string_view left, std::string_view right) const { return changes.on_key(left, right); }
     std::string unknown(std::string_view id) const;
 
     Status find_known();
     Status complete_values();
-    Status chain();
     Status close();
     Result<int64_t> open();
     Result<flow::Counts> write();
@@ -64,32 +61,8 @@ std::string Versions::unknown(std::string_view id) const {
 
 Status Versions::complete_values() {
     if (changes.unsent == 0) return {};
-    PN_TRY(values, UnsentValues::find(changes, fmt::format("SELECT rowid AS id FROM {} WHERE {} <> '' AND {}",
-                                                           staged_changes, change::unchanged, unknown("rowid"))));
-    return {};
-}
-
-Status Versions::chain() {
-    std::string chained = fmt::format(
-        "SELECT rowid AS penstock_id, {0}, {1} AS penstock_op, {2} AS penstock_position, {3} AS penstock_committed_at, "
-        "lag({2}) OVER penstock_key IS NULL AS penstock_first, lead({1}) OVER penstock_key AS penstock_next_op, "
-        "lead({2}) OVER "
-        "penstock_key AS penstock_next_position, lead({3}) OVER penstock_key AS penstock_next_committed_at FROM {4} "
-        "WHERE {1} "
-        "<> 't' AND {5} WINDOW penstock_key AS (PARTITION BY {0} ORDER BY {2})",
-        changes.keys(), change::op, change::position, change::committed_at, staged_changes, unknown("rowid"));
-    if (changes.truncates > 0) {
-        chained = fmt::format(
-            "SELECT E.* REPLACE (CASE WHEN {0} THEN 't' ELSE E.penstock_next_op END AS penstock_next_op, CASE WHEN {0} "
-            "THEN "
-            "X.position ELSE E.penstock_next_position END AS penstock_next_position, CASE WHEN {0} THEN X.committed_at "
-            "ELSE "
-            "E.penstock_next_committed_at END AS penstock_next_committed_at) FROM ({1}) E ASOF LEFT JOIN {2} X ON "
-            "E.penstock_position < X.position",
-            "(X.position IS NOT NULL AND (E.penstock_next_position IS NULL OR X.position < E.penstock_next_position))",
-            chained, changes.truncates_table());
-    }
-    PN_CHECK(load.run(fmt::format("DROP TABLE IF EXISTS {0}; CREATE TEMP TABLE {0} AS {1}", events, chained)));
+    PN_TRY(values, find_unsent(changes, fmt::format("SELECT rowid AS id FROM {} WHERE {} <> '' AND {}", staged_changes,
+                                                    change::unchanged, unknown("rowid"))));
     return {};
 }
 
@@ -139,7 +112,7 @@ Result<int64_t> Versions::open() {
 }
 
 Result<flow::Counts> Versions::write() {
-    PN_CHECK(chain());
+    PN_CHECK(engine::chain_events(changes, unknown("rowid")));
     PN_CHECK(close());
     PN_TRY(int64_t opened, open());
     PN_TRY(auto deletes,

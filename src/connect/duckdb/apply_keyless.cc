@@ -44,7 +44,6 @@ struct Multiset {
     Result<int64_t> insert();
     Status drop();
 
-    std::string dated(const std::string& table, const std::string& alias) const;
     std::string grouped(const std::string& table, const std::string& alias) const;
     std::string ranked(const std::string& order) const;
 };
@@ -62,20 +61,9 @@ Status Multiset::find_fresh() {
     return {};
 }
 
-/// " FROM table S ASOF LEFT JOIN …": beside each row the truncate that comes next, which also says between which two it is.
-std::string Multiset::dated(const std::string& table, const std::string& alias) const {
-    if (changes.truncates == 0)
-        return fmt::format(
-            " FROM {} {} CROSS JOIN (SELECT CAST(NULL AS VARCHAR) AS position, CAST(NULL AS TIMESTAMPTZ) AS "
-            "committed_at) X",
-            table, alias);
-    return fmt::format(" FROM {} {} ASOF LEFT JOIN {} X ON coalesce({}.{}, '') < X.position", table, alias,
-                       changes.truncates_table(), alias, change::position);
-}
-
-/// dated(), with the rows' groups; rows without are left out.
+/// changes.dated(), with the rows' groups; rows without are left out.
 std::string Multiset::grouped(const std::string& table, const std::string& alias) const {
-    return fmt::format("{} JOIN {} G ON {}{}", dated(table, alias), groups,
+    return fmt::format("{} JOIN {} G ON {}{}", changes.dated(table, alias), groups,
                        engine::same_but_for_zero_sign(load.columns(), "G", alias),
                        changes.truncates > 0 ? " AND G.penstock_epoch IS NOT DISTINCT FROM X.position" : "");
 }
@@ -85,7 +73,8 @@ std::string Multiset::ranked(const std::string& order) const {
 }
 
 Status Multiset::group() {
-    std::string deleted = fmt::format("{} WHERE S.{} = 'd' AND {}", dated(staged_changes, "S"), change::op, fresh);
+    std::string deleted =
+        fmt::format("{} WHERE S.{} = 'd' AND {}", changes.dated(staged_changes, "S"), change::op, fresh);
     PN_CHECK(load.run(fmt::format(
         "CREATE TEMP TABLE {} AS SELECT S.rowid AS penstock_group, X.position AS penstock_epoch, {}{} AND S.rowid IN "
         "(SELECT min(penstock_id) FROM (SELECT S.rowid AS penstock_id, X.position AS penstock_epoch, {}{}) GROUP BY "
@@ -166,7 +155,7 @@ Result<int64_t> Multiset::insert() {
         fmt::format("INSERT INTO {} ({}) SELECT * FROM (SELECT {}{} LEFT JOIN (SELECT * FROM {} WHERE NOT "
                     "penstock_in_target) P ON P.penstock_id = S.rowid WHERE S.{} IN "
                     "('r', 'c') AND {}{}){}",
-                    load.into.quoted(), names, values, dated(staged_changes, "S"), pairs, change::op, fresh,
+                    load.into.quoted(), names, values, changes.dated(staged_changes, "S"), pairs, change::op, fresh,
                     hard ? " AND P.penstock_id IS NULL" : "", load.order()));
 }
 

@@ -22,9 +22,7 @@ using engine::quote_identifier;
 using engine::quote_list;
 namespace change = flow::change;
 
-/// One row a key: (key…, penstock_content, penstock_position, penstock_op, penstock_deleted). Content is the row id of the
-/// staged row that has the values.
-constexpr const char* winners = "temp.main.penstock_winners";
+using engine::winners;
 /// What only the target has of rows that are replaced.
 constexpr const char* kept = "temp.main.penstock_kept";
 /// Rows that are deleted, as the target has them, marked.
@@ -38,9 +36,8 @@ struct Mirror {
     std::vector<std::string> extra = {};
     UnsentValues values = UnsentValues::none(changes);
 
-    std::string on(std::string_view left, std::string_view right) const { return join_on(changes.key, left, right); }
+    std::string on(std::string_view left, std::string_view right) const { return changes.on_key(left, right); }
 
-    Status find_winners();
     Status leave_out_known();
     Status complete_values();
     Status leave_out_losers();
@@ -50,32 +47,7 @@ struct Mirror {
     Status write_in_place();
     std::string rows() const;
     std::string names() const;
-    Result<flow::Counts> count();
 };
-
-/// Under hard deletes what came before the last truncate falls away; under soft ones it is there, deleted by the truncate
-/// that came next, so that the target does not depend on where parts begin.
-Status Mirror::find_winners() {
-    std::string among = fmt::format("{} <> 't'", change::op);
-    if (changes.truncates > 0 && !soft) among += fmt::format(" AND {} > {}", change::position, changes.last_truncate);
-    std::string content = soft ? "N.content" : fmt::format("CASE WHEN S.{} <> 'd' THEN S.rowid END", change::op);
-    std::string newest = fmt::format(
-        "SELECT {0}, {1} AS penstock_content, S.{2} AS penstock_position, S.{3} AS penstock_op FROM {4} S {5}JOIN "
-        "(SELECT max(rowid) AS id{6} FROM {4} WHERE {7} GROUP BY {8}) N ON S.rowid = N.id",
-        changes.keys("S."), content, change::position, change::op, staged_changes, soft ? "" : "SEMI ",
-        soft ? fmt::format(", max(rowid) FILTER ({} <> 'd') AS content", change::op) : "", among, changes.keys());
-    if (changes.truncates > 0 && soft) {
-        newest = fmt::format(
-            "SELECT W.* REPLACE (CASE WHEN W.penstock_op = 'd' THEN W.penstock_position ELSE coalesce(X.position, "
-            "W.penstock_position) END AS penstock_position), W.penstock_op = 'd' OR X.position IS NOT NULL AS "
-            "penstock_deleted FROM ({}) W ASOF LEFT JOIN {} X ON W.penstock_position < X.position",
-            newest, changes.truncates_table());
-    } else {
-        newest = fmt::format("SELECT *, penstock_op = 'd' AS penstock_deleted FROM ({})", newest);
-    }
-    PN_CHECK(load.run(fmt::format("DROP TABLE IF EXISTS {0}; CREATE TEMP TABLE {0} AS {1}", winners, newest)));
-    return {};
-}
 
 Status Mirror::leave_out_known() {
     if (load.into_empty) return {};
@@ -88,19 +60,8 @@ Status Mirror::leave_out_known() {
 
 Status Mirror::complete_values() {
     if (changes.unsent == 0) return {};
-    PN_TRY(
-        values,
-        UnsentValues::find(
-            changes,
-            fmt::format("SELECT S.rowid AS id FROM {} S JOIN {} W ON S.rowid = W.penstock_content WHERE S.{} <> ''{}",
-                        staged_changes, winners, change::unchanged, soft ? "" : " AND NOT W.penstock_deleted")));
-    if (values.lost == 0) return {};
-    // A lost row is nowhere in the target; whoever stood under its key before is gone all the same.
-    PN_CHECK(
-        load.run(fmt::format("UPDATE {} SET penstock_content = NULL, penstock_deleted = true, penstock_op = CASE WHEN "
-                             "penstock_op = 'd' THEN 'd' END "
-                             "WHERE penstock_content IN (SELECT id FROM {})",
-                             winners, UnsentValues::lost_rows)));
+    PN_TRY(values, find_unsent(changes, engine::unsent_winners(soft)));
+    if (values.lost > 0) PN_CHECK(engine::leave_out_lost_winners(changes, UnsentValues::lost_rows));
     return {};
 }
 
@@ -208,16 +169,6 @@ Status Mirror::write_in_place() {
     return {};
 }
 
-/// Under soft deletes each truncate is a change of its own; under hard ones the last supersedes the others.
-Result<flow::Counts> Mirror::count() {
-    PN_TRY(auto found, load.connection.query(fmt::format(
-                           "SELECT count(penstock_op), count(*) FILTER (penstock_op = 'd') FROM {}", winners)));
-    int64_t truncates = soft ? changes.truncates : std::min<int64_t>(changes.truncates, 1);
-    flow::Counts counts{.rows_written = found.number(0, 0) + truncates, .rows_deleted = found.number(0, 1)};
-    counts.rows_filtered = changes.rows - counts.rows_written - values.lost;
-    return counts;
-}
-
 }  // namespace
 
 Result<flow::Counts> mirror_by_key(Changes& changes) {
@@ -225,13 +176,13 @@ Result<flow::Counts> mirror_by_key(Changes& changes) {
     for (const auto& name : changes.load.shape.only_in_target)
         if (name == change::deleted) mirror.marks = true;
         else mirror.extra.push_back(name);
-    PN_CHECK(mirror.find_winners());
+    PN_CHECK(engine::find_winners(changes, mirror.soft));
     PN_CHECK(mirror.leave_out_known());
     PN_CHECK(mirror.complete_values());
     PN_CHECK(mirror.leave_out_losers());
     PN_CHECK(changes.load.into_unique ? mirror.write_in_place() : mirror.write());
     PN_CHECK(truncate_target(changes));
-    PN_TRY(auto counts, mirror.count());
+    PN_TRY(auto counts, engine::count_winners(changes, mirror.soft, mirror.values.lost));
     PN_CHECK(mirror.values.drop());
     PN_CHECK(changes.load.run(fmt::format("DROP TABLE {}", winners)));
     return counts;
