@@ -83,7 +83,7 @@ def test_writers_never_stop(shop, project):
                     try:
                         work.step(session)
                     except Exception as failure:  # deadlocks and clashes of the writers among themselves are part of it
-                        if "deadlock" not in str(failure) and "duplicate key" not in str(failure):
+                        if not any(clash in str(failure) for clash in ("deadlock", "duplicate key", "moved to another partition")):
                             raise
                         session.rollback()
         except BaseException as failure:
@@ -324,7 +324,7 @@ def test_long_keys_out_of_line(shop, project):
 def test_names_that_moved_while_changes_waited_are_refused(shop, project):
     capture(shop, project, tables=["customers"], on_rewrite="stop")
     project.load()
-    shop.execute("UPDATE customers SET name = 'waits' WHERE id = 2; ALTER TABLE customers RENAME COLUMN name TO full_name")
+    shop.execute("UPDATE customers SET name = 'waits' WHERE id = 2; ALTER TABLE customers DROP COLUMN name; ALTER TABLE customers ADD COLUMN full_name text")
     refused = project.load(expect=1)
     assert refused.error["code"] == "columns_renamed", refused.output
     project.load("--full-refresh")

@@ -108,7 +108,8 @@ Judgement judge(rd_kafka_resp_err_t code) {
         case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
         case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
         case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
-            return {ErrorKind::refused, "no_such_topic", "create the topic, or set `create_topics: true`"};
+            // Worth another attempt: a broker that has just started may not know its topics yet.
+            return {ErrorKind::unavailable, "no_such_topic", "create the topic, or set `create_topics: true`"};
         case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
             return {ErrorKind::data, "message_too_large", "raise max.message.bytes of the topic"};
         case RD_KAFKA_RESP_ERR_INVALID_TRANSACTION_TIMEOUT:
