@@ -16,6 +16,11 @@ def pytest_sessionstart(session):
         pytest.exit(f"{BINARY} does not exist: build it first (make build), or name it in PENSTOCK_BIN", returncode=4)
 
 
+def pytest_xdist_auto_num_workers(config):
+    """More than cores: a test waits for its servers most of the time, and two workers leave two cores idle for half of it."""
+    return (os.cpu_count() or 1) + 3
+
+
 @pytest.fixture(scope="session")
 def server():
     made = PostgresServer()
