@@ -324,7 +324,7 @@ def test_long_keys_out_of_line(shop, project):
 def test_names_that_moved_while_changes_waited_are_refused(shop, project):
     capture(shop, project, tables=["customers"], on_rewrite="stop")
     project.load()
-    shop.execute("UPDATE customers SET name = 'waits' WHERE id = 2; ALTER TABLE customers DROP COLUMN name; ALTER TABLE customers ADD COLUMN full_name text")
+    shop.execute("UPDATE customers SET name = 'waits' WHERE id = 2; ALTER TABLE customers DROP COLUMN joined; ALTER TABLE customers ADD COLUMN since timestamptz")
     refused = project.load(expect=1)
     assert refused.error["code"] == "columns_renamed", refused.output
     project.load("--full-refresh")

@@ -30,6 +30,8 @@ Status ChangeSource::read_checkpoints(const std::vector<flow::TableRead>& tables
         auto position = positions.find(read.table);
         if (position == positions.end()) continue;
         captured_[read.table].from = position->second.from;
+        captured_[read.table].known = position->second.known;
+        know(read.table, shapes_at_);
         if (auto trouble = trouble_of(read, position->second, stream))
             PN_CHECK(read_again(read.table, std::move(*trouble)));
     }
@@ -76,6 +78,13 @@ StreamPosition ChangeSource::newest_of(const std::map<size_t, ChangePosition>& p
     return stream;
 }
 
+/// As the tables are planned.
+void ChangeSource::know(size_t table, Lsn at) {
+    auto& known = captured_[table].known;
+    const auto& columns = shapes_[table].columns;
+    if (known.empty() || known.back().columns != columns) known.push_back({.at = at, .columns = columns});
+}
+
 /// The stream goes on where its checkpoint is. That is right for a table with an older one only if the stream captured the
 /// table all the while.
 std::optional<Trouble> ChangeSource::trouble_of(const flow::TableRead& read, const ChangePosition& position,
@@ -95,7 +104,9 @@ std::optional<Trouble> ChangeSource::trouble_of(const flow::TableRead& read, con
     if (position.streamed < stream.streamed && !captured)
         return behind(fmt::format("was left out of the stream after {}", position.streamed.text()));
     if (position.shape)
-        if (auto trouble = unstreamed(name, *position.shape, shapes_[read.table])) return trouble;
+        if (auto trouble = unstreamed(name, *position.shape, shapes_[read.table],
+                                      position.known.empty() ? ColumnsBy::name : columns_by()))
+            return trouble;
     if (read.whole)
         return Trouble{"older_rows_unseen",
                        fmt::format("table {} has a new column, and what older rows hold in it was not streamed", name)};
@@ -130,7 +141,12 @@ flow::Checkpoint ChangeSource::checkpoint(size_t table) const {
                             .timeline = system_.timeline,
                             .born = born_,
                             .oid = plan_.tables[table].read.oid,
-                            .shape = shapes_[table]};
+                            .shape = shapes_[table],
+                            .known = captured_[table].known};
+    // All but the newest that is as old as the changes to come.
+    auto newer = [&](const KnownColumns& one) { return one.at > std::max<uint64_t>(streamed_, position.from); };
+    auto end = std::ranges::find_if(position.known, newer);
+    if (end - position.known.begin() > 1) position.known.erase(position.known.begin(), end - 1);
     for (size_t i = 0; i < captured_.size(); ++i)
         if (captured_[i].state != State::aside) position.tables.push_back(plan_.tables[i].read.oid);
     return {.cursor_from = "", .cursor_to = "", .position = position.to_json(), .read_at = now()};

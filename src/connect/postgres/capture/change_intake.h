@@ -1,9 +1,12 @@
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <vector>
 
 #include "base/error.h"
 #include "connect/postgres/capture/change_scan.h"
+#include "connect/postgres/capture/relation_columns.h"
 #include "connect/postgres/replication/replication_stream.h"
 
 namespace penstock::postgres {
@@ -13,8 +16,13 @@ struct IntakeTable {
     const ChangeTable* table = nullptr;
     std::shared_ptr<ChangeShapes> shapes;  ///< of the tuples that are put into the log
     Lsn from;  ///< what committed before is not wanted, and may have come in shapes that nobody knows any more
-    bool aside = false;  ///< its changes are not wanted
+    bool aside = false;                    ///< its changes are not wanted
+    std::vector<KnownColumns> known = {};  ///< oldest first
 };
+
+/// The table's columns as the catalog has them now, those that were dropped included; an error when they are not those that the
+/// table was planned with, or the message has one that is new. On the pump's thread.
+using ColumnsNow = std::function<Result<std::vector<NumberedColumn>>(const ChangeTable&, const RelationMessage&)>;
 
 /// What an output plugin writes, into the log of changes: one for each plugin. On the pump's thread.
 class ChangeIntake {

@@ -23,7 +23,7 @@ Error out_of_turn(const char* code, std::string message) {
 
 ChangeLog::ChangeLog(ChangeLogOptions options)
     : blocks_(std::make_shared<ChangeBlocks>(options.memory_bytes, options.block_bytes, std::move(options.spill))),
-      queue_(blocks_) {}
+      queue_(blocks_, options.divide_at) {}
 
 ChangeLog::~ChangeLog() {
     std::lock_guard lock(blocks_->mutex);
@@ -244,7 +244,8 @@ ChangeLogUsage ChangeLog::usage() const {
             .queued_transactions = queue_.all().transactions,
             .queued_records = queue_.all().records,
             .queued_bytes = queue_.all().bytes,
-            .oldest_commit_time = queue_.oldest_time()};
+            .oldest_commit_time = queue_.oldest_time(),
+            .oldest_commit_lsn = queue_.oldest_lsn()};
 }
 
 }  // namespace penstock::postgres

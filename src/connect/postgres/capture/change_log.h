@@ -17,6 +17,7 @@ struct ChangeLogOptions {
     size_t memory_bytes = size_t{256} << 20;
     size_t block_bytes = size_t{1} << 20;
     SpillOptions spill;
+    uint64_t divide_at = 0;  ///< no segment has commits from before this LSN and others
 };
 
 /// A change as it comes from the stream. Op, flags and schema are the caller's: they come back as they were given.
@@ -37,6 +38,7 @@ struct ChangeLogUsage {
     uint64_t queued_records = 0;
     uint64_t queued_bytes = 0;
     int64_t oldest_commit_time = 0;  ///< of the queue; 0 where it is empty
+    uint64_t oldest_commit_lsn = 0;  ///< the same
 };
 
 /// Changes between the stream and the target: of transactions under way, by their top-level xid, then of committed ones in

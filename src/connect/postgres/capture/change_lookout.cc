@@ -87,7 +87,7 @@ Status ChangeSource::look_for_partitions(Session& session) {
     for (size_t i = 0; i < shapes->size(); ++i) {
         (*shapes)[i].published = shapes_[i].published;
         if ((*shapes)[i].pieces.empty() || captured_[i].state == State::aside) continue;
-        if (auto trouble = unstreamed(name_of(i), shapes_[i], (*shapes)[i]))
+        if (auto trouble = unstreamed(name_of(i), shapes_[i], (*shapes)[i], columns_by()))
             return fail({.kind = ErrorKind::unavailable, .code = flow::look_again, .message = trouble->message});
     }
     return {};

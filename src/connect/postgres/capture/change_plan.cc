@@ -138,69 +138,85 @@ bool changes_values(Oid type, int32_t from, int32_t to) {
     }
 }
 
-Result<ChangeShape> match_shape(const ChangeTable& table, const RelationMessage& message) {
+namespace {
+
+/// Where the table has what the message's column `at` is; -1 nowhere.
+int place_of(const ChangeTable& table, const RelationMessage& message, std::span<const int32_t> numbers, size_t at) {
+    const auto& columns = table.read.columns;
+    auto is_it = [&](const ReadColumn& column) {
+        return numbers.empty() ? std::string_view(column.field.name) == message.columns[at].name
+                               : column.field.source_id == numbers[at];
+    };
+    auto found = std::ranges::find_if(columns, is_it);
+    return found == columns.end() ? -1 : static_cast<int>(found - columns.begin());
+}
+
+Error read_anew(const ChangeTable& table, std::string code, std::string why) {
+    return {.kind = ErrorKind::schema,
+            .code = std::move(code),
+            .message = std::move(why),
+            .where = "table " + table.read.info.name,
+            .hint = "run once with --full-refresh, which reads the tables anew and goes on from there"};
+}
+
+Status same_identity(const ChangeTable& table, const RelationMessage& message, const std::vector<int>& places) {
+    const auto& name = table.read.info.name;
+    if (message.replica_identity == 'f') return {};
+    if (table.key.empty())
+        return fail(read_anew(table, "identity_changed",
+                              fmt::format("changes of {} were made before it had REPLICA IDENTITY FULL", name)));
+    for (size_t column : table.key) {
+        auto sent = std::ranges::find(places, static_cast<int>(column));
+        if (sent != places.end() && message.columns[static_cast<size_t>(sent - places.begin())].key) continue;
+        return fail(
+            read_anew(table, "identity_changed",
+                      fmt::format("the replica identity of {} is not what it was when these changes were made", name)));
+    }
+    return {};
+}
+
+Status same_type(const ChangeTable& table, const RelationColumn& sent, const ReadColumn& column) {
+    if (sent.type == column.type && !changes_values(sent.type, sent.type_modifier, column.modifier)) return {};
+    return fail(read_anew(
+        table, "type_changed",
+        fmt::format("the type of column {} of {} was changed: the server rewrote its rows and streams nothing of it",
+                    sent.name, table.read.info.name)));
+}
+
+}  // namespace
+
+Error columns_renamed(const ChangeTable& table) {
+    return read_anew(table, "columns_renamed",
+                     fmt::format("columns of {} were renamed, or dropped and added, after these changes were made",
+                                 table.read.info.name));
+}
+
+Result<ChangeShape> match_shape(const ChangeTable& table, const RelationMessage& message,
+                                std::span<const int32_t> numbers) {
     ChangeShape shape;
     const auto& columns = table.read.columns;
-    auto refused = [&](std::string code, std::string why) {
-        return fail({.kind = ErrorKind::schema,
-                     .code = std::move(code),
-                     .message = std::move(why),
-                     .where = "table " + table.read.info.name,
-                     .hint = "run once with --full-refresh, which reads the tables anew and goes on from there"});
-    };
-    for (size_t column : table.key) {
-        auto sent =
-            std::ranges::find(message.columns, std::string_view(columns[column].field.name), &RelationColumn::name);
-        if (message.replica_identity != 'f' && (sent == message.columns.end() || !sent->key))
-            return refused("identity_changed", fmt::format("the replica identity of {} is not what it was when these "
-                                                           "changes were made",
-                                                           table.read.info.name));
-    }
-    if (table.key.empty() && message.replica_identity != 'f')
-        return refused("identity_changed", fmt::format("changes of {} were made before it had REPLICA IDENTITY FULL",
-                                                       table.read.info.name));
-    std::vector<bool> seen(columns.size());
-    for (const auto& sent : message.columns) {
-        auto found = std::ranges::find(columns, sent.name,
-                                       [](const ReadColumn& column) { return std::string_view(column.field.name); });
-        if (found == columns.end()) {
-            shape.columns.push_back(ChangeShape::not_captured);
-            shape.complete = false;
-            continue;
-        }
-        auto index = static_cast<size_t>(found - columns.begin());
-        if (sent.type != found->type || changes_values(sent.type, sent.type_modifier, found->modifier))
-            return fail(
-                {.kind = ErrorKind::schema,
-                 .code = "type_changed",
-                 .message = fmt::format(
-                     "the type of column {} of {} was changed: the server rewrote its rows and streams nothing of it",
-                     sent.name, table.read.info.name),
-                 .where = "table " + table.read.info.name,
-                 .hint = "run once with --full-refresh, which reads the tables anew and goes on from there"});
-        seen[index] = true;
-        shape.columns.push_back(static_cast<int>(index));
+    std::vector<int> places;
+    for (size_t i = 0; i < message.columns.size(); ++i) places.push_back(place_of(table, message, numbers, i));
+    PN_CHECK(same_identity(table, message, places));
+    for (size_t i = 0; i < places.size(); ++i) {
+        shape.columns.push_back(places[i] < 0 ? ChangeShape::not_captured : places[i]);
+        if (places[i] < 0) shape.complete = shape.complete && !numbers.empty();
+        else PN_CHECK(same_type(table, message.columns[i], columns[static_cast<size_t>(places[i])]));
     }
     for (size_t i = 0; i < columns.size(); ++i) {
-        if (seen[i]) continue;
+        if (std::ranges::find(places, static_cast<int>(i)) != places.end()) continue;
         const auto& field = columns[i].field;
         if (field.initial_unknown)
-            return fail({.kind = ErrorKind::schema,
-                         .code = "older_rows_unseen",
-                         .message = fmt::format(
-                             "column {} of {} is new, and what rows changed before hold in it was not streamed",
-                             field.name, table.read.info.name),
-                         .where = "table " + table.read.info.name,
-                         .hint = "run once with --full-refresh, which reads the tables anew and goes on from there"});
+            return fail(read_anew(table, "older_rows_unseen",
+                                  fmt::format("column {} of {} is new, and what rows changed before hold in it was not "
+                                              "streamed",
+                                              field.name, table.read.info.name)));
         ChangeShape::Missing missing{.column = i};
         if (field.initial) PN_CHECK(table.text[i].convert(*field.initial, missing.initial.emplace()));
         shape.missing.push_back(std::move(missing));
     }
     // One of the names may be the other's later one.
-    if (!shape.complete && !shape.missing.empty())
-        return refused("columns_renamed", fmt::format("columns of {} were renamed, or dropped and added, after these "
-                                                      "changes were made",
-                                                      table.read.info.name));
+    if (!shape.complete && !shape.missing.empty()) return fail(columns_renamed(table));
     return shape;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -53,7 +54,12 @@ struct RelationMessage;
 /// numeric(10,0), timestamp(6) to timestamp(0), char(5) to char(9).
 bool changes_values(Oid type, int32_t from, int32_t to);
 
-/// Matches by name. A type other than the table's is an error: PostgreSQL rewrote the rows without telling their values.
-Result<ChangeShape> match_shape(const ChangeTable& table, const RelationMessage& message);
+/// Matches by the columns' `numbers` (numbers_of()), one a column of the message, or by name where there are none. A type other
+/// than the table's is an error: PostgreSQL rewrote the rows without telling their values.
+Result<ChangeShape> match_shape(const ChangeTable& table, const RelationMessage& message,
+                                std::span<const int32_t> numbers = {});
+
+/// Of changes whose columns have had other names since.
+Error columns_renamed(const ChangeTable& table);
 
 }  // namespace penstock::postgres

@@ -21,15 +21,37 @@ std::optional<Lsn> lsn(const Json& json, const char* name) { return Lsn::parse(j
 
 Json told(const std::map<std::string, Trouble>& tables) {
     Json json = Json::object();
-    for (const auto& [name, why] : tables) json[name] = {{"code", why.code}, {"message", why.message}};
+    for (const auto& [name, why] : tables)
+        json[name] = {{"code", why.code}, {"message", why.message}, {"streams", why.streams}};
     return json;
 }
 
 std::map<std::string, Trouble> heard(const Json& json) {
     std::map<std::string, Trouble> tables;
     for (const auto& [name, why] : json.items())
-        tables[name] = {why.at("code").get<std::string>(), why.at("message").get<std::string>()};
+        tables[name] = {why.at("code").get<std::string>(), why.at("message").get<std::string>(),
+                        why.value("streams", false)};
     return tables;
+}
+
+Json told(const std::vector<KnownColumns>& known) {
+    Json json = Json::array();
+    for (const auto& one : known) {
+        Json columns = Json::object();
+        for (const auto& [name, column] : one.columns) columns[name] = {column.number, column.type, column.modifier};
+        json.push_back({{"lsn", one.at.text()}, {"columns", std::move(columns)}});
+    }
+    return json;
+}
+
+std::vector<KnownColumns> heard_columns(const Json& json) {
+    std::vector<KnownColumns> known;
+    for (const auto& one : json) {
+        auto& columns = known.emplace_back(KnownColumns{.at = lsn(one, "lsn").value_or(Lsn())}).columns;
+        for (const auto& [name, column] : one.at("columns").items())
+            columns[name] = {.number = column.at(0), .type = column.at(1), .modifier = column.at(2)};
+    }
+    return known;
 }
 
 }  // namespace
@@ -38,7 +60,8 @@ std::string ChangePosition::to_json() const {
     Json json{{"lsn", streamed.text()}, {"from", from.text()}, {"system", system}, {"timeline", timeline},
               {"born", born.text()},    {"oid", oid},          {"tables", tables}};
     if (shape) json["shape"] = Json::parse(shape->to_json());
-    return json.dump();
+    json["known"] = told(known);
+    return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 Result<ChangePosition> ChangePosition::from_json(const std::string& text) {
@@ -54,7 +77,8 @@ Result<ChangePosition> ChangePosition::from_json(const std::string& text) {
                 .born = *born,
                 .oid = json.at("oid"),
                 .tables = json.at("tables"),
-                .shape = json.contains("shape") ? TableShape::from_json(json["shape"].dump()) : std::nullopt};
+                .shape = json.contains("shape") ? TableShape::from_json(json["shape"].dump()) : std::nullopt,
+                .known = heard_columns(json.value("known", Json::array()))};
     } catch (const nlohmann::json::exception&) {  // said below
     }
     return fail(other_checkpoint());

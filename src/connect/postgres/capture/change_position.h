@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "connect/postgres/capture/relation_columns.h"
 #include "connect/postgres/capture/table_shape.h"
 #include "connect/postgres/replication/lsn.h"
 
@@ -22,6 +23,9 @@ struct ChangePosition {
     uint32_t oid = 0;                 ///< of the table
     std::vector<uint32_t> tables;     ///< all that the stream captured then: others may have changed meanwhile
     std::optional<TableShape> shape;  ///< the table's then; checkpoints of former versions have none
+    /// The columns that changes from `streamed` on may have: the first as of a moment before, others that were seen since. Nothing
+    /// in checkpoints of former versions.
+    std::vector<KnownColumns> known;
 
     std::string to_json() const;
     static Result<ChangePosition> from_json(const std::string& text);

@@ -12,7 +12,7 @@ TableShape parts(std::map<uint32_t, Piece> pieces) {
 }
 
 std::string code(const TableShape& before, const TableShape& now) {
-    auto trouble = unstreamed("public.t", before, now);
+    auto trouble = unstreamed("public.t", before, now, ColumnsBy::name);
     return trouble ? trouble->code : "";
 }
 

@@ -26,8 +26,9 @@ void join(CommittedTransactions& sum, const CommittedTransactions& next) {
 
 }  // namespace
 
-ChangeQueue::ChangeQueue(std::shared_ptr<ChangeBlocks> blocks)
+ChangeQueue::ChangeQueue(std::shared_ptr<ChangeBlocks> blocks, uint64_t divide_at)
     : blocks_(std::move(blocks)),
+      divide_at_(divide_at),
       condense_at_(std::max(least_entries, blocks_->memory_limit() / entries_share / sizeof(CommittedTransactions))) {}
 
 void ChangeQueue::add(uint32_t table, const std::vector<ChangeBlock*>& part, const ChangeCommit& commit) {
@@ -105,7 +106,8 @@ void ChangeQueue::condense() {
     std::deque<CommittedTransactions> fewer;
     bool paired = true;
     for (const auto& entry : entries_) {
-        paired = !paired && fewer.back().records + entry.records <= most_condensed_records;
+        paired =
+            !paired && !divided(fewer.back(), entry) && fewer.back().records + entry.records <= most_condensed_records;
         if (paired) {
             join(fewer.back(), entry);
         } else {
@@ -121,8 +123,8 @@ CommittedTransactions ChangeQueue::count(const SegmentLimits& limits, size_t& en
     CommittedTransactions sum = entries_.front();
     for (entries = 1; entries < entries_.size(); ++entries) {
         const auto& next = entries_[entries];
-        if (sum.records + next.records > limits.records || sum.bytes + next.bytes > limits.bytes ||
-            next.last_time - sum.first_time > limits.span.count())
+        if (divided(sum, next) || sum.records + next.records > limits.records ||
+            sum.bytes + next.bytes > limits.bytes || next.last_time - sum.first_time > limits.span.count())
             break;
         join(sum, next);
     }

@@ -34,7 +34,8 @@ struct CommittedTransactions {
 /// Committed transactions, in order, until they are taken. Every function is called with the blocks' mutex held.
 class ChangeQueue {
   public:
-    explicit ChangeQueue(std::shared_ptr<ChangeBlocks> blocks);
+    /// `divide_at`: as in ChangeLogOptions.
+    ChangeQueue(std::shared_ptr<ChangeBlocks> blocks, uint64_t divide_at);
 
     /// The changes of one table in the transaction that `close` ends. The queue owns the blocks from now on.
     void add(uint32_t table, const std::vector<ChangeBlock*>& part, const ChangeCommit& commit);
@@ -46,6 +47,7 @@ class ChangeQueue {
     const CommittedTransactions& all() const { return all_; }
     /// The first commit's; 0 where there is none.
     int64_t oldest_time() const { return entries_.empty() ? 0 : entries_.front().first_time; }
+    uint64_t oldest_lsn() const { return entries_.empty() ? 0 : entries_.front().first_lsn; }
 
   private:
     using Pieces = std::deque<ChangePiece>;
@@ -64,7 +66,12 @@ class ChangeQueue {
     Result<Halves> split(const ChangePiece& piece, uint64_t last_lsn);
     std::unique_ptr<ChangeRun> run(uint32_t table, Pieces& pieces, const Taken& taken);
 
+    bool divided(const CommittedTransactions& before, const CommittedTransactions& after) const {
+        return before.last_lsn < divide_at_ && after.first_lsn >= divide_at_;
+    }
+
     std::shared_ptr<ChangeBlocks> blocks_;
+    uint64_t divide_at_;
     std::deque<CommittedTransactions> entries_;
     size_t condense_at_;
     std::unordered_map<uint32_t, Pieces> tables_;  ///< without empty ones

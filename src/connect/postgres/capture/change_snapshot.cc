@@ -54,9 +54,19 @@ Status ChangeSource::open_slot(Session& replication) {
         }
     }
     if (held_ == 0) born_ = streamed_;
-    for (size_t table : pending_) captured_[table].from = snapshot_at_;
+    catch_up_first();
+    for (size_t table : pending_) captured_[table].from = snapshot_at_, captured_[table].known.clear();
+    for (size_t table : pending_) know(table, snapshot_at_);
     for (size_t table : unread) captured_[table].from = streamed_, captured_[table].state = State::follows;
     return {};
+}
+
+void ChangeSource::catch_up_first() {
+    auto streams = [&](size_t table) {
+        return captured_[table].state == State::again && captured_[table].why.streams && streamed_ < snapshot_at_;
+    };
+    std::ranges::copy_if(pending_, std::back_inserter(catching_up_), streams);
+    std::erase_if(pending_, streams);
 }
 
 void ChangeSource::say_what_is_read() const {
@@ -114,6 +124,7 @@ Result<flow::Segment> ChangeSource::snapshot_segment(size_t table) {
     const auto& read = plan_.tables[table].read;
     bool whole = captured_[table].state == State::again;
     captured_[table].state = State::follows;
+    captured_[table].from = snapshot_at_;
     PN_TRY(auto ranges, divide({.read = read, .condition = "", .parallel = options_.parallel}, snapshot_->holder()));
     auto rows = std::make_unique<TableScan>(
         ScanPlan{.read = read,

@@ -18,6 +18,7 @@ Result<std::vector<flow::TableInfo>> ChangeSource::discover(std::stop_token stop
     PN_TRY(catalog_, Session::connect(options_.connection, options_.purpose, stop));
     PN_TRY(plan_, plan_what_can_be());
     PN_TRY(shapes_, table_shapes(*catalog_, plan_.tables));
+    PN_TRY(shapes_at_, log_position(*catalog_));
     PN_CHECK(note_publication());
     plugin_ = make_output_plugin(changes());
     PN_CHECK(plugin_->check(plan_));

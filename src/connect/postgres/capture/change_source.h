@@ -45,7 +45,8 @@ struct ChangeSourceOptions {
 ///
 /// A table without checkpoint is read in a snapshot that a slot exported, this pipeline's own when it is new, else a temporary
 /// one: its consistent point divides what the snapshot has from what the stream brings. So is one whose changes the stream
-/// cannot tell, instead of what the target has of it. Checkpoints of tables move only with their changes; that of the stream
+/// cannot tell, instead of what the target has of it; where it can tell those up to the consistent point, they are taken before
+/// the table is read. Checkpoints of tables move only with their changes; that of the stream
 /// with every segment, and is where the stream goes on.
 ///
 /// By file: change_source.cc the run; change_checkpoints.cc what is known of each table;
@@ -76,8 +77,9 @@ class ChangeSource : public flow::Source {
         Lsn from;
         std::shared_ptr<ChangeShapes> shapes = std::make_shared<ChangeShapes>();
         State state = State::follows;
-        Trouble why = {};      ///< of `again` and `aside`
-        bool by_hand = false;  ///< somebody has asked for it to be read
+        Trouble why = {};                      ///< of `again` and `aside`
+        std::vector<KnownColumns> known = {};  ///< that changes still to come may have; oldest first
+        bool by_hand = false;                  ///< somebody has asked for it to be read
     };
 
     const ChangesOptions& changes() const { return *options_.source.changes; }
@@ -92,6 +94,10 @@ class ChangeSource : public flow::Source {
     std::optional<Trouble> trouble_of(const flow::TableRead& read, const ChangePosition& position,
                                       const StreamPosition& stream) const;
     Status read_again(size_t table, Trouble why);
+    ColumnsBy columns_by() const {
+        return changes().plugin == ChangePlugin::pgoutput ? ColumnsBy::number : ColumnsBy::name;
+    }
+    void know(size_t table, Lsn at);
     void hold(const StreamPosition& stream);
     flow::Checkpoint checkpoint(size_t table) const;
     flow::Checkpoint stream_checkpoint() const;
@@ -116,6 +122,7 @@ class ChangeSource : public flow::Source {
     // change_snapshot.cc
     Status open_slot(Session& replication);
     Status take_snapshot(const SlotRequest& request, Session& replication);
+    void catch_up_first();
     Status same_shape();
     void say_what_is_read() const;
     Result<flow::Segment> snapshot_segment(size_t table);
@@ -125,7 +132,8 @@ class ChangeSource : public flow::Source {
     Result<Lsn> end_of_log();
     Status start_stream();
     void watch_slot();
-    Status check_left_out(const ChangeTable& table, const RelationMessage& message);
+    Result<std::vector<NumberedColumn>> columns_now(const ChangeTable& table, const RelationMessage& message);
+    bool caught_up(const ChangePump::State& state, const ChangeLogUsage& usage) const;
     Result<std::optional<flow::Segment>> stream_segment();
     Result<flow::Segment> take_segment();
     flow::Segment advance(Lsn reached);
@@ -140,6 +148,7 @@ class ChangeSource : public flow::Source {
     SystemIdentity system_;
     ChangePlan plan_;
     std::vector<TableShape> shapes_;  ///< when the run began
+    Lsn shapes_at_;                   ///< the server's log then, or a little later
     std::vector<Captured> captured_;
     bool kept_ = false;                   ///< the target keeps the stream's own checkpoint
     std::optional<StreamPosition> last_;  ///< the one it had
@@ -153,6 +162,7 @@ class ChangeSource : public flow::Source {
     Lsn snapshot_at_;
     int64_t snapshot_micros_ = 0;
     std::vector<size_t> pending_;           ///< tables of the snapshot, the next one last
+    std::vector<size_t> catching_up_;       ///< the same, but their changes up to the snapshot come first
     std::optional<Error> failure_;          ///< ends the run, once what next() gave before it is durable
     std::map<std::string, Trouble> unfit_;  ///< tables that cannot be captured as they are
     std::set<uint32_t> passed_over_;        ///< relations that were looked at and said something of
@@ -168,5 +178,8 @@ class ChangeSource : public flow::Source {
     std::unique_ptr<SlotWatch> watch_;
     std::chrono::steady_clock::time_point advanced_at_ = std::chrono::steady_clock::now();
 };
+
+/// Where the server's log ends for those who write into it; on a standby, as far as it was replayed.
+Result<Lsn> log_position(Session& catalog);
 
 }  // namespace penstock::postgres

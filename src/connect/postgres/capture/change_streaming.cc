@@ -61,6 +61,13 @@ Status ChangeSource::judge(int32_t own_pid) {
     }
 }
 
+Result<Lsn> log_position(Session& catalog) {
+    PN_TRY(auto found, catalog.query("SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN "
+                                     "pg_catalog.pg_last_wal_replay_lsn() ELSE "
+                                     "pg_catalog.pg_current_wal_insert_lsn() END"));
+    return Lsn::parse(found.text(0, 0)).value_or(Lsn());
+}
+
 /// Where the server's log ends. A commit that does not wait for the disk (synchronous_commit = off) can be seen before it is
 /// written, which the WAL writer does within three of its delays; what others have put in behind it need not be waited for.
 Result<Lsn> ChangeSource::end_of_log() {
@@ -82,18 +89,19 @@ Result<Lsn> ChangeSource::end_of_log() {
 }
 
 Status ChangeSource::start_stream() {
-    snapshot_.reset();
     std::string directory = changes().spill_directory.value.string();
     if (directory.empty()) directory = std::filesystem::temp_directory_path().string();
     log_ = std::make_unique<ChangeLog>(
         ChangeLogOptions{.memory_bytes = options_.memory_bytes,
-                         .spill = {.directory = directory, .limit_bytes = changes().spill_limit.count}});
+                         .spill = {.directory = directory, .limit_bytes = changes().spill_limit.count},
+                         .divide_at = catching_up_.empty() ? Lsn() : snapshot_at_});
     StreamRequest request{.slot = changes().slot.value, .from = streamed_, .purpose = options_.purpose};
     PN_TRY(request.options, plugin_->options(plan_, catalog_->server_version()));
     request.on_remark = [this](const Error& remark) { return plugin_->heed(remark, plan_); };
     PN_FAILPOINT(changes_stream_before);
     PN_TRY(stream_, ReplicationStream::start(options_.connection, request, stop_));
     PN_TRY(drain_to_, end_of_log());
+    if (!catching_up_.empty()) drain_to_ = std::max<uint64_t>(drain_to_, snapshot_at_);
     system_.flushed = std::max<uint64_t>(system_.flushed, drain_to_);
     // Nobody else can move the slot from here on; nobody may have moved it since the snapshot either.
     if (held_ == 0) {
@@ -107,12 +115,13 @@ Status ChangeSource::start_stream() {
         tables.push_back({.table = &plan_.tables[i],
                           .shapes = captured_[i].shapes,
                           .from = captured_[i].from,
-                          .aside = captured_[i].state == State::aside});
-    auto left_out = [this](const ChangeTable& table, const RelationMessage& message) {
-        return check_left_out(table, message);
+                          .aside = captured_[i].state == State::aside,
+                          .known = captured_[i].known});
+    auto columns = [this](const ChangeTable& table, const RelationMessage& message) {
+        return columns_now(table, message);
     };
     plugin_->met_other = [this] { met_other_ = true; };
-    PN_TRY(auto intake, plugin_->intake(*catalog_, *log_, std::move(tables), left_out));
+    PN_TRY(auto intake, plugin_->intake(*catalog_, *log_, std::move(tables), columns));
     pump_ = std::make_unique<ChangePump>(*stream_, *log_, std::move(intake), options_.memory_bytes / 2);
     watch_slot();
     return {};
@@ -130,25 +139,47 @@ void ChangeSource::watch_slot() {
 }
 
 /// On the pump's thread. Columns that the catalog no longer has are not missed; others came after the tables were looked at.
-Status ChangeSource::check_left_out(const ChangeTable& table, const RelationMessage& message) {
+Result<std::vector<NumberedColumn>> ChangeSource::columns_now(const ChangeTable& table,
+                                                              const RelationMessage& message) {
+    const auto& read = table.read;
     PN_TRY(auto session, Session::connect(options_.connection, options_.purpose, stop_));
-    PN_TRY(auto rows, session->query("SELECT attname FROM pg_catalog.pg_attribute WHERE attrelid = $1::oid AND attnum "
-                                     "> 0 AND NOT attisdropped AND attgenerated = ''",
-                                     {std::to_string(table.read.oid)}));
+    PN_TRY(auto rows,
+           session->query("SELECT attnum, attname, atttypid, attisdropped FROM pg_catalog.pg_attribute WHERE "
+                          "attrelid = $1::oid AND attnum > 0 AND attgenerated = '' ORDER BY attnum",
+                          {std::to_string(read.oid)}));
+    std::vector<NumberedColumn> columns;
+    size_t as_planned = 0;
     for (int row = 0; row < rows.count(); ++row) {
-        std::string name = rows.text(row, 0);
-        bool sent = std::ranges::any_of(message.columns, [&](const auto& column) { return column.name == name; });
-        if (sent && table.read.info.schema.find(name) < 0)
+        NumberedColumn column{.number = static_cast<int32_t>(rows.integer(row, 0)),
+                              .name = rows.text(row, 1),
+                              .type = static_cast<uint32_t>(rows.integer(row, 2)),
+                              .dropped = rows.truth(row, 3)};
+        auto planned = [&](const ReadColumn& other) {
+            return other.field.source_id == column.number && std::string_view(other.field.name) == column.name &&
+                   other.type == column.type;
+        };
+        bool sent = std::ranges::find(message.columns, column.name, &RelationColumn::name) != message.columns.end();
+        if (!column.dropped && std::ranges::any_of(read.columns, planned)) ++as_planned;
+        else if (!column.dropped && sent)
             return fail(
-                table_changed(table.read.info.name, fmt::format("column {} of {} is new", name, table.read.info.name)));
+                table_changed(read.info.name, fmt::format("column {} of {} is new", column.name, read.info.name)));
+        columns.push_back(std::move(column));
     }
-    return {};
+    if (as_planned < read.columns.size())
+        return fail(table_changed(read.info.name, fmt::format("columns of {} were changed", read.info.name)));
+    return columns;
+}
+
+/// All that the snapshot has of the changes is in the target.
+bool ChangeSource::caught_up(const ChangePump::State& state, const ChangeLogUsage& usage) const {
+    return usage.queued_transactions == 0 ? state.reached >= snapshot_at_ : usage.oldest_commit_lsn >= snapshot_at_;
 }
 
 Result<std::optional<flow::Segment>> ChangeSource::stream_segment() {
     if (!stream_) PN_CHECK(start_stream());
     // The segment before is durable: others may go on writing for ever, this run ends where it was to end.
-    if (!options_.follow && streamed_ >= drain_to_) {
+    if (catching_up_.empty()) snapshot_.reset();
+    if (!options_.follow && streamed_ >= drain_to_ && catching_up_.empty()) {
         PN_CHECK(end_stream());
         return std::nullopt;
     }
@@ -168,6 +199,12 @@ Result<std::optional<flow::Segment>> ChangeSource::stream_segment() {
                                         : Clock::duration::zero();
         auto state = pump_->wait(patience);
         auto usage = log_->usage();  // after the state: all that committed before `reached` is queued by now
+        if (!catching_up_.empty() && caught_up(state, usage)) {
+            size_t table = catching_up_.back();
+            catching_up_.pop_back();
+            PN_TRY(auto segment, snapshot_segment(table));
+            return segment;
+        }
         bool drained = !options_.follow && state.reached >= drain_to_;
         if (usage.queued_transactions > 0) {
             if (!waiting_since) waiting_since = Clock::now();

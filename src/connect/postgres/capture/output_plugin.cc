@@ -41,11 +41,11 @@ class Pgoutput : public OutputPlugin {
     }
 
     Result<std::unique_ptr<ChangeIntake>> intake(Session&, ChangeLog& log, std::vector<IntakeTable> tables,
-                                                 CheckLeftOut check_left_out) override {
+                                                 ColumnsNow columns_now) override {
         return std::make_unique<PgoutputIntake>(log, std::move(tables),
                                                 PgoutputIntakeOptions{.protocol_version = protocol(),
                                                                       .streaming = streaming_,
-                                                                      .check_left_out = std::move(check_left_out),
+                                                                      .columns_now = std::move(columns_now),
                                                                       .met_other = met_other});
     }
 
@@ -82,14 +82,14 @@ class Wal2json : public OutputPlugin {
     }
 
     Result<std::unique_ptr<ChangeIntake>> intake(Session& session, ChangeLog& log, std::vector<IntakeTable> tables,
-                                                 CheckLeftOut check_left_out) override {
+                                                 ColumnsNow columns_now) override {
         PN_TRY(auto catalogs, wal2json_catalog(session, tables));
         std::vector<Wal2jsonTable> about;
         for (size_t i = 0; i < tables.size(); ++i)
             about.push_back({.table = std::move(tables[i]),
                              .catalog = std::move(catalogs[i]),
                              .special_numbers = special_numbers_,
-                             .check_left_out = check_left_out});
+                             .columns_now = columns_now});
         bool chunks = options_.format_version == FormatVersion::one;
         return std::make_unique<Wal2jsonIntake>(log, std::move(about),
                                                 chunks ? Wal2jsonFormat::chunks : Wal2jsonFormat::changes);

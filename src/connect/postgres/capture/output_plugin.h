@@ -18,7 +18,6 @@ namespace penstock::postgres {
 class OutputPlugin {
   public:
     using Options = std::vector<std::pair<std::string, std::string>>;
-    using CheckLeftOut = std::function<Status(const ChangeTable&, const RelationMessage&)>;
 
     virtual ~OutputPlugin() = default;
 
@@ -31,8 +30,7 @@ class OutputPlugin {
     /// For StreamRequest::on_remark: whether the remark says that a change was left out.
     virtual Status heed(const Error& remark, const ChangePlan& plan) = 0;
     virtual Result<std::unique_ptr<ChangeIntake>> intake(Session& session, ChangeLog& log,
-                                                         std::vector<IntakeTable> tables,
-                                                         CheckLeftOut check_left_out) = 0;
+                                                         std::vector<IntakeTable> tables, ColumnsNow columns_now) = 0;
     /// Changes have been received and are not handed out yet: whether they are of the plan's tables still.
     virtual Status check_received(Session& session, const ChangePlan& plan) = 0;
 

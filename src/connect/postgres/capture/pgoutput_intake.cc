@@ -11,6 +11,25 @@ bool has_unsent(const Tuple& tuple) {
     return std::ranges::any_of(tuple.values, [](const auto& value) { return value.kind == 'u'; });
 }
 
+/// The message has the table's columns, in their order.
+bool are_planned(const ChangeTable& table, const RelationMessage& message) {
+    const auto& columns = table.read.columns;
+    auto same = [](const RelationColumn& sent, const ReadColumn& column) {
+        return sent.name == std::string_view(column.field.name) && sent.type == column.type;
+    };
+    return std::ranges::equal(message.columns, columns, same);
+}
+
+/// The table had the columns that it has now, under the same names.
+bool were_planned(const ChangeTable& table, const KnownColumns& before) {
+    const auto& columns = table.read.columns;
+    auto same = [&](const ReadColumn& column) {
+        auto found = before.columns.find(column.field.name);
+        return found != before.columns.end() && found->second.number == column.field.source_id;
+    };
+    return before.columns.size() == columns.size() && std::ranges::all_of(columns, same);
+}
+
 Error unexpected(const char* what) {
     return {.kind = ErrorKind::data,
             .code = "replication_protocol",
@@ -88,16 +107,31 @@ Status PgoutputIntake::on(const RelationMessage& message) {
     if (found->aside) return {};
     relation.table = static_cast<size_t>(found - tables_.begin());
     PN_TRY(auto shape, match(*found, message));
-    if (!shape.complete) PN_CHECK(options_.check_left_out(*found->table, message));
     relation.shape = found->shapes->add(std::move(shape));
     return {};
 }
 
 /// What cannot be read may not be wanted.
 Result<ChangeShape> PgoutputIntake::match(const IntakeTable& table, const RelationMessage& message) const {
-    auto shape = match_shape(*table.table, message);
-    if (shape || (begun_ ? Lsn(begun_->final_lsn) : at_) >= table.from) return shape;
+    const auto* before = known_at(table.known, moment());
+    auto shape = are_planned(*table.table, message) && (before == nullptr || were_planned(*table.table, *before))
+                     ? match_shape(*table.table, message)
+                     : match_others(table, message, before);
+    if (shape || moment() >= table.from) return shape;
+    bool of_table = shape.error().kind == ErrorKind::schema || shape.error().kind == ErrorKind::data;
+    if (!of_table) return shape;
     return ChangeShape{.failure = std::move(shape.error())};
+}
+
+/// Columns have come, gone or been renamed, before these changes or after them.
+Result<ChangeShape> PgoutputIntake::match_others(const IntakeTable& table, const RelationMessage& message,
+                                                 const KnownColumns* before) const {
+    PN_TRY(auto now, options_.columns_now(*table.table, message));
+    if (before == nullptr) return match_shape(*table.table, message);
+    auto numbers = numbers_of(message.columns, *before, now);
+    if (numbers) return match_shape(*table.table, message, *numbers);
+    PN_CHECK(match_shape(*table.table, message));
+    return fail(columns_renamed(*table.table));
 }
 
 /// A captured table's name on another relation: it was dropped and made anew since the tables were looked at.

@@ -14,8 +14,7 @@ namespace penstock::postgres {
 struct PgoutputIntakeOptions {
     int protocol_version = 1;
     Streaming streaming = Streaming::off;
-    /// Asked when a relation has columns that the table as it was planned has not: fine, or why the stream cannot go on.
-    std::function<Status(const ChangeTable&, const RelationMessage&)> check_left_out;
+    ColumnsNow columns_now;  ///< asked when a relation has other columns than the table as it was planned
     /// Told of relations that are none of the tables.
     std::function<void()> met_other = [] {};
 };
@@ -49,6 +48,9 @@ class PgoutputIntake : public ChangeIntake {
         return {};
     }
     Result<ChangeShape> match(const IntakeTable& table, const RelationMessage& message) const;
+    Result<ChangeShape> match_others(const IntakeTable& table, const RelationMessage& message,
+                                     const KnownColumns* before) const;
+    Lsn moment() const { return begun_ ? Lsn(begun_->final_lsn) : at_; }
     Status check_other(const RelationMessage& message) const;
     Result<const Relation*> relation(uint32_t oid) const;
     Status append(uint32_t subxid, const Relation& relation, Change change);

@@ -36,7 +36,8 @@ bool rewritten(const TableShape& before, const TableShape& now) {
     return false;
 }
 
-std::optional<Trouble> unstreamed_columns(const std::string& table, const TableShape& before, const TableShape& now) {
+std::optional<Trouble> unstreamed_columns(const std::string& table, const TableShape& before, const TableShape& now,
+                                          ColumnsBy columns) {
     auto number_of = [](const TableShape& shape, int32_t number) -> const TableShape::Column* {
         for (const auto& [name, column] : shape.columns)
             if (column.number == number) return &column;
@@ -44,10 +45,11 @@ std::optional<Trouble> unstreamed_columns(const std::string& table, const TableS
     };
     for (const auto& [name, column] : now.columns) {
         auto namesake = before.columns.find(name);
-        if (namesake != before.columns.end() && namesake->second.number != column.number)
+        const auto* was = number_of(before, column.number);
+        bool taken = namesake != before.columns.end() && namesake->second.number != column.number;
+        if (taken && (columns == ColumnsBy::name || was == nullptr))
             return Trouble{"columns_renamed",
                            fmt::format("column {} of {} is not the one that had this name before", name, table)};
-        const auto* was = number_of(before, column.number);
         if (was == nullptr) continue;
         bool same = was->type == column.type ? !changes_values(column.type, was->modifier, column.modifier)
                                              : both_text(was->type, column.type) && !rewritten(before, now);
@@ -63,22 +65,26 @@ std::optional<Trouble> unstreamed_columns(const std::string& table, const TableS
 /// Rows that come and go with a partition are not streamed, nor is the TRUNCATE of one.
 std::optional<Trouble> unstreamed_pieces(const std::string& table, const TableShape& before, const TableShape& now) {
     if (before.pieces.size() < 2 && now.pieces.size() < 2) return std::nullopt;
-    auto trouble = [&](const char* what) {
+    // Changes of rows that came unseen may leave out values that nobody knows; those of all others can be taken.
+    enum Came : bool { seen, unseen };
+    auto trouble = [&](const char* what, Came came) {
         return Trouble{"partitions_changed",
-                       fmt::format("a partition of {} was {}: the server streams nothing of its rows", table, what)};
+                       fmt::format("a partition of {} was {}: the server streams nothing of its rows", table, what),
+                       came == seen};
     };
+    std::optional<Trouble> found;
     for (const auto& [oid, piece] : before.pieces)
-        if (!now.pieces.contains(oid)) return trouble("dropped or detached");
+        if (!now.pieces.contains(oid)) found = trouble("dropped or detached", seen);
     for (const auto& [oid, piece] : now.pieces) {
         auto known = before.pieces.find(oid);
         if (known == before.pieces.end()) {
-            if (!piece.born) return trouble("attached");
+            if (!piece.born) return trouble("attached", unseen);
             continue;
         }
-        if (known->second.joined != piece.joined) return trouble("detached and attached again");
-        if (known->second.file != piece.file) return trouble("emptied or rewritten");
+        if (known->second.joined != piece.joined) return trouble("detached and attached again", unseen);
+        if (known->second.file != piece.file) found = trouble("emptied or rewritten", seen);
     }
-    return std::nullopt;
+    return found;
 }
 
 }  // namespace
@@ -151,13 +157,14 @@ Result<std::vector<TableShape>> table_shapes(Session& session, const std::vector
     return shapes;
 }
 
-std::optional<Trouble> unstreamed(const std::string& table, const TableShape& before, const TableShape& now) {
+std::optional<Trouble> unstreamed(const std::string& table, const TableShape& before, const TableShape& now,
+                                  ColumnsBy columns) {
     if (!before.published.empty() && !now.published.empty() && before.published != now.published)
         return Trouble{"publication_changed",
                        fmt::format("the publication of {} was altered, and what changed before that may not have been "
                                    "published",
                                    table)};
-    if (auto trouble = unstreamed_columns(table, before, now)) return trouble;
+    if (auto trouble = unstreamed_columns(table, before, now, columns)) return trouble;
     return unstreamed_pieces(table, before, now);
 }
 

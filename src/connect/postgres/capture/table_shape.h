@@ -16,6 +16,8 @@ namespace penstock::postgres {
 struct Trouble {
     std::string code;
     std::string message;
+    /// The changes up to the moment when the table is read are as good as ever, and are taken first: a history has them all.
+    bool streams = false;
 };
 
 /// What a table was like at a checkpoint, as far as rows can change with it and nothing of that is streamed.
@@ -49,8 +51,15 @@ Result<std::vector<TableShape>> table_shapes(Session& session, const std::vector
 Result<std::vector<std::string>> published_as(Session& session, const std::string& publication,
                                               const std::vector<ChangeTable>& tables);
 
+/// How changes tell what their columns are.
+enum class ColumnsBy {
+    name,    ///< older ones mean the column that had the name then
+    number,  ///< names are none of their business
+};
+
 /// What the server has changed in rows of `table` since `before` without streaming it. A column whose name another one bears
-/// now counts: changes name columns, and older ones mean the older column.
-std::optional<Trouble> unstreamed(const std::string& table, const TableShape& before, const TableShape& now);
+/// now counts where changes name columns, or the other one is new.
+std::optional<Trouble> unstreamed(const std::string& table, const TableShape& before, const TableShape& now,
+                                  ColumnsBy columns);
 
 }  // namespace penstock::postgres

@@ -196,7 +196,7 @@ Status Wal2jsonTuples::learn(std::span<const Wal2jsonColumn> columns, Sent sent)
                             .replica_identity = table.key.empty() ? 'f' : 'd',
                             .columns = told};
     PN_TRY(auto shape, match_shape(table, message));
-    if (!shape.complete) PN_CHECK(about_.check_left_out(table, message));
+    if (!shape.complete) PN_CHECK(about_.columns_now(table, message));
     shape_ = about_.table.shapes->add(std::move(shape));
     return {};
 }

@@ -24,8 +24,7 @@ struct Wal2jsonTable {
     Wal2jsonCatalog catalog;
     /// NaN and the infinities come as text, not as null.
     bool special_numbers = false;
-    /// As PgoutputIntakeOptions::check_left_out.
-    std::function<Status(const ChangeTable&, const RelationMessage&)> check_left_out;
+    ColumnsNow columns_now;  ///< asked when a change has columns that the table as it was planned has not
 };
 
 /// Rows of one table as wal2json writes them, columns with names, laid out as pgoutput's tuples, values in order, so that

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "connect/postgres/capture/table_shape.h"
+#include "connect/postgres/replication/lsn.h"
+#include "connect/postgres/replication/pgoutput.h"
+
+namespace penstock::postgres {
+
+/// A table's captured columns as the catalog had them when the server's log was at `at`: by name.
+struct KnownColumns {
+    Lsn at;
+    std::map<std::string, TableShape::Column> columns;
+};
+
+/// The newest of `known` (oldest first) that changes made at `lsn` cannot be older than.
+const KnownColumns* known_at(std::span<const KnownColumns> known, Lsn lsn);
+
+/// A column as the catalog has it now, also one that was dropped.
+struct NumberedColumn {
+    int32_t number = 0;
+    std::string name;
+    uint32_t type = 0;
+    bool dropped = false;
+};
+
+/// Which columns a relation message speaks of, by their numbers in pg_attribute, in the message's order. Names tell nothing where
+/// columns are renamed; but the server sends all columns there were, in the order of their numbers, which never change hands,
+/// and a later column has a higher one. `before` is what the table had at some time before the message, `now` what it has or
+/// had at some time after it, in the order of numbers. Nothing where more than one answer fits.
+std::optional<std::vector<int32_t>> numbers_of(std::span<const RelationColumn> message, const KnownColumns& before,
+                                               std::span<const NumberedColumn> now);
+
+}  // namespace penstock::postgres
