@@ -38,7 +38,7 @@ test-asan: SANITIZER := asan-ubsan
 test-tsan: SANITIZER := tsan
 test-asan test-tsan: bootstrap  ## unit tests under a sanitizer
 	@cmake --preset $(SANITIZER) -DPENSTOCK_DEPS=$(abspath $(DEPS)) --log-level=WARNING >/dev/null
-	@cmake --build build-$(SANITIZER) -j $(JOBS)
+	@cmake --build build-$(SANITIZER) -j $(JOBS) --target unit_tests
 	@$(CTEST) --test-dir build-$(SANITIZER)
 
 .PHONY: coverage

@@ -87,8 +87,11 @@ function(penstock_precompile target kind)
   endif()
 endfunction()
 
+add_custom_target(unit_tests COMMENT "all unit test programs")
+
 function(penstock_unit_tests name)
   add_executable(${name}_tests ${ARGN})
+  add_dependencies(unit_tests ${name}_tests)
   target_link_libraries(${name}_tests PRIVATE penstock_${name} penstock_doctest_main)
   penstock_precompile(${name}_tests tests)
   add_test(NAME ${name} COMMAND ${name}_tests WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
