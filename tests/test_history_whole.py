@@ -35,6 +35,7 @@ RENAMES = {
     "added": ["ALTER TABLE t ADD z text DEFAULT 'later'"],
     "dropped": ["ALTER TABLE t DROP n"],
     "dropped and another added": ["ALTER TABLE t DROP n", "ALTER TABLE t ADD z text"],
+    "dropped, and another added and renamed": ["ALTER TABLE t DROP n", "ALTER TABLE t ADD y timestamptz", "ALTER TABLE t RENAME y TO z"],
     "another added and dropped": ["ALTER TABLE t ADD z numeric", "ALTER TABLE t RENAME a TO c", "ALTER TABLE t DROP z"],
     "another renamed and added": ["ALTER TABLE t RENAME n TO z", "ALTER TABLE t ADD y timestamptz", "ALTER TABLE t RENAME z TO w"],
 }

@@ -81,8 +81,12 @@ StreamPosition ChangeSource::newest_of(const std::map<size_t, ChangePosition>& p
 /// As the tables are planned.
 void ChangeSource::know(size_t table, Lsn at) {
     auto& known = captured_[table].known;
-    const auto& columns = shapes_[table].columns;
-    if (known.empty() || known.back().columns != columns) known.push_back({.at = at, .columns = columns});
+    const auto& shape = shapes_[table];
+    auto piece = shape.pieces.find(plan_.tables[table].read.oid);
+    bool has_file = piece != shape.pieces.end() && piece->second.file != "0";
+    KnownColumns now{.at = at, .columns = shape.columns, .file = has_file ? piece->second.file : ""};
+    if (known.empty() || known.back().columns != now.columns || known.back().file != now.file)
+        known.push_back(std::move(now));
 }
 
 /// The stream goes on where its checkpoint is. That is right for a table with an older one only if the stream captured the

@@ -22,7 +22,7 @@ struct IntakeTable {
 
 /// The table's columns as the catalog has them now, those that were dropped included; an error when they are not those that the
 /// table was planned with, or the message has one that is new. On the pump's thread.
-using ColumnsNow = std::function<Result<std::vector<NumberedColumn>>(const ChangeTable&, const RelationMessage&)>;
+using ColumnsNow = std::function<Result<CatalogNow>(const ChangeTable&, const RelationMessage&)>;
 
 /// What an output plugin writes, into the log of changes: one for each plugin. On the pump's thread.
 class ChangeIntake {

@@ -39,7 +39,7 @@ Json told(const std::vector<KnownColumns>& known) {
     for (const auto& one : known) {
         Json columns = Json::object();
         for (const auto& [name, column] : one.columns) columns[name] = {column.number, column.type, column.modifier};
-        json.push_back({{"lsn", one.at.text()}, {"columns", std::move(columns)}});
+        json.push_back({{"lsn", one.at.text()}, {"columns", std::move(columns)}, {"file", one.file}});
     }
     return json;
 }
@@ -47,7 +47,9 @@ Json told(const std::vector<KnownColumns>& known) {
 std::vector<KnownColumns> heard_columns(const Json& json) {
     std::vector<KnownColumns> known;
     for (const auto& one : json) {
-        auto& columns = known.emplace_back(KnownColumns{.at = lsn(one, "lsn").value_or(Lsn())}).columns;
+        auto& columns =
+            known.emplace_back(KnownColumns{.at = lsn(one, "lsn").value_or(Lsn()), .file = one.value("file", "")})
+                .columns;
         for (const auto& [name, column] : one.at("columns").items())
             columns[name] = {.number = column.at(0), .type = column.at(1), .modifier = column.at(2)};
     }

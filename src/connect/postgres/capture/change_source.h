@@ -28,7 +28,8 @@ struct ChangeSourceOptions {
     SourceOptions source;
     config::TypePolicies policies;
     data::Holds holds;
-    bool light_commits = false;  ///< of the target
+    bool light_commits = false;                 ///< of the target
+    std::chrono::microseconds commit_every{0};  ///< by its options
     std::string pipeline;
     std::string purpose;  ///< application_name
     unsigned parallel = 1;
@@ -132,7 +133,7 @@ class ChangeSource : public flow::Source {
     Result<Lsn> end_of_log();
     Status start_stream();
     void watch_slot();
-    Result<std::vector<NumberedColumn>> columns_now(const ChangeTable& table, const RelationMessage& message);
+    Result<CatalogNow> columns_now(const ChangeTable& table, const RelationMessage& message);
     bool caught_up(const ChangePump::State& state, const ChangeLogUsage& usage) const;
     Result<std::optional<flow::Segment>> stream_segment();
     Result<flow::Segment> take_segment();
@@ -173,7 +174,7 @@ class ChangeSource : public flow::Source {
     std::unique_ptr<ChangeLog> log_;
     std::unique_ptr<ReplicationStream> stream_;
     std::unique_ptr<ChangePump> pump_;
-    SegmentPace pace_{options_.light_commits};
+    SegmentPace pace_{options_.light_commits, options_.commit_every};
     std::unique_ptr<OutputPlugin> plugin_;
     std::unique_ptr<SlotWatch> watch_;
     std::chrono::steady_clock::time_point advanced_at_ = std::chrono::steady_clock::now();

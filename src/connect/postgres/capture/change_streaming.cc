@@ -139,15 +139,15 @@ void ChangeSource::watch_slot() {
 }
 
 /// On the pump's thread. Columns that the catalog no longer has are not missed; others came after the tables were looked at.
-Result<std::vector<NumberedColumn>> ChangeSource::columns_now(const ChangeTable& table,
-                                                              const RelationMessage& message) {
+Result<CatalogNow> ChangeSource::columns_now(const ChangeTable& table, const RelationMessage& message) {
     const auto& read = table.read;
     PN_TRY(auto session, Session::connect(options_.connection, options_.purpose, stop_));
     PN_TRY(auto rows,
-           session->query("SELECT attnum, attname, atttypid, attisdropped FROM pg_catalog.pg_attribute WHERE "
+           session->query("SELECT attnum, attname, atttypid, attisdropped, "
+                          "coalesce(pg_catalog.pg_relation_filenode(attrelid), 0) FROM pg_catalog.pg_attribute WHERE "
                           "attrelid = $1::oid AND attnum > 0 AND attgenerated = '' ORDER BY attnum",
                           {std::to_string(read.oid)}));
-    std::vector<NumberedColumn> columns;
+    CatalogNow now;
     size_t as_planned = 0;
     for (int row = 0; row < rows.count(); ++row) {
         NumberedColumn column{.number = static_cast<int32_t>(rows.integer(row, 0)),
@@ -163,11 +163,12 @@ Result<std::vector<NumberedColumn>> ChangeSource::columns_now(const ChangeTable&
         else if (!column.dropped && sent)
             return fail(
                 table_changed(read.info.name, fmt::format("column {} of {} is new", column.name, read.info.name)));
-        columns.push_back(std::move(column));
+        now.columns.push_back(std::move(column));
+        now.file = rows.text(row, 4);
     }
     if (as_planned < read.columns.size())
         return fail(table_changed(read.info.name, fmt::format("columns of {} were changed", read.info.name)));
-    return columns;
+    return now;
 }
 
 /// All that the snapshot has of the changes is in the target.
@@ -215,8 +216,10 @@ Result<std::optional<flow::Segment>> ChangeSource::stream_segment() {
             return segment;
         }
         if (state.error) return stream_failed(std::move(*state.error));
-        bool idle_long = Clock::now() - advanced_at_ > idle_advance || state.reached > streamed_ + idle_bytes ||
-                         (watch_->hurried() && Clock::now() - advanced_at_ > hurried_advance);
+        auto idle = Clock::now() - advanced_at_;
+        bool idle_long = idle > std::max<Clock::duration>(idle_advance, options_.commit_every) ||
+                         (state.reached > streamed_ + idle_bytes && idle >= options_.commit_every) ||
+                         (watch_->hurried() && idle > hurried_advance);
         if (state.reached > streamed_ && (drained || idle_long)) return advance(state.reached);
         if (drained) {
             PN_CHECK(end_stream());

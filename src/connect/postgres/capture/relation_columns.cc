@@ -48,9 +48,13 @@ class Search {
     }
 
     bool fits(const Candidate& candidate) const {
-        const auto& sent = message_[chosen_.size()];
-        return candidate.types.empty() || std::ranges::find(candidate.types, sent.type) != candidate.types.end();
+        auto alike = [&](uint32_t type) { return type == sent_type() || (is_text(type) && is_text(sent_type())); };
+        return candidate.types.empty() || std::ranges::any_of(candidate.types, alike);
     }
+
+    uint32_t sent_type() const { return message_[chosen_.size()].type; }
+    /// text and varchar: one becomes the other and no row is rewritten.
+    static bool is_text(uint32_t type) { return type == 25 || type == 1043; }
 
     std::span<const RelationColumn> message_;
     std::vector<Candidate> candidates_;
@@ -83,13 +87,19 @@ std::optional<std::vector<Candidate>> candidates(const KnownColumns& before, std
     return in_order;
 }
 
-/// A column that need not be in the message is one that is known by the name there, or by none.
+/// Of answers that rest on types: a type changed meanwhile would mislead. Then the rows were rewritten, and nothing but the names
+/// that columns are known by counts; else a name must only not be another column's.
 bool named_so(std::span<const RelationColumn> message, const std::vector<int32_t>& numbers,
-              const std::vector<Candidate>& candidates) {
+              const std::vector<Candidate>& candidates, bool rewritten) {
+    auto known_by = [](const Candidate& one, std::string_view name) {
+        return std::ranges::find(one.names, name) != one.names.end();
+    };
     for (size_t i = 0; i < numbers.size(); ++i) {
         const auto& candidate = *std::ranges::find(candidates, numbers[i], &Candidate::number);
-        if (candidate.always() || candidate.names.empty()) continue;
-        if (std::ranges::find(candidate.names, message[i].name) == candidate.names.end()) return false;
+        auto name = message[i].name;
+        if (candidate.always() || known_by(candidate, name)) continue;
+        auto anothers = [&](const Candidate& one) { return known_by(one, name); };
+        if (rewritten || std::ranges::any_of(candidates, anothers)) return false;
     }
     return true;
 }
@@ -104,14 +114,15 @@ const KnownColumns* known_at(std::span<const KnownColumns> known, Lsn lsn) {
 }
 
 std::optional<std::vector<int32_t>> numbers_of(std::span<const RelationColumn> message, const KnownColumns& before,
-                                               std::span<const NumberedColumn> now) {
-    auto may_be = candidates(before, now);
+                                               const CatalogNow& now) {
+    auto may_be = candidates(before, now.columns);
     if (!may_be) return std::nullopt;
     auto numbers = Search(message, *may_be).only();
     if (!numbers) return std::nullopt;
     // Where columns have only come, order alone decides.
     bool forced = std::ranges::all_of(*may_be, &Candidate::now);
-    if (!forced && !named_so(message, *numbers, *may_be)) return std::nullopt;
+    bool rewritten = before.file.empty() || before.file != now.file;
+    if (!forced && !named_so(message, *numbers, *may_be, rewritten)) return std::nullopt;
     return numbers;
 }
 

@@ -16,6 +16,8 @@ namespace penstock::postgres {
 struct KnownColumns {
     Lsn at;
     std::map<std::string, TableShape::Column> columns;
+    std::string file =
+        {};  ///< of its rows: another one later, they may have been rewritten for a column's type; "" not known
 };
 
 /// The newest of `known` (oldest first) that changes made at `lsn` cannot be older than.
@@ -29,11 +31,17 @@ struct NumberedColumn {
     bool dropped = false;
 };
 
+/// All there are and were, by number.
+struct CatalogNow {
+    std::vector<NumberedColumn> columns;
+    std::string file = {};  ///< as in KnownColumns
+};
+
 /// Which columns a relation message speaks of, by their numbers in pg_attribute, in the message's order. Names tell nothing where
 /// columns are renamed; but the server sends all columns there were, in the order of their numbers, which never change hands,
 /// and a later column has a higher one. `before` is what the table had at some time before the message, `now` what it has or
-/// had at some time after it, in the order of numbers. Nothing where more than one answer fits.
+/// had at some time after it. Nothing where more than one answer fits.
 std::optional<std::vector<int32_t>> numbers_of(std::span<const RelationColumn> message, const KnownColumns& before,
-                                               std::span<const NumberedColumn> now);
+                                               const CatalogNow& now);
 
 }  // namespace penstock::postgres

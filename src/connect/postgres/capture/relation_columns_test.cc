@@ -26,7 +26,7 @@ struct Table {
         return out;
     }
     KnownColumns known() const {
-        KnownColumns known;
+        KnownColumns known{.file = "1"};
         for (const auto* column : live())
             known.columns[column->name] = {.number = column->number, .type = column->type};
         return known;
@@ -56,29 +56,42 @@ TEST_CASE("columns are known by their numbers whatever they are called") {
     now.named("a").name = "x";
     now.named("b").name = "a";
     now.named("x").name = "b";
-    auto numbers = numbers_of(now.message(), before.known(), now.columns);
+    auto numbers = numbers_of(now.message(), before.known(), {now.columns, "1"});
     CHECK(numbers == std::vector<int32_t>{1, 2, 3});
-    CHECK(numbers_of(before.message(), before.known(), now.columns) == std::vector<int32_t>{1, 2, 3});
+    CHECK(numbers_of(before.message(), before.known(), {now.columns, "1"}) == std::vector<int32_t>{1, 2, 3});
 }
 
 TEST_CASE("a column that came is told from one that went by its type, and not at all where they have one") {
     Table before = three(), now = three();
     now.named("b").dropped = true;
     now.add("c", 1700);
-    CHECK(numbers_of(before.message(), before.known(), now.columns) == std::vector<int32_t>{1, 2, 3});
-    CHECK(numbers_of(now.message(), before.known(), now.columns) == std::vector<int32_t>{1, 2, 4});
+    CHECK(numbers_of(before.message(), before.known(), {now.columns, "1"}) == std::vector<int32_t>{1, 2, 3});
+    CHECK(numbers_of(now.message(), before.known(), {now.columns, "1"}) == std::vector<int32_t>{1, 2, 4});
     now.named("c").type = 25;
-    CHECK_FALSE(numbers_of(before.message(), before.known(), now.columns));
+    CHECK_FALSE(numbers_of(before.message(), before.known(), {now.columns, "1"}));
 }
 
 TEST_CASE("a column that was there already and not captured, and a message of another table") {
     Table before = three(), now = three();
     auto known = before.known();
     known.columns.erase("a");
-    CHECK_FALSE(numbers_of(before.message(), known, now.columns));
+    CHECK_FALSE(numbers_of(before.message(), known, {now.columns, "1"}));
     Table other;
     other.add("id", 20);
-    CHECK_FALSE(numbers_of(other.message(), before.known(), now.columns));
+    CHECK_FALSE(numbers_of(other.message(), before.known(), {now.columns, "1"}));
+}
+
+TEST_CASE("a column that was renamed after it came, beside one that went") {
+    Table before = three(), then = three();
+    then.named("b").dropped = true;
+    then.add("c", 1700);
+    Table now = then;
+    now.named("c").name = "d";
+    CHECK(numbers_of(then.message(), before.known(), {now.columns, "1"}) == std::vector<int32_t>{1, 2, 4});
+    CHECK_FALSE(numbers_of(then.message(), before.known(), {now.columns, "2"}));
+    // The name is another's.
+    now.named("a").name = "c";
+    CHECK_FALSE(numbers_of(then.message(), before.known(), {now.columns, "1"}));
 }
 
 TEST_CASE("any history of columns: the answer is right or none") {
@@ -112,7 +125,7 @@ TEST_CASE("any history of columns: the answer is right or none") {
         }
         for (const auto& then : times) {
             auto names = then.message();
-            auto numbers = numbers_of(names, before, table.columns);
+            auto numbers = numbers_of(names, before, {table.columns, "1"});
             ++asked;
             answered += numbers ? 1 : 0;
             INFO("seed ", seed);

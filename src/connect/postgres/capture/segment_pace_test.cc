@@ -26,6 +26,17 @@ TEST_CASE("a target is given changes at the pace it takes them") {
     CHECK(pace.due(at(9000), at(9005)));
 }
 
+TEST_CASE("a target whose commits have a price is left alone in between") {
+    SegmentPace pace(false, std::chrono::seconds(30));
+    auto start = SegmentPace::Clock::now();
+    auto at = [&](int ms) { return start + milliseconds(ms); };
+    CHECK(pace.due(at(0), at(5)));  // the first at once
+    pace.given(at(5));
+    pace.taken(at(2005));
+    CHECK_FALSE(pace.due(at(100), at(32004)));
+    CHECK(pace.due(at(100), at(32005)));
+}
+
 TEST_CASE("a log is given what came during the commit before") {
     SegmentPace pace(true);
     auto start = SegmentPace::Clock::now();

@@ -36,7 +36,7 @@ struct Fixture {
         if (keyed) table.key = {0};
         Wal2jsonTable about{.table = {.table = &table, .shapes = shapes},
                             .catalog = {.may_be_unsent = {false, false, true, true}, .generated = {"twice"}}};
-        about.columns_now = [](const ChangeTable&, const RelationMessage&) { return std::vector<NumberedColumn>(); };
+        about.columns_now = [](const ChangeTable&, const RelationMessage&) { return CatalogNow(); };
         intake = std::make_unique<Wal2jsonIntake>(log, std::vector{about}, Wal2jsonFormat::changes);
     }
 
