@@ -40,6 +40,7 @@ flow::BuildContext context(const config::Document& document, const config::Pipel
             .memory_bytes = pipeline.memory.count,
             .holds = target.target_holds,
             .light_commits = target.light_commits,
+            .commit_every = target.commit_every ? target.commit_every(pipeline.target) : std::chrono::microseconds(0),
             .state = document.state,
             .state_directory = document.state_directory};
 }

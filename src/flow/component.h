@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -52,6 +53,7 @@ struct BuildContext {
     uint64_t memory_bytes = 0;        ///< the whole pipeline's budget; of a stream's, this side's share
     data::Holds holds = {};           ///< of the target; for sources
     bool light_commits = false;       ///< of the target; for sources that choose when a segment is full
+    std::chrono::microseconds commit_every{0};  ///< likewise: a target whose commits cost is given few
     ReadBounds bounds = {};           ///< for sources that take them
     bool follow = false;              ///< for streams: go on when everything was read
     /// Where the project's state is, for targets that have no place for checkpoints of their own: an URL, and where relative
@@ -85,6 +87,8 @@ struct Component {
     Result<std::unique_ptr<Ledger>> (*open_ledger)(const BuildContext&) = nullptr;
     data::Holds target_holds = {};
     bool light_commits = false;  ///< a commit of few rows costs the target little more than the rows: a log, not a table
+    /// How long a stream waits between two commits at least, by the target's options: where each has a price.
+    std::chrono::microseconds (*commit_every)(const config::Node& target) = nullptr;
     bool takes_changes = false;  ///< the sink applies parts of changes (flow/change.h)
     bool logs_changes = false;   ///< …by keeping each as a row: in mode append, and in no other
     /// The target's own name of a type: "DECIMAL(12,2)". For `penstock types`.

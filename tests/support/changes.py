@@ -1,5 +1,6 @@
 """A shop whose tables change in every way a captured table can, and the comparison of source and target."""
 
+import json
 import random
 import time
 
@@ -26,7 +27,7 @@ INSERT INTO parts SELECT i, '2026-01-01'::date + i % 59, i / 7.0 FROM generate_s
 """
 
 
-def capture(database, project, tables=TABLES, mode="merge", target=None, publish=True, **changes):
+def capture(database, project, tables=TABLES, mode="merge", target=None, publish=True, connections=None, settings=None, **changes):
     """Tables of the shop captured into the warehouse, by a role that may replicate and read."""
     with database.server.admin() as admin:
         admin.execute(f"ALTER ROLE {LOADER} REPLICATION")
@@ -35,7 +36,7 @@ def capture(database, project, tables=TABLES, mode="merge", target=None, publish
     if publish:
         database.execute(f"CREATE PUBLICATION pub FOR TABLE {', '.join(names)} WITH (publish_via_partition_root = true)")
     project.pipeline(database, {"changes": {"tables": names, "publication": "pub", "slot": slot, "create": True, **changes}},
-                     {"dataset": "main", "mode": mode, **(target or {})})
+                     {"dataset": "main", "mode": mode, **(target or {})}, connections=connections, **(settings or {}))
     return slot
 
 
@@ -62,8 +63,23 @@ def target_rows(project, columns, table, where):
     return project.duck(f"SELECT {listed} FROM {table} WHERE {where}")
 
 
-def assert_mirrored(database, project, tables=TABLES, where="true"):
-    """Source and target are equal row by row. The target is read with DuckDB's own client, and its rows go back into a table of
+def warehouse_rows(warehouse, columns, table, where):
+    """The same out of BigQuery, by Google's client. Arrays are JSON there, so that NULLs in them and of them are kept."""
+    def shown(name, kind):
+        if kind.startswith("json") or kind.endswith("[]"):
+            return f"TO_JSON_STRING(`{name}`)"
+        if kind.startswith("time") and "with time zone" in kind:
+            return f"FORMAT_TIMESTAMP('%F %H:%M:%E6S+00', `{name}`)"
+        return f"CAST(`{name}` AS STRING)" if kind.startswith(("time", "date", "interval")) else f"`{name}`"
+
+    listed = ", ".join(f"{shown(name, kind)} AS `{name}`" for name, kind in columns)
+    rows = warehouse.rows(f"SELECT {listed} FROM shop.{table} WHERE {where}")
+    arrays = [kind.endswith("[]") for _, kind in columns]
+    return [tuple(json.loads(value) if array and value is not None else value for array, value in zip(arrays, row)) for row in rows]
+
+
+def assert_mirrored(database, project, tables=TABLES, where="true", rows=None):
+    """Source and target are equal row by row. The target is read with its own system's client, and its rows go back into a table of
     the source's types, so that PostgreSQL itself compares."""
     for table in tables:
         columns = captured_columns(database, table)
@@ -72,7 +88,7 @@ def assert_mirrored(database, project, tables=TABLES, where="true"):
         with database.connect() as session:
             session.execute(f"CREATE TEMP TABLE back AS SELECT {listed} FROM {table} LIMIT 0")
             with session.cursor() as cursor:
-                cursor.executemany(f"INSERT INTO back VALUES ({values})", target_rows(project, columns, table, where))
+                cursor.executemany(f"INSERT INTO back VALUES ({values})", (rows or target_rows)(project, columns, table, where))
             missing = session.execute(difference(table, "back", listed)).fetchall()
             extra = session.execute(difference("back", table, listed)).fetchall()
         assert not missing and not extra, f"{table}: missing in the target {missing}, too many {extra}"

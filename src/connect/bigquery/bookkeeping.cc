@@ -228,6 +228,27 @@ std::string Bookkeeping::assert_unmoved(const flow::RunIdentity& run, const flow
     return fmt::format("ASSERT ({}) = {} AS '{}'", newest_sql(run, target), batch, checkpoint_moved_text);
 }
 
+/// One look at the table, which bills its least once.
+std::string Bookkeeping::assert_stream_unmoved(const flow::RunIdentity& run, int64_t stream,
+                                               const std::vector<Committed>& tables) const {
+    std::string same =
+        fmt::format("COALESCE(MAX(IF(`table` = {}, batch, 0)), 0) = {}", quote_literal(flow::stream_row), stream);
+    for (const auto& [source, target, batch] : tables)
+        same += fmt::format(" AND COALESCE(MAX(IF(`table` = {} AND target = {}, batch, 0)), 0) = {}",
+                            quote_literal(source), quote_literal(target), batch);
+    return fmt::format("ASSERT (SELECT {} FROM {} WHERE pipeline = {}) AS '{}'", same, name(metadata),
+                       quote_literal(run.pipeline), checkpoint_moved_text);
+}
+
+std::string Bookkeeping::add_stream(const flow::RunIdentity& run, const flow::Checkpoint& at, int64_t batch,
+                                    TimePoint moment) const {
+    return fmt::format(
+        "INSERT INTO {} ({}) VALUES ({}, {}, {}, {}, CAST(NULL AS STRING), CAST(NULL AS STRING), "
+        "CAST(NULL AS STRING), {}, {}, {}, 0, 0, 0, 0, 0, 0, {})",
+        name(metadata), names_of(metadata_columns()), text(run.pipeline), text(run.run_id), batch,
+        text(flow::stream_row), time(at.read_at), text(at.position), time(at.read_at), time(moment));
+}
+
 std::string Bookkeeping::add_batch(const flow::RunIdentity& run, const flow::TableCommit& commit, int64_t batch,
                                    TimePoint at) const {
     const auto& [target, checkpoint, counts, rejects] = commit;

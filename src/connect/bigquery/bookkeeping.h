@@ -34,6 +34,15 @@ class Bookkeeping {
     Result<int64_t> price_of_assert(const flow::RunIdentity& run, const flow::TableTarget& target);
 
     // Statements for the transaction of a commit, each without its semicolon.
+    /// Fails the transaction where the stream is not where it was, or one of `tables` (source, target, batch).
+    struct Committed {
+        std::string source, target;
+        int64_t batch;
+    };
+    std::string assert_stream_unmoved(const flow::RunIdentity& run, int64_t stream,
+                                      const std::vector<Committed>& tables) const;
+    /// Where a stream goes on, as a row of its own: the newest counts.
+    std::string add_stream(const flow::RunIdentity& run, const flow::Checkpoint& at, int64_t batch, TimePoint time) const;
     /// Fails the transaction where another batch was committed meanwhile.
     std::string assert_unmoved(const flow::RunIdentity& run, const flow::TableTarget& target, int64_t batch) const;
     std::string add_batch(const flow::RunIdentity& run, const flow::TableCommit& commit, int64_t batch,

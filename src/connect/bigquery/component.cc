@@ -39,6 +39,11 @@ Result<std::string> name_for(const flow::BuildContext& context, const flow::Tabl
     return target_name(options, table.name);
 }
 
+std::chrono::microseconds commit_every(const config::Node& target) {
+    auto options = target_spec().parse(target);
+    return options ? options->commit_every : std::chrono::microseconds(0);  // its mistakes are reported elsewhere
+}
+
 Result<std::unique_ptr<flow::Ledger>> open_ledger(const flow::BuildContext& context) {
     PN_TRY(auto connection, connection_spec().parse(context.connection));
     PN_TRY(auto client, Client::make(connection, {}));
@@ -60,6 +65,8 @@ const flow::Component& component() {
         .target_name = name_for,
         .open_ledger = open_ledger,
         .target_holds = {.interval = true},
+        .commit_every = commit_every,
+        .takes_changes = true,
         .target_type = [](const data::Type& type) { return type_name(type); },
         .doctor = doctor,
     };

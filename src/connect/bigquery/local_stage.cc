@@ -158,26 +158,53 @@ Status LocalStage::list_files(const Path& folder, StagedFiles& staged) {
     return {};
 }
 
+LocalStage::Marks LocalStage::marks_of(const flow::TableTarget& target, const Shape& shape) const {
+    Marks marks;
+    std::vector<Fault> faults;
+    for (const auto& column : shape.columns)
+        for (auto& fault :
+             faults_of(target.info.schema.fields[column.field].type, engine_name(column.source), policies_)) {
+            marks.faults.push_back(column.source + "\n" + fault.code);
+            faults.push_back(std::move(fault));
+        }
+    if (!faults.empty()) marks.sql = mark_sql(target, shape, faults);
+    return marks;
+}
+
+Result<StagedFiles> LocalStage::write_rows(const std::string& select, std::vector<Column> columns) {
+    StagedFiles staged{.columns = std::move(columns)};
+    auto folder = next_folder();
+    PN_CHECK(copy(select, folder));
+    PN_CHECK(list_files(folder, staged));
+    return staged;
+}
+
+Result<engine::Rows> LocalStage::look(const StagedFiles& staged, const std::string& select) {
+    if (staged.files.empty()) return engine::Rows();
+    return connection_.query(
+        fmt::format("SELECT {} FROM {}{}", select, file_list(staged),
+                    staged.marks_rejects ? fmt::format(" WHERE {} IS NULL", engine_name(reject_column)) : ""));
+}
+
 Result<StagedFiles> LocalStage::write(const flow::TableTarget& target, const Shape& shape, flow::Scan& scan,
-                                      const flow::ScanContext& context) {
+                                      const flow::ScanContext& context, const std::vector<Extra>& extras) {
     StagedFiles staged;
     std::string list;
-    std::vector<Fault> faults;
-    std::vector<std::string> fault_columns;
     for (const auto& column : shape.columns) {
-        const auto& type = target.info.schema.fields[column.field].type;
         auto name = engine_name(column.source);
-        list += fmt::format("{}{} AS {}", list.empty() ? "" : ", ", stage_sql(type, column.incoming, name, policies_),
+        list += fmt::format("{}{} AS {}", list.empty() ? "" : ", ",
+                            stage_sql(target.info.schema.fields[column.field].type, column.incoming, name, policies_),
                             name);
         staged.columns.push_back(bigquery::staged(column.incoming));
-        for (auto& fault : faults_of(type, name, policies_)) {
-            faults.push_back(std::move(fault));
-            fault_columns.push_back(column.source);
-        }
     }
-    staged.marks_rejects = !faults.empty();
+    for (const auto& [sql, column] : extras) {
+        list += fmt::format(", {} AS {}", sql, engine_name(column.name));
+        staged.columns.push_back(column);
+    }
+    auto marks = marks_of(target, shape);
+    staged.marks_rejects = !marks.sql.empty();
     if (staged.marks_rejects) {
-        list += fmt::format(", {} AS {}", mark_sql(target, shape, faults), engine_name(reject_column));
+        list += fmt::format(", {} AS {}", marks.sql, engine_name(reject_column));
         staged.columns.push_back({.name = reject_column, .type = "STRING"});
     }
     engine::LentScan lent(database_, scan, target.info.estimated_rows);
@@ -191,36 +218,37 @@ Result<StagedFiles> LocalStage::write(const flow::TableTarget& target, const Sha
                      .code = "rows_lost",
                      .message = fmt::format("{} rows of {} were handed over and {} are in the files", staged.rows_read,
                                             target.info.name, staged.rows)});
-    if (staged.marks_rejects) {
-        for (size_t i = 0; i < faults.size(); ++i) fault_columns[i] += "\n" + faults[i].code;
-        PN_CHECK(collect_rejects(target, fault_columns, staged, context));
-    }
+    if (staged.marks_rejects) PN_CHECK(collect_rejects(target, marks, staged, context));
     bool keyed = target.mode == flow::Mode::merge || target.mode == flow::Mode::history;
-    if (keyed && !key_is_certain(target) && staged.rows > 0) PN_CHECK(make_keys_unique(target, shape, staged, context));
+    bool unsure = keyed && !target.info.changes && !key_is_certain(target);
+    if (unsure && staged.rows > 0) PN_CHECK(make_keys_unique(target, shape, staged, context));
     return staged;
 }
 
-/// `faults` are "column\ncode", by the number in the mark.
-Status LocalStage::collect_rejects(const flow::TableTarget& target, const std::vector<std::string>& faults,
-                                   StagedFiles& staged, const flow::ScanContext& context) {
+Status LocalStage::reject(const flow::TableTarget& target, const Marks& marks, const std::string& text,
+                          const std::string& position, const flow::ScanContext& context) {
+    auto mark = nlohmann::json::parse(text, nullptr, false);
+    if (!mark.is_object())
+        return fail({.kind = ErrorKind::internal, .code = "bad_mark", .message = "a reject is no JSON"});
+    const auto& fault = marks.faults[mark.value("fault", size_t{0})];
+    auto line = fault.find('\n');
+    return context.rejects.add({.table = target.info.name,
+                                .source_position = position,
+                                .key = mark.value("key", ""),
+                                .column = fault.substr(0, line),
+                                .code = fault.substr(line + 1),
+                                .reason = fmt::format("{}: {}", fault.substr(0, line), mark.value("reason", "")),
+                                .payload = mark.value("row", ""),
+                                .received_at = now()});
+}
+
+Status LocalStage::collect_rejects(const flow::TableTarget& target, const Marks& marks, StagedFiles& staged,
+                                   const flow::ScanContext& context) {
     for (const auto& file : staged.files) {
         PN_TRY(auto rows, connection_.query(fmt::format("SELECT {0} FROM read_parquet({1}) WHERE {0} IS NOT NULL",
                                                         engine_name(reject_column), engine_text(file.string()))));
         for (size_t i = 0; i < rows.rows.size(); ++i) {
-            auto mark = nlohmann::json::parse(rows.text(i, 0), nullptr, false);
-            if (!mark.is_object())
-                return fail({.kind = ErrorKind::internal, .code = "bad_mark", .message = "a reject is no JSON"});
-            const auto& fault = faults[mark.value("fault", size_t{0})];
-            auto line = fault.find('\n');
-            PN_CHECK(
-                context.rejects.add({.table = target.info.name,
-                                     .source_position = "",
-                                     .key = mark.value("key", ""),
-                                     .column = fault.substr(0, line),
-                                     .code = fault.substr(line + 1),
-                                     .reason = fmt::format("{}: {}", fault.substr(0, line), mark.value("reason", "")),
-                                     .payload = mark.value("row", ""),
-                                     .received_at = now()}));
+            PN_CHECK(reject(target, marks, rows.text(i, 0), "", context));
             ++staged.rejected;
         }
     }

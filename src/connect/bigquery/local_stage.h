@@ -40,8 +40,27 @@ class LocalStage {
                const config::TypePolicies& policies)
         : database_(database), connection_(connection), folder_(std::move(folder)), policies_(policies) {}
 
+    /// A column beside the table's: SQL over a row of the scan, and what it becomes.
+    struct Extra {
+        std::string sql;
+        Column column;
+    };
     Result<StagedFiles> write(const flow::TableTarget& target, const Shape& shape, flow::Scan& scan,
-                              const flow::ScanContext& context);
+                              const flow::ScanContext& context, const std::vector<Extra>& extras = {});
+    /// The rows of a query over tables of the embedded engine; all are taken.
+    Result<StagedFiles> write_rows(const std::string& select, std::vector<Column> columns);
+    /// What keeps a row out: SQL over columns of the source's names and types that is NULL for a row to take; "" for a table all of
+    /// whose values BigQuery holds.
+    struct Marks {
+        std::string sql;
+        std::vector<std::string> faults;  ///< "column\ncode", by the number in the mark
+    };
+    Marks marks_of(const flow::TableTarget& target, const Shape& shape) const;
+    /// Puts a marked row to the rejects.
+    Status reject(const flow::TableTarget& target, const Marks& marks, const std::string& mark,
+                  const std::string& position, const flow::ScanContext& context);
+    /// One row of aggregates over staged rows that have no mark; nothing where there are no files.
+    Result<engine::Rows> look(const StagedFiles& staged, const std::string& select);
     /// The smallest and largest value of a staged column as GoogleSQL literals; nothing where it has none, or its type no order.
     struct Range {
         std::string low, high;
@@ -60,8 +79,8 @@ class LocalStage {
     std::filesystem::path next_folder();
     Status copy(const std::string& select, const std::filesystem::path& folder);
     Status list_files(const std::filesystem::path& folder, StagedFiles& staged);
-    Status collect_rejects(const flow::TableTarget& target, const std::vector<std::string>& columns,
-                           StagedFiles& staged, const flow::ScanContext& context);
+    Status collect_rejects(const flow::TableTarget& target, const Marks& marks, StagedFiles& staged,
+                           const flow::ScanContext& context);
     Status make_keys_unique(const flow::TableTarget& target, const Shape& shape, StagedFiles& staged,
                             const flow::ScanContext& context);
     Result<int64_t> reject_rows(const flow::TableTarget& target, const Shape& shape, const std::string& from,

@@ -104,9 +104,13 @@ const config::Spec<ConnectionOptions>& connection_spec() {
 }
 
 const config::Spec<TargetOptions>& target_spec() {
-    static const auto made = config::Spec<TargetOptions>("bigquery target", "Tables in BigQuery.")
-                                 .include(config::table_target_spec())
-                                 .at_most_one_of({"table", "dataset"});
+    static const auto made =
+        config::Spec<TargetOptions>("bigquery target", "Tables in BigQuery.")
+            .include(config::table_target_spec())
+            .field("commit_every", &TargetOptions::commit_every,
+                   "How long a change stream that is followed waits between two commits at least: each is a few jobs, "
+                   "and each of their tables bills 10 MiB or more. What fills memory goes at once.")
+            .at_most_one_of({"table", "dataset"});
     return made;
 }
 

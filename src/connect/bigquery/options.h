@@ -27,7 +27,9 @@ struct ConnectionOptions : config::ConnectionOptions {
     double usd_per_tib = 6.25;
 };
 
-using TargetOptions = config::TableTargetOptions;
+struct TargetOptions : config::TableTargetOptions {
+    std::chrono::microseconds commit_every = std::chrono::seconds(30);
+};
 
 const config::Spec<ConnectionOptions>& connection_spec();
 const config::Spec<TargetOptions>& target_spec();

@@ -5,11 +5,23 @@
 #include <algorithm>
 
 #include "base/humane.h"
+#include "connect/bigquery/change_sql.h"
+#include "connect/bigquery/own_columns.h"
 
 namespace penstock::bigquery {
 namespace {
 
 constexpr int64_t least_billed = int64_t{10} << 20;  // for each table that a query refers to
+
+/// A part of changes as most are: rows to write and to take away.
+ChangeSet usual_changes(const StagedLoad& load) {
+    auto own = own_columns(load.target);
+    bool marks = std::ranges::any_of(own, [](const auto& column) { return column.name == flow::change::deleted; });
+    return {.snapshot = load.into_empty || rebuilds(load.target),
+            .keyed = !load.target.info.key.empty(),
+            .marks = marks,
+            .synced = "CURRENT_TIMESTAMP()"};
+}
 
 /// A staging table as it will be, without rows: it can stand where its name would.
 std::string no_rows(const StagedLoad& load, bool resolved) {
@@ -25,6 +37,8 @@ std::string no_rows(const StagedLoad& load, bool resolved) {
         add(valid_from_column, "TIMESTAMP");
         add(valid_to_column, "TIMESTAMP");
     }
+    if (load.target.info.changes)
+        for (const auto& column : change_columns(load, usual_changes(load))) add(column.name, column.type);
     return fmt::format("(SELECT {} FROM UNNEST([1]) WHERE FALSE)", list);
 }
 
@@ -45,10 +59,14 @@ std::string price_line(const StagedLoad& load, int64_t bytes, const ConnectionOp
 Result<std::vector<std::string>> planned_statements(Jobs& jobs, const StagedLoad& load,
                                                     const ConnectionOptions& options, int64_t beside) {
     std::vector<std::string> statements;
-    PN_TRY(auto resolving, resolve_sql(load));
-    if (resolving) statements.push_back(*resolving);
-    PN_TRY(auto publishing, publish_sql(load, resolving.has_value()));
-    statements.insert(statements.end(), publishing.begin(), publishing.end());
+    if (load.target.info.changes) {
+        statements = apply_changes_sql(load, usual_changes(load));
+    } else {
+        PN_TRY(auto resolving, resolve_sql(load));
+        if (resolving) statements.push_back(*resolving);
+        PN_TRY(auto publishing, publish_sql(load, resolving.has_value()));
+        statements.insert(statements.end(), publishing.begin(), publishing.end());
+    }
     // Staged rows are read once by each statement; their own bytes are the source's, as far as it knows.
     bool changes =
         std::ranges::any_of(load.shape.decisions, [](const auto& decision) { return !decision.sql.empty(); });

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "base/humane.h"
+#include "connect/bigquery/own_columns.h"
 
 namespace penstock::bigquery {
 namespace {
@@ -33,8 +34,6 @@ std::string relation_of(const data::Schema& schema) {
     return "";
 }
 
-bool is_own(std::string_view name) { return name == valid_from_column || name == valid_to_column; }
-
 /// Walks the source's fields once, deciding each, on a working copy of the target's columns.
 class Comparison {
   public:
@@ -50,6 +49,7 @@ class Comparison {
         if (found_.recorded && !rebuilds(target_)) follow_numbers();
         for (size_t i = 0; i < fields().size(); ++i) place(i);
         for (const auto& column : columns_) leave(column);
+        if (target_.info.changes) add_own_columns();
         return std::move(shape_);
     }
 
@@ -246,7 +246,7 @@ class Comparison {
     }
 
     void leave(const Column& column) {
-        if (carried_.contains(column.name) || is_own(column.name)) return;
+        if (carried_.contains(column.name) || is_own_column(target_, column.name)) return;
         shape_.only_in_target.push_back(column.name);
         bool dropped = found_.recorded && field_named(*found_.recorded, column.name) != nullptr &&
                        field_named(target_.info.schema, column.name) == nullptr;
@@ -257,6 +257,19 @@ class Comparison {
             fmt::format("column {} is gone from the source; it stays here and is NULL in new rows", column.name);
         if (target_.schema_change == SchemaChange::reject) decision.decision = "refused";
         decide(std::move(decision));
+    }
+
+    /// A table that was there before its changes were captured gets the columns that it lacks.
+    void add_own_columns() {
+        for (const auto& own : own_columns(target_)) {
+            if (column(own.name) != nullptr) continue;
+            bool may = evolves();
+            decide({.column = own.name,
+                    .change = "column_added",
+                    .decision = may ? "applied" : "refused",
+                    .sql = may ? add_column(own) : "",
+                    .detail = fmt::format("{} {}; penstock's own, to apply changes by", own.name, own.type)});
+        }
     }
 
     /// A column that refuses NULL, and of which the source has no values.
@@ -302,7 +315,7 @@ Result<NewTable> new_table(const flow::TableTarget& target, const TargetTable& f
     NewTable made{.id = found.id, .columns = std::move(columns)};
     PN_TRY(made.partitioning, parse_partitioning(target.partition_by, made.columns));
     made.clustering = target.cluster_by;
-    if (made.clustering.empty() && target.mode == Mode::merge) {
+    if (made.clustering.empty() && (target.mode == Mode::merge || target.info.changes)) {
         made.clustering = target.key;  // what a merge looks rows up by
         std::erase_if(made.clustering, [&](const auto& name) {
             auto column = std::ranges::find_if(made.columns, [&](const auto& c) { return c.name == name; });
@@ -319,10 +332,7 @@ Result<NewTable> new_table(const flow::TableTarget& target, const TargetTable& f
                      .message = fmt::format("cluster_by names {} columns, BigQuery takes four", made.clustering.size()),
                      .hint = "name the four that queries filter by most"});
     if (target.mode == Mode::merge) made.primary_key = target.key;
-    if (target.mode == Mode::history) {
-        made.columns.push_back({.name = valid_from_column, .type = "TIMESTAMP"});
-        made.columns.push_back({.name = valid_to_column, .type = "TIMESTAMP"});
-    }
+    for (auto& column : own_columns(target)) made.columns.push_back(std::move(column));
     made.description = fmt::format("{}, loaded by Penstock", target.info.name);
     return made;
 }
@@ -354,7 +364,10 @@ Result<std::vector<std::string>> Shape::names_of(const std::vector<std::string>&
     return names;
 }
 
-bool rebuilds(const flow::TableTarget& target) { return target.mode == Mode::replace || target.full_refresh; }
+bool rebuilds(const flow::TableTarget& target) {
+    bool mirror = target.whole && target.mode == Mode::merge && target.deletes == flow::Deletes::hard;
+    return target.mode == Mode::replace || target.full_refresh || mirror;
+}
 
 Result<Shape> compare(const flow::TableTarget& target, const TargetTable& found, const config::TypePolicies& policies) {
     PN_TRY(auto columns, incoming_columns(target, policies));

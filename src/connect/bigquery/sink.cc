@@ -43,6 +43,28 @@ bool rereads(const flow::TableTarget& target, const TargetTable& found) {
     return target.mode == Mode::append && !target.full_refresh && found.batch && !target.info.cursor.empty();
 }
 
+/// A user's expression that BigQuery cannot make sense of is a mistake in the configuration.
+Error blame_update_when(Error error, const flow::TableTarget& target) {
+    if (target.update_when.empty() || error.code != "bigquery_invalid_query") return error;
+    return {.kind = ErrorKind::configuration,
+            .code = "update_when_refused",
+            .message = fmt::format("update_when of {} cannot be evaluated: {}", target.name, error.message),
+            .hint =
+                "it is a condition over T (the row in the target) and S (the row that was read), such as S.amount > "
+                "T.amount"};
+}
+
+/// The plan has told the source so; one that reads nothing again goes no further.
+Error not_brought(const flow::TableTarget& target) {
+    return {.kind = ErrorKind::schema,
+            .code = "schema_change_refused",
+            .message = fmt::format("{} has a new column, and its changes do not tell what older rows have in it",
+                                   target.info.name),
+            .hint = "run once with --full-refresh: the table is built again from the source's rows"};
+}
+
+}  // namespace
+
 /// What is done about rows, for `plan`: names stand for tables that are made for the run.
 Result<StagedLoad> staged_load(const flow::TableTarget& target, const TargetTable& found, const Shape& shape,
                                const config::TypePolicies& policies, const std::string& run) {
@@ -62,33 +84,15 @@ Result<StagedLoad> staged_load(const flow::TableTarget& target, const TargetTabl
     return load;
 }
 
-Error commit_error(Error error, const Error& when_moved, const Error& when_closed) {
-    if (error.message.find(checkpoint_moved_text) != error.message.npos) return when_moved;
-    if (error.message.find(rejects_closed_text) != error.message.npos) return when_closed;
-    return error;
-}
-
-/// A user's expression that BigQuery cannot make sense of is a mistake in the configuration.
-Error blame_update_when(Error error, const flow::TableTarget& target) {
-    if (target.update_when.empty() || error.code != "bigquery_invalid_query") return error;
-    return {.kind = ErrorKind::configuration,
-            .code = "update_when_refused",
-            .message = fmt::format("update_when of {} cannot be evaluated: {}", target.name, error.message),
-            .hint =
-                "it is a condition over T (the row in the target) and S (the row that was read), such as S.amount > "
-                "T.amount"};
-}
-
-/// A merge whose condition names no partition reads the whole table.
-void warn_of_cost(const flow::TableTarget& target, const Shape& shape, const StagedLoad& load) {
+/// A merge whose condition names no partition reads the whole table. Said once.
+void Sink::warn_of_cost(const StagedLoad& load) {
+    const auto& target = load.target;
     bool merges = target.mode == Mode::merge && !load.into_empty && !rebuilds(target);
-    if (!merges || load.partition_column.empty() || prunes(target, shape, load.partition_column)) return;
+    if (!merges || load.partition_column.empty() || load.prunes || !warned_.insert(target.name).second) return;
     log::warning(
         "{}: the merge reads the whole table, because {} is not in its key: a row's older self may be in any partition",
         target.name, load.partition_column);
 }
-
-}  // namespace
 
 Sink::~Sink() {
     if (jobs_) {
@@ -115,6 +119,9 @@ Status Sink::learn(const std::vector<flow::TableTarget>& tables) {
     PN_TRY([[maybe_unused]] bool there, has_dataset(*client_, settings_.connection.bookkeeping.value));
     PN_TRY(auto batches, bookkeeping_->newest_batches(settings_.pipeline));
     PN_TRY(auto history, bookkeeping_->schema_history(tables.size() == 1 ? tables.front().name : ""));
+    stream_ = {}, stream_batch_ = 0;
+    for (const auto& batch : batches)
+        if (batch.source == flow::stream_row) stream_.at = batch.checkpoint, stream_batch_ = batch.batch;
     for (const auto& target : tables) {
         Known known;
         for (auto& batch : batches)
@@ -170,8 +177,8 @@ Result<std::vector<flow::TablePlan>> Sink::plan(const std::vector<flow::TableTar
         PN_TRY(auto shape, compare(target, found, settings_.policies));
         flow::TablePlan plan{.exists = found.exists};
         if (found.batch) plan.checkpoint = found.batch->checkpoint;
-        plan.reads_everything =
-            plan.checkpoint && !target.info.cursor.empty() && !rebuilds(target) && shape.reads_everything;
+        plan.reads_everything = plan.checkpoint && (target.info.changes || !target.info.cursor.empty()) &&
+                                !rebuilds(target) && shape.reads_everything;
         if (auto allowed = refusal(target, shape); !allowed) plan.refusal = std::move(allowed.error());
         PN_TRY(auto load, staged_load(target, found, shape, settings_.policies, "<run_id>"));
         if (!plan.refusal) {
@@ -214,6 +221,7 @@ Status Sink::begin(const flow::RunIdentity& run) {
     unit_ = ++units;
     waiting_.clear();
     staging_.clear();
+    stream_kept_.reset();
     jobs_->set_label("penstock_run", label_value(run.run_id));
     {
         std::lock_guard lock(billed_mutex);
@@ -286,17 +294,31 @@ Status Sink::load_files(const StagedFiles& staged, const TableId& into, const st
 }
 
 /// The rows that are left to write, counted.
-Result<int64_t> Sink::resolve(const StagedLoad& load, const std::string& statement) {
+Result<int64_t> Sink::resolve(const StagedLoad& load, const std::string& statement, const char* counted_where) {
     staging_.push_back(load.ready);
     auto made = jobs_->run({.sql = statement,
                             .what = fmt::format("compare the rows with {}", load.into.dotted()),
                             .name = fmt::format("{}/{}/ready", run_.run_id, load.ready.dotted()),
                             .fresh = fresh()});
     if (!made) return fail(blame_update_when(std::move(made.error()), load.target));
-    PN_TRY(auto counted, jobs_->select({.sql = "SELECT COUNT(*) FROM " + load.ready.quoted(),
-                                        .what = "count the rows that are left to write",
-                                        .fresh = fresh()}));
+    PN_TRY(auto counted,
+           jobs_->select({.sql = fmt::format("SELECT COUNT(*) FROM {}{}", load.ready.quoted(), counted_where),
+                          .what = "count the rows that are left to write",
+                          .fresh = fresh()}));
     return counted.rows.empty() ? 0 : counted.number(0, 0);
+}
+
+/// What the staged rows reach of the table's partitions.
+Status Sink::divide(const StagedFiles& staged, const TargetTable& found, StagedLoad& load) {
+    const auto& partitioning = found.exists ? found.partitioning : load.shape.made.partitioning;
+    auto column = std::ranges::find_if(load.shape.columns,
+                                       [&](const auto& c) { return same_name(c.column.name, load.partition_column); });
+    if (column != load.shape.columns.end()) {
+        PN_TRY(load.partitions, stage_->partition_ranges(staged, *column, partitioning));
+        load.prunes = prunes(load.target, load.shape, load.partition_column);
+    }
+    warn_of_cost(load);
+    return {};
 }
 
 Result<flow::Counts> Sink::load(const flow::TableTarget& target, flow::Scan& scan, const flow::ScanContext& context) {
@@ -305,12 +327,14 @@ Result<flow::Counts> Sink::load(const flow::TableTarget& target, flow::Scan& sca
     PN_CHECK(check_history(target, found));
     PN_TRY(auto shape, compare(target, found, settings_.policies));
     PN_CHECK(refusal(target, shape));
+    if (target.info.changes && !target.whole && shape.reads_everything) return fail(not_brought(target));
     PN_TRY(bool made, apply(target, found, shape));
     auto& waiting = waiting_.emplace_back(Waiting{.target = target.name,
                                                   .shape = std::move(shape),
                                                   .schema_version = found.schema_version + 1,
                                                   .source = target.info.schema,
                                                   .statements = {}});
+    if (target.info.changes) return load_changes(target, scan, context, found, made);
 
     PN_TRY(auto staged, stage_->write(target, waiting.shape, scan, context));
     flow::Counts counts{.rows_read = staged.rows_read,
@@ -327,138 +351,23 @@ Result<flow::Counts> Sink::load(const flow::TableTarget& target, flow::Scan& sca
     load.into_empty = made;  // what metadata says of how many rows there are may be old
     load.marks_rejects = staged.marks_rejects;
     load.label = label_value(settings_.pipeline);
-    warn_of_cost(target, waiting.shape, load);
     if (load.rereads) {
         if (const auto* cursor = waiting.shape.find(target.info.cursor)) {
             PN_TRY(load.cursor, stage_->range_of(staged, *cursor));
         }
     }
-    const auto& partitioning = found.exists ? found.partitioning : waiting.shape.made.partitioning;
-    auto column = std::ranges::find_if(waiting.shape.columns,
-                                       [&](const auto& c) { return same_name(c.column.name, load.partition_column); });
-    if (column != waiting.shape.columns.end()) {
-        PN_TRY(load.partitions, stage_->partition_ranges(staged, *column, partitioning));
-        load.prunes = prunes(target, waiting.shape, load.partition_column);
-    }
+    PN_CHECK(divide(staged, found, load));
     PN_CHECK(load_files(staged, load.staging, load.staging.dotted()));
     stage_->clear();
     PN_TRY(auto resolving, resolve_sql(load));
     if (resolving) {
-        PN_TRY(int64_t left, resolve(load, *resolving));
+        PN_TRY(int64_t left, resolve(load, *resolving, ""));
         counts.rows_filtered += counts.rows_written - left;
         counts.rows_written = left;
     }
     PN_TRY(waiting.statements, publish_sql(load, resolving.has_value()));
     PN_FAILPOINT(target_stage_after);
     return counts;
-}
-
-Result<TableId> Sink::stage_rejects(std::span<const flow::TableCommit> tables) {
-    std::vector<const flow::RejectLog*> logs;
-    for (const auto& table : tables) logs.push_back(&table.rejects);
-    TableId id = client_->bookkeeping(fmt::format("rejects__staging_{}_{}", run_.run_id, unit_));
-    PN_TRY(auto staged, stage_->write_rejects(run_, logs, bookkeeping_->rejects_like(id).columns));
-    PN_CHECK(load_files(staged, id, id.dotted()));
-    stage_->clear();
-    return id;
-}
-
-Error Sink::moved(const std::string& what) const {
-    return {.kind = ErrorKind::conflict,
-            .code = "checkpoint_moved",
-            .message =
-                fmt::format("another run of pipeline {} has written {} since this one began", settings_.pipeline, what),
-            .hint = "nothing was written; run again"};
-}
-
-/// All of the unit in one transaction.
-Result<Query> Sink::commit_query(std::span<const flow::TableCommit> tables) {
-    Query query{.sql = "BEGIN TRANSACTION;\n", .what = "commit the rows", .fresh = fresh()};
-    auto add = [&](const std::string& statement, bool reads = false) {
-        query.sql += statement + ";\n";
-        if (reads) query.parts.push_back(statement);
-    };
-    auto at = now();
-    std::vector<std::string> name = {settings_.pipeline};
-    bool any_rejects = false;
-    for (const auto& table : tables) {
-        const auto& known = known_[table.target.name].batch;
-        add(bookkeeping_->assert_unmoved(run_, table.target, known ? known->batch : 0));
-        name.push_back(
-            fmt::format("{}>{}>{}", table.target.info.name, table.target.name, known ? known->batch + 1 : 1));
-        any_rejects = any_rejects || table.rejects.size() != 0;
-    }
-    for (const auto& waiting : waiting_)
-        for (const auto& statement : waiting.statements) add(statement, !statement.starts_with("TRUNCATE"));
-    for (const auto& table : tables)
-        for (const auto& statement : bookkeeping_->mark_replayed(run_, table.target, at)) add(statement);
-    if (any_rejects) {
-        PN_TRY(auto staged, stage_rejects(tables));
-        add(bookkeeping_->add_rejects(staged), true);
-    }
-    for (const auto& waiting : waiting_)
-        if (!waiting.shape.decisions.empty())
-            add(bookkeeping_->add_decisions(waiting.target, waiting.schema_version, waiting.source,
-                                            waiting.shape.decisions, at));
-    for (const auto& table : tables) {
-        const auto& known = known_[table.target.name].batch;
-        add(bookkeeping_->add_batch(run_, table, known ? known->batch + 1 : 1, at));
-    }
-    query.sql += "COMMIT TRANSACTION;";
-    std::ranges::sort(name);
-    query.name = "commit/" + fingerprint(name);
-    return query;
-}
-
-Status Sink::commit(std::span<const flow::TableCommit> tables) {
-    PN_FAILPOINT(target_merge_after);
-    PN_TRY(auto query, commit_query(tables));
-    PN_FAILPOINT(target_commit_before);
-    PN_CHECK(commit_once(std::move(query), tables));
-    for (const auto& table : tables) {
-        auto& known = known_[table.target.name];
-        int64_t batch = known.batch ? known.batch->batch + 1 : 1;
-        known.batch = flow::BatchRecord{.pipeline = run_.pipeline,
-                                        .run_id = run_.run_id,
-                                        .batch = batch,
-                                        .source = table.target.info.name,
-                                        .target = table.target.name,
-                                        .checkpoint = table.checkpoint,
-                                        .counts = table.counts,
-                                        .committed_at = now()};
-        log::debug("batch {} of {} is committed", batch, table.target.name);
-    }
-    for (const auto& waiting : waiting_) {
-        auto& known = known_[waiting.target];
-        if (waiting.shape.decisions.empty()) continue;
-        known.recorded = waiting.source;
-        known.schema_version = waiting.schema_version;
-    }
-    drop_staging();
-    return {};
-}
-
-/// A job of the commit's name that did something else is another run's commit of the same batch, unless what it wrote is gone:
-/// somebody has emptied the bookkeeping since.
-Status Sink::commit_once(Query query, std::span<const flow::TableCommit> tables) {
-    std::string name = query.name;
-    for (int generation = 0;; ++generation) {
-        query.name = fmt::format("{}/{}", name, generation);
-        auto done = jobs_->run(query);
-        if (!done)
-            return fail(commit_error(std::move(done.error()), moved(tables.empty() ? "" : tables.front().target.name),
-                                     flow::rejects_closed(tables.front().target, -1)));
-        if (done->same) return {};
-        PN_TRY(auto batches, bookkeeping_->newest_batches(settings_.pipeline));
-        for (const auto& table : tables) {
-            const auto& known = known_[table.target.name].batch;
-            auto newest = std::ranges::find_if(batches, [&](const auto& batch) {
-                return batch.source == table.target.info.name && batch.target == table.target.name;
-            });
-            if (newest != batches.end() && newest->batch > (known ? known->batch : 0))
-                return fail(moved(table.target.name));
-        }
-    }
 }
 
 void Sink::drop_staging() noexcept {

@@ -26,6 +26,10 @@ struct SinkSettings {
     engine::Settings engine;
 };
 
+/// What a load's SQL is made of, before its rows are staged; `run` makes the names of its tables.
+Result<StagedLoad> staged_load(const flow::TableTarget& target, const TargetTable& found, const Shape& shape,
+                               const config::TypePolicies& policies, const std::string& run);
+
 /// Writes tables of BigQuery.
 ///   plan    reads checkpoints and shapes; changes nothing
 ///   load    scan -> Parquet files here -> load jobs -> staging table -> (what is left to write)
@@ -39,9 +43,11 @@ class Sink : public flow::Sink {
 
     Result<std::vector<flow::TablePlan>> plan(const std::vector<flow::TableTarget>& tables,
                                               std::stop_token stop) override;
+    std::optional<flow::KeptStream> stream() const override { return stream_; }
     Status begin(const flow::RunIdentity& run) override;
     Result<flow::Counts> load(const flow::TableTarget& target, flow::Scan& scan,
                               const flow::ScanContext& context) override;
+    Status keep_stream(const flow::Checkpoint& at) override;
     Status commit(std::span<const flow::TableCommit> tables) override;
     void abort() noexcept override;
     flow::Spending spent() const override { return jobs_ ? jobs_->spent() : flow::Spending{}; }
@@ -72,7 +78,14 @@ class Sink : public flow::Sink {
     Result<bool> apply(const flow::TableTarget& target, const TargetTable& found, const Shape& shape);
     std::vector<std::string> fresh() const { return {fresh_.begin(), fresh_.end()}; }
     Status load_files(const StagedFiles& staged, const TableId& into, const std::string& name);
-    Result<int64_t> resolve(const StagedLoad& load, const std::string& statement);
+    Result<int64_t> resolve(const StagedLoad& load, const std::string& statement, const char* counted_where);
+    Status divide(const StagedFiles& staged, const TargetTable& found, StagedLoad& load);
+    void warn_of_cost(const StagedLoad& load);
+    // sink_changes.cc
+    Result<flow::Counts> load_changes(const flow::TableTarget& target, flow::Scan& scan,
+                                      const flow::ScanContext& context, const TargetTable& found, bool made);
+    Result<std::vector<int64_t>> ask_for_rows(const StagedLoad& load, const StagedFiles& keys);
+    // sink_commit.cc
     Result<TableId> stage_rejects(std::span<const flow::TableCommit> tables);
     Result<Query> commit_query(std::span<const flow::TableCommit> tables);
     Status commit_once(Query query, std::span<const flow::TableCommit> tables);
@@ -90,7 +103,11 @@ class Sink : public flow::Sink {
     std::optional<engine::Connection> engine_;
     std::optional<LocalStage> stage_;
     std::map<std::string, Known> known_;
+    flow::KeptStream stream_;
+    int64_t stream_batch_ = 0;
+    std::optional<flow::Checkpoint> stream_kept_;  ///< by the unit under way
     std::set<std::string> reaped_;
+    std::set<std::string> warned_;
     std::set<std::string> fresh_;  ///< names that this run has made
     std::list<Waiting> waiting_;
     std::vector<TableId> staging_;  ///< of the unit under way

@@ -24,11 +24,25 @@ Status check_columns(const flow::TableTarget& target, const std::vector<std::str
     return {};
 }
 
+/// A stream of changes says itself what identifies a row and when it has changed.
+Status check_changes(const flow::TableTarget& target) {
+    PN_CHECK(check_columns(target, target.info.key, "replica identity"));
+    bool keeps_order = target.mode == Mode::merge || target.mode == Mode::history;
+    if (keeps_order && target.update_when.empty()) return {};
+    return fail({.kind = ErrorKind::configuration,
+                 .code = "not_for_changes",
+                 .message = fmt::format("{} cannot be used for changes of table {}",
+                                        keeps_order ? "update_when" : "this mode", target.info.name),
+                 .hint = keeps_order ? "leave it out: every change is applied"
+                                     : "choose `mode: merge` for a mirror of the table, or `mode: history`"});
+}
+
 }  // namespace
 
 Status check_target(const flow::TableTarget& target) {
     PN_CHECK(check_columns(target, target.key, "key"));
     PN_CHECK(check_columns(target, target.cluster_by, "cluster_by"));
+    if (target.info.changes) return check_changes(target);
     bool needs_key = target.mode == Mode::merge || target.mode == Mode::history;
     if (needs_key && target.key.empty())
         return fail({.kind = ErrorKind::configuration,
@@ -40,7 +54,8 @@ Status check_target(const flow::TableTarget& target) {
 }
 
 Status check_history(const flow::TableTarget& target, const TargetTable& found) {
-    if (target.mode != Mode::history || !found.exists || found.find(valid_to_column) != nullptr) return {};
+    if (target.info.changes || target.mode != Mode::history || !found.exists || found.find(valid_to_column) != nullptr)
+        return {};
     return fail({.kind = ErrorKind::schema,
                  .code = "no_history_columns",
                  .message = fmt::format("{} is there without {} and {}, which a history needs", target.name,

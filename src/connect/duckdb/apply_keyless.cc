@@ -165,21 +165,10 @@ Status Multiset::drop() {
     return {};
 }
 
-/// Without key there is nothing to find a value by that was not sent.
-Error unsent_without_key(const Changes& changes) {
-    return {.kind = ErrorKind::schema,
-            .code = "unsent_without_key",
-            .message =
-                fmt::format("{} changes of {} left out values that had not changed, and the table has no key to find "
-                            "them by",
-                            changes.unsent, changes.load.target.info.name),
-            .hint = "set REPLICA IDENTITY FULL on it, or give it a primary key"};
-}
-
 }  // namespace
 
 Result<flow::Counts> apply_by_values(Changes& changes) {
-    if (changes.unsent > 0) return fail(unsent_without_key(changes));
+    if (changes.unsent > 0) return fail(engine::unsent_without_key(changes));
     Multiset rows{.changes = changes};
     PN_CHECK(rows.find_fresh());
     PN_CHECK(rows.pair());

@@ -61,6 +61,7 @@ ChangeSourceOptions change_options(const flow::BuildContext& context, TableSourc
             .policies = options.policies,
             .holds = options.holds,
             .light_commits = context.light_commits,
+            .commit_every = context.commit_every,
             .pipeline = context.pipeline.name,
             .purpose = std::move(options.purpose),
             .parallel = options.parallel,

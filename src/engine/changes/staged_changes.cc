@@ -178,4 +178,14 @@ Status StagedChanges::drop() {
     return {};
 }
 
+Error unsent_without_key(const StagedChanges& changes) {
+    return {.kind = ErrorKind::schema,
+            .code = "unsent_without_key",
+            .message =
+                fmt::format("{} changes of {} left out values that had not changed, and the table has no key to find "
+                            "them by",
+                            changes.unsent, changes.part.target.info.name),
+            .hint = "set REPLICA IDENTITY FULL on it, or give it a primary key"};
+}
+
 }  // namespace penstock::engine

@@ -82,6 +82,9 @@ class StagedChanges {
 
 inline constexpr const char* staged_changes = "temp.main.penstock_changes";
 
+/// Without key there is nothing to find a value by that was not sent.
+Error unsent_without_key(const StagedChanges& changes);
+
 /// Of a mirror: which change of each key decides, as the table `winners`, one row a key: (key…, penstock_content,
 /// penstock_position, penstock_op, penstock_deleted). Content is the row id of the staged row that has the values, NULL where none
 /// has. Under hard deletes what came before the last truncate falls away; under soft ones (`keeps_deleted`) it is there, deleted by
