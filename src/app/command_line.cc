@@ -152,6 +152,7 @@ class CommandLine {
         auto* plan = command(app_, "plan", "Say what a run would do: schema changes as SQL, rows, bytes, lossy spots");
         names(plan, "PIPELINE", "Only these pipelines");
         plan->add_flag("--full-refresh", options_.full_refresh, "As if checkpoints were forgotten");
+        plan->add_option("--as-of", options_.as_of, "As if the source were read as it was then")->type_name("TIME");
         auto* run = command(app_, "run", "Run pipelines once");
         names(run, "PIPELINE", "The pipelines to run, or --all");
         run->add_flag("--all", options_.all, "All pipelines");
@@ -166,6 +167,9 @@ class CommandLine {
         run->add_option("--from", options_.from, "Read from this cursor value on, instead of the checkpoint")
             ->type_name("VALUE");
         run->add_option("--to", options_.to, "Read up to this cursor value")->type_name("VALUE");
+        run->add_option("--as-of", options_.as_of,
+                        "Read the source as it was at this moment (2026-11-20T12:00:00Z), where it can")
+            ->type_name("TIME");
         run->add_option("--shard", options_.shard, "Read the I-th of N parts")->type_name("I/N");
         run->add_option("--param", options_.parameters, "Set a parameter of the configuration; may be repeated")
             ->type_name("NAME=VALUE")

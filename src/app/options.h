@@ -34,6 +34,7 @@ struct Options {
     int64_t limit = -1;
     std::string from;
     std::string to;
+    std::string as_of;
     std::string shard;
     std::vector<std::string> parameters;
 

@@ -203,6 +203,15 @@ Status Pipeline::limit(const flow::ReadBounds& bounds) {
                  .hint = "bound the read with `where:` in the pipeline's source"});
 }
 
+Status Pipeline::travel_to(TimePoint as_of) {
+    source_.as_of = as_of;
+    if (source_component_->takes_as_of && !is_stream()) return {};
+    return fail({.kind = ErrorKind::usage,
+                 .code = "as_of_not_taken",
+                 .message = fmt::format("{}: a {} source has no rows but those of now", name(), source_component_->type),
+                 .hint = "--as-of is for tables of BigQuery; PostgreSQL's past is in its backups"});
+}
+
 Result<std::unique_ptr<flow::Source>> Pipeline::build_replay_source(
     const std::vector<flow::RejectRecord>& rejects) const {
     if (source_component_->build_replay_source != nullptr)
@@ -299,7 +308,12 @@ std::vector<std::string> Pipeline::stream_troubles(const flow::Checkpoint& strea
 flow::RunRequest Pipeline::request(const std::string& run_id, bool full_refresh) const {
     flow::RunRequest request;
     request.identity = {.pipeline = name(), .run_id = run_id};
-    request.make_source = [this] { return build_source(); };
+    request.make_source = [this, run_id]() -> Result<std::unique_ptr<flow::Source>> {
+        if (config_->unusable) return fail(*config_->unusable);
+        auto context = source_;
+        context.run_id = run_id;
+        return source_component_->build_source(context);
+    };
     request.make_sink = [this] { return build_sink(); };
     request.target_for = [this, full_refresh](size_t, const flow::TableInfo& info) -> Result<flow::TableTarget> {
         PN_TRY(auto target, target_for(info));

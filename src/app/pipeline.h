@@ -33,6 +33,8 @@ class Pipeline {
 
     /// Narrows what is read; refused where the source cannot.
     Status limit(const flow::ReadBounds& bounds);
+    /// Reads what was there at that moment; refused where the source cannot.
+    Status travel_to(TimePoint as_of);
 
     /// Whether it goes on for ever unless it is drained.
     bool is_stream() const;

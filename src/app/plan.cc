@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "app/as_of.h"
 #include "app/commands.h"
 #include "app/output.h"
 #include "app/pipeline.h"
@@ -137,6 +138,7 @@ std::vector<Error> obstacles(const PlannedPipeline& planned) {
 Result<int> command::plan(const Session& session) {
     PN_TRY(auto document, load_project(session));
     PN_TRY(auto pipelines, select_pipelines(document, session.options.names));
+    PN_CHECK(travel(pipelines, session.options.as_of));
     std::vector<PlannedPipeline> planned;
     for (const auto& pipeline : pipelines)
         planned.push_back(

@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "app/as_of.h"
 #include "app/commands.h"
 #include "app/execution.h"
 #include "app/output.h"
@@ -144,6 +145,7 @@ Result<int> run(const Session& session) {
     PN_TRY(auto document, load_project(session));
     PN_TRY(auto pipelines, chosen_pipelines(document, session.options));
     PN_CHECK(give_bounds(pipelines, session.options));
+    PN_CHECK(travel(pipelines, session.options.as_of));
     PN_CHECK(choose_end(pipelines, session.options));
     PN_CHECK(check_resnapshot(pipelines, session.options));
 

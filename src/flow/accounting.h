@@ -28,6 +28,18 @@ struct Counts {
     }
 };
 
+/// What a source's or target's system has charged for.
+struct Spending {
+    int64_t bytes_billed = 0;
+    int64_t slot_millis = 0;
+
+    Spending& operator+=(const Spending& other) {
+        bytes_billed += other.bytes_billed;
+        slot_millis += other.slot_millis;
+        return *this;
+    }
+};
+
 /// Live figures of a table's load, written by pulling threads, read by the progress bar.
 struct Progress {
     std::atomic<int64_t> rows_read = 0;

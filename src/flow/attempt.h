@@ -41,7 +41,12 @@ class Attempt {
 
     /// A commit became durable: the next failure counts as the first again.
     bool progressed() const { return progressed_; }
-    Spending spent() const { return sink_ != nullptr ? sink_->spent() : Spending{}; }
+    Spending spent() const {
+        Spending sum;
+        if (sink_ != nullptr) sum += sink_->spent();
+        if (source_ != nullptr) sum += source_->spent();
+        return sum;
+    }
     const std::vector<TableTarget>& targets() const { return targets_; }
     const std::vector<TablePlan>& plans() const { return plans_; }
 

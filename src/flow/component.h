@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -56,6 +57,9 @@ struct BuildContext {
     std::chrono::microseconds commit_every{0};  ///< likewise: a target whose commits cost is given few
     ReadBounds bounds = {};           ///< for sources that take them
     bool follow = false;              ///< for streams: go on when everything was read
+    std::string run_id = {};          ///< "" where nothing is run
+    /// The moment whose rows are wanted instead of now's; for sources that take one.
+    std::optional<TimePoint> as_of = {};
     /// Where the project's state is, for targets that have no place for checkpoints of their own: an URL, and where relative
     /// paths in it start.
     Secret state = {};
@@ -80,6 +84,7 @@ struct Component {
     Result<std::unique_ptr<Source>> (*build_replay_source)(const BuildContext&,
                                                            const std::vector<RejectRecord>&) = nullptr;
     bool takes_bounds = false;  ///< the source honours BuildContext::bounds
+    bool takes_as_of = false;   ///< …and BuildContext::as_of
     Result<std::unique_ptr<Sink>> (*build_sink)(const BuildContext&) = nullptr;
     /// The target's name for a source table, from the pipeline's target options: "ecommerce.fct_events", a path.
     Result<std::string> (*target_name)(const BuildContext&, const TableInfo&) = nullptr;

@@ -96,18 +96,6 @@ struct KeptStream {
     std::optional<Checkpoint> at;  ///< nothing: none was kept yet
 };
 
-/// What a target's system has charged for.
-struct Spending {
-    int64_t bytes_billed = 0;
-    int64_t slot_millis = 0;
-
-    Spending& operator+=(const Spending& other) {
-        bytes_billed += other.bytes_billed;
-        slot_millis += other.slot_millis;
-        return *this;
-    }
-};
-
 /// Where rows go. Calls come from the runner's thread, in the order plan, then per segment: begin, load*, commit or abort.
 /// Between begin and commit nothing is visible to readers of the target. A sink may pull with threads of its engine.
 class Sink {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "flow/accounting.h"
 #include "flow/scan.h"
 
 namespace penstock::flow {
@@ -86,6 +87,8 @@ class Source {
     /// A part of `table` could not be loaded. A source that can do without the table answers with the stream's checkpoint
     /// that says so; once it is durable the run goes on without the table, by looking again.
     virtual Result<std::optional<Checkpoint>> set_aside(size_t, const Error&) { return std::optional<Checkpoint>(); }
+    /// By this source so far, whatever became of it.
+    virtual Spending spent() const { return {}; }
 };
 
 }  // namespace penstock::flow

@@ -95,10 +95,10 @@ void Client::begin_last_calls() {
 
 bool Client::wait(milliseconds delay) const { return io::wait_for(delay, stop_); }
 
-std::string Client::url(std::string_view service, const std::string& path) const {
+std::string Client::url(std::string_view service, const std::string& project, const std::string& path) const {
     std::string base = options_.endpoint.value;
     while (base.ends_with('/')) base.pop_back();
-    return fmt::format("{}{}/projects/{}{}", base, service, io::escape_url(project()), path);
+    return fmt::format("{}{}/projects/{}{}", base, service, io::escape_url(project), path);
 }
 
 Result<io::Response> Client::send(io::Request request) {
@@ -119,7 +119,13 @@ Result<io::Response> Client::send(io::Request request) {
 
 Result<std::optional<Json>> Client::call(const std::string& method, const std::string& path, const Json* body,
                                          const std::string& what, std::initializer_list<int> expected) {
-    io::Request request{.method = method, .url = url("/bigquery/v2", path)};
+    return call_in(project(), method, path, body, what, expected);
+}
+
+Result<std::optional<Json>> Client::call_in(const std::string& project, const std::string& method,
+                                            const std::string& path, const Json* body, const std::string& what,
+                                            std::initializer_list<int> expected) {
+    io::Request request{.method = method, .url = url("/bigquery/v2", project, path)};
     if (body != nullptr) {
         request.headers = {"Content-Type: application/json; charset=UTF-8"};
         request.body = body->dump(-1, ' ', false, Json::error_handler_t::replace);
@@ -142,8 +148,9 @@ Result<std::optional<Json>> Client::call(const std::string& method, const std::s
 }
 
 Result<std::optional<Json>> Client::upload_job(const Json& job, const io::FileBody& file, const std::string& what) {
-    io::Upload upload{
-        .url = url("/upload/bigquery/v2", "/jobs?uploadType=resumable"), .metadata = job.dump(), .file = file};
+    io::Upload upload{.url = url("/upload/bigquery/v2", project(), "/jobs?uploadType=resumable"),
+                      .metadata = job.dump(),
+                      .file = file};
     PN_TRY(auto answer,
            io::upload(upload, retries_, stop_, [this](io::Request request) { return send(std::move(request)); }));
     if (answer.status == 409) return std::optional<Json>();

@@ -29,6 +29,10 @@ class Client {
     /// /bigquery/v2/projects/<project>, `what` says for people what is tried: "create table d.t".
     Result<std::optional<Json>> call(const std::string& method, const std::string& path, const Json* body,
                                      const std::string& what, std::initializer_list<int> expected = {});
+    /// The same in another project, for looking at its tables: jobs are always the connection's own.
+    Result<std::optional<Json>> call_in(const std::string& project, const std::string& method, const std::string& path,
+                                        const Json* body, const std::string& what,
+                                        std::initializer_list<int> expected = {});
     /// A load job whose data is the file. Nothing where a job of its id is there already.
     Result<std::optional<Json>> upload_job(const Json& job, const io::FileBody& file, const std::string& what);
 
@@ -48,7 +52,7 @@ class Client {
   private:
     Client(const ConnectionOptions& options, std::stop_token stop);
     Result<io::Response> send(io::Request request);
-    std::string url(std::string_view service, const std::string& path) const;
+    std::string url(std::string_view service, const std::string& project, const std::string& path) const;
 
     ConnectionOptions options_;
     std::stop_token stop_;

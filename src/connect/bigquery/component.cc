@@ -7,6 +7,7 @@
 #include "connect/bigquery/ledger.h"
 #include "connect/bigquery/options.h"
 #include "connect/bigquery/sink.h"
+#include "connect/bigquery/source.h"
 
 namespace penstock::bigquery {
 namespace {
@@ -34,6 +35,46 @@ Result<std::unique_ptr<flow::Sink>> build_sink(const flow::BuildContext& context
     return std::make_unique<Sink>(std::move(settings));
 }
 
+Result<SourceSettings> source_settings(const flow::BuildContext& context) {
+    SourceSettings out;
+    PN_TRY(out.connection, connection_spec().parse(context.connection));
+    PN_TRY(out.source, parse_source(context.pipeline.source));
+    out.policies = context.pipeline;
+    out.holds = context.holds;
+    out.pipeline = context.pipeline.name;
+    out.run_id = context.run_id;
+    out.parallel = context.parallel;
+    out.bounds = context.bounds;
+    out.as_of = context.as_of;
+    const auto& budget = context.pipeline.budget.max_bytes_billed;
+    if (budget) out.budget_bytes = static_cast<int64_t>(budget->count);
+    // Refused rows are named by the target's key, where it has one of its own.
+    if (const auto* key = context.pipeline.target.find("key")) {
+        if (key->is_scalar()) out.key.push_back(key->text);
+        for (const auto& item : key->items) out.key.push_back(item.text);
+    }
+    return out;
+}
+
+Status validate_source(const flow::BuildContext& context) {
+    PN_TRY(auto settings, source_settings(context));
+    const auto* mode = context.pipeline.target.find("mode");
+    if (!settings.source.batch_rows || mode == nullptr || mode->text != "replace") return {};
+    return fail(config::problem(*context.pipeline.source.find("batch_rows"), "option_without_effect",
+                                "a table in mode replace is swapped in as a whole, not in batches",
+                                "leave `batch_rows` out, or use mode: merge"));
+}
+
+Result<std::unique_ptr<flow::Source>> build_source(const flow::BuildContext& context) {
+    PN_TRY(auto settings, source_settings(context));
+    return std::make_unique<Source>(std::move(settings));
+}
+
+Result<std::vector<flow::Finding>> examine_source(const flow::BuildContext& context, std::stop_token stop) {
+    PN_TRY(auto settings, source_settings(context));
+    return Source(std::move(settings)).examine(std::move(stop));
+}
+
 Result<std::string> name_for(const flow::BuildContext& context, const flow::TableInfo& table) {
     PN_TRY(auto options, target_spec().parse(context.pipeline.target));
     return target_name(options, table.name);
@@ -56,11 +97,16 @@ const flow::Component& component() {
     static const flow::Component made = {
         .type = "bigquery",
         .doc =
-            "Google BigQuery: append, replace, merge and history by load jobs, each commit one transaction with its "
-            "checkpoint.",
+            "Google BigQuery: tables, views and queries by Storage Read, whole or by cursor; append, replace, merge "
+            "and history by load jobs, each commit one transaction with its checkpoint.",
         .connection_spec = []() -> const config::SpecBase& { return connection_spec(); },
+        .source_spec = []() -> const config::SpecBase& { return source_spec(); },
         .target_spec = []() -> const config::SpecBase& { return target_spec(); },
+        .validate_source = validate_source,
         .validate_target = validate_target,
+        .build_source = build_source,
+        .takes_bounds = true,
+        .takes_as_of = true,
         .build_sink = build_sink,
         .target_name = name_for,
         .open_ledger = open_ledger,
@@ -69,6 +115,7 @@ const flow::Component& component() {
         .takes_changes = true,
         .target_type = [](const data::Type& type) { return type_name(type); },
         .doctor = doctor,
+        .examine_source = examine_source,
     };
     return made;
 }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <mutex>
 #include <nlohmann/json.hpp>
 #include <random>
 
@@ -108,6 +109,10 @@ void add_rows(const Json& answer, Rows& result) {
     }
 }
 
+/// By label `penstock_run`, in this process: source and target of a run have jobs of their own and one budget.
+std::mutex billed_mutex;
+std::map<std::string, int64_t> billed_by_run;
+
 Error stopped() {
     return {.kind = ErrorKind::interrupted,
             .code = "interrupted",
@@ -163,7 +168,7 @@ Json Jobs::configuration_of(const Query& query) const {
     return {{"query", std::move(settings)}, {"labels", labels_}};
 }
 
-Result<int64_t> Jobs::estimate(const Query& query) {
+Result<Json> Jobs::dry_run(const Query& query) {
     Json job = {{"configuration", configuration_of(query)},
                 {"jobReference", {{"projectId", client_.project()}, {"location", client_.location()}}}};
     job["configuration"]["dryRun"] = true;
@@ -172,10 +177,30 @@ Result<int64_t> Jobs::estimate(const Query& query) {
         auto answer = client_.call("POST", "/jobs", &job, query.what);
         bool again = !answer && may_be_stale(answer.error(), query.fresh) && std::chrono::steady_clock::now() < until;
         if (!answer && !again) return fail(std::move(answer.error()));
-        if (answer) return billed_for(part_of(**answer, "statistics"));
+        if (answer) return part_of(**answer, "statistics");
         log::debug("{}: not known yet, trying again ({})", query.what, answer.error().message);
         if (!client_.wait(pause)) return fail(stopped());
     }
+}
+
+Result<int64_t> Jobs::estimate(const Query& query) {
+    PN_TRY(auto statistics, dry_run(query));
+    return billed_for(statistics);
+}
+
+Result<Described> Jobs::describe(const Query& query) {
+    PN_TRY(auto statistics, dry_run(query));
+    return Described{.bytes = billed_for(statistics),
+                     .columns = wire_columns(part_of(part_of(statistics, "query"), "schema"))};
+}
+
+int64_t Jobs::billed_in_run() const {
+    int64_t own = before_ + spent_.bytes_billed;
+    auto run = labels_.find("penstock_run");
+    if (run == labels_.end()) return own;
+    std::lock_guard lock(billed_mutex);
+    auto known = billed_by_run.find(run->second);
+    return std::max(own, known == billed_by_run.end() ? int64_t{0} : known->second);
 }
 
 /// What the query may bill; an error where it would be more than is allowed.
@@ -205,7 +230,7 @@ Result<int64_t> Jobs::bound(const Query& query) {
         most = left;
     }
     if (budget_) {
-        int64_t left = *budget_ - before_ - spent_.bytes_billed;
+        int64_t left = *budget_ - billed_in_run();
         if (needed > left) return refused(left, "the pipeline's budget");
         most = std::min(most, left);
     }
@@ -240,6 +265,12 @@ Result<Jobs::Outcome> Jobs::finish(const std::string& id, Json job, bool adopted
                     .output_rows = number_of(part_of(statistics, "load"), "outputRows")};
     outcome.failure = failure_of(job);
     outcome.sql = text_of(part_of(part_of(job, "configuration"), "query"), "query");
+    const auto& result = part_of(part_of(part_of(job, "configuration"), "query"), "destinationTable");
+    outcome.done.result = {text_of(result, "projectId"), text_of(result, "datasetId"), text_of(result, "tableId")};
+    if (auto run = labels_.find("penstock_run"); run != labels_.end()) {
+        std::lock_guard lock(billed_mutex);
+        billed_by_run[run->second] += outcome.done.bytes_billed;
+    }
     spent_.bytes_billed += outcome.done.bytes_billed;
     spent_.slot_millis += outcome.done.slot_millis;
     return outcome;

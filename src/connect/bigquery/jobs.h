@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "connect/bigquery/client.h"
+#include "connect/bigquery/read_types.h"
 #include "flow/sink.h"
 
 namespace penstock::bigquery {
@@ -41,6 +42,13 @@ struct Done {
     int64_t slot_millis = 0;
     int64_t affected_rows = 0;  ///< of a DML statement
     int64_t output_rows = 0;    ///< of a load
+    TableId result = {};        ///< of a query: where its rows are, for a day
+};
+
+/// What a dry run tells of a query.
+struct Described {
+    int64_t bytes = 0;  ///< that it would bill
+    std::vector<WireColumn> columns;
 };
 
 struct Rows {
@@ -59,6 +67,8 @@ class Jobs {
 
     /// Bytes that the query would bill, by a dry run.
     Result<int64_t> estimate(const Query& query);
+    /// The same, with what the rows would be.
+    Result<Described> describe(const Query& query);
     /// To its end. A failure that may pass is tried again under another id.
     Result<Done> run(const Query& query);
     /// The rows of a SELECT; a small result. Timestamps are microseconds since 1970.
@@ -68,13 +78,16 @@ class Jobs {
 
     /// Of all jobs from now on.
     void set_label(const std::string& name, const std::string& value) { labels_[name] = value; }
-    /// What all jobs of the run together may bill; `before` was billed by attempts of the run that failed.
+    /// What all jobs of the run together may bill, those of its source among them (they are known by the label
+    /// `penstock_run`); `before` was billed by attempts of the run that failed.
     void set_budget(std::optional<int64_t> most_bytes, int64_t before) { budget_ = most_bytes, before_ = before; }
     const flow::Spending& spent() const { return spent_; }
 
   private:
     struct Outcome;
     Result<int64_t> bound(const Query& query);
+    Result<Json> dry_run(const Query& query);
+    int64_t billed_in_run() const;
     Result<Outcome> insert_query(const Query& query, const std::string& id, int64_t most_bytes);
     Result<Outcome> finish(const std::string& id, Json job, bool adopted);
     Result<Json> get(const std::string& id);

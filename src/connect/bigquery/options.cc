@@ -47,17 +47,23 @@ Status check_labels(const ConnectionOptions& options) {
     return {};
 }
 
-Status check_connection(const ConnectionOptions& options, const config::Node&) {
-    auto origin = io::origin_of(options.endpoint.value);
+Status check_endpoint(const ConnectionOptions& options, const config::Text& endpoint, const char* googles) {
+    auto origin = io::origin_of(endpoint.value);
     if (!origin)
-        return refuse(options.endpoint.place, "bad_endpoint",
-                      fmt::format("\"{}\" is no endpoint", options.endpoint.value),
-                      "write https://bigquery.googleapis.com, or http://127.0.0.1:9050 for an emulator");
+        return refuse(endpoint.place, "bad_endpoint", fmt::format("\"{}\" is no endpoint", endpoint.value),
+                      fmt::format("write {}, or http://127.0.0.1:9050 for an emulator", googles));
     bool identified = !options.credentials.empty() || !options.impersonate.empty();
     if (!origin->encrypted && !origin->is_loopback() && identified)
-        return refuse(options.endpoint.place, "credentials_in_the_clear",
+        return refuse(endpoint.place, "credentials_in_the_clear",
                       "credentials are never sent over a network without encryption",
                       "leave `credentials` out for an emulator, or write https://");
+    return {};
+}
+
+Status check_connection(const ConnectionOptions& options, const config::Node&) {
+    PN_CHECK(check_endpoint(options, options.endpoint, "https://bigquery.googleapis.com"));
+    if (!options.storage_endpoint.empty())
+        PN_CHECK(check_endpoint(options, options.storage_endpoint, "https://bigquerystorage.googleapis.com"));
     if (!is_word(options.bookkeeping.value))
         return refuse(options.bookkeeping.place, "bad_dataset",
                       fmt::format("\"{}\" cannot be a dataset", options.bookkeeping.value),
@@ -86,6 +92,10 @@ const config::Spec<ConnectionOptions>& connection_spec() {
                    {.example = "loader@my-project.iam.gserviceaccount.com"})
             .field("endpoint", &C::endpoint, "https:// and the service's host; http:// and host:port of an emulator.",
                    {.example = "http://127.0.0.1:9050"})
+            .field("storage_endpoint", &C::storage_endpoint,
+                   "The same of the Storage API, which speaks gRPC: by it rows are read.",
+                   {.example = "http://127.0.0.1:9060",
+                    .default_note = "https://bigquerystorage.googleapis.com; none where `endpoint` is another's"})
             .field("ca", &C::ca, "Certificates to trust instead of the system's (PEM).", {.example = "proxy-ca.pem"})
             .field("bookkeeping", &C::bookkeeping,
                    "The dataset of what Penstock writes beside the data: checkpoints, rejects, schema history.")
@@ -99,6 +109,8 @@ const config::Spec<ConnectionOptions>& connection_spec() {
                 "ends with exit code 4.",
                 {.example = "10GiB", .default_note = "twice what the dry run says, and 1 GiB"})
             .field("usd_per_tib", &C::usd_per_tib, "The price of queries, for `plan`.", {.least = 0, .most = 1000})
+            .field("usd_per_tib_read", &C::usd_per_tib_read, "The price of what Storage Read reads, for `plan`.",
+                   {.least = 0, .most = 1000})
             .check(check_connection);
     return made;
 }

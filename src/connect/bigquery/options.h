@@ -18,6 +18,7 @@ struct ConnectionOptions : config::ConnectionOptions {
     config::FilePath credentials;
     config::Text impersonate;
     config::Text endpoint{.value = "https://bigquery.googleapis.com"};
+    config::Text storage_endpoint;
     config::FilePath ca;
     config::Text bookkeeping{.value = "penstock"};
     std::map<std::string, std::string> labels;
@@ -25,6 +26,7 @@ struct ConnectionOptions : config::ConnectionOptions {
     std::chrono::microseconds retry_for = std::chrono::minutes(5);
     std::optional<config::Bytes> max_bytes_billed;
     double usd_per_tib = 6.25;
+    double usd_per_tib_read = 1.1;
 };
 
 struct TargetOptions : config::TableTargetOptions {

@@ -15,6 +15,9 @@ def arrow_type(field: Field) -> pa.DataType:
         kind = pa.struct([arrow_field(child) for child in field.fields])
     elif field.type == "RANGE":
         kind = pa.struct([pa.field("start", ARROW[field.element]), pa.field("end", ARROW[field.element])])
+    elif field.type in ("NUMERIC", "BIGNUMERIC") and field.extra("precision"):
+        made = pa.decimal128 if field.type == "NUMERIC" else pa.decimal256
+        kind = made(int(field.extra("precision")), int(field.extra("scale") or 0))
     else:
         kind = ARROW[field.type]
     return pa.list_(pa.field("item", kind)) if field.repeated else kind
