@@ -12,10 +12,29 @@ ChangeSource::~ChangeSource() {
     if (stream_) static_cast<void>(end_stream());
 }
 
+namespace {
+
+/// Somebody has altered a table, or dropped it, while it was looked at: no column is named by users here.
+Error look_again_if_gone(Error error, bool tables_are_known) {
+    bool gone = error.code == "no_such_column" || (tables_are_known && error.code == "no_such_table");
+    if (!gone) return error;
+    error.kind = ErrorKind::unavailable;
+    error.code = flow::look_again;
+    return error;
+}
+
+}  // namespace
+
 Result<std::vector<flow::TableInfo>> ChangeSource::discover(std::stop_token stop) {
     stop_ = stop;
+    auto tables = look_at_tables();
+    if (!tables) return fail(look_again_if_gone(std::move(tables.error()), false));
+    return tables;
+}
+
+Result<std::vector<flow::TableInfo>> ChangeSource::look_at_tables() {
     PN_FAILPOINT(source_connect_before);
-    PN_TRY(catalog_, Session::connect(options_.connection, options_.purpose, stop));
+    PN_TRY(catalog_, Session::connect(options_.connection, options_.purpose, stop_));
     PN_TRY(plan_, plan_what_can_be());
     PN_TRY(shapes_, table_shapes(*catalog_, plan_.tables));
     PN_TRY(shapes_at_, log_position(*catalog_));
@@ -35,12 +54,9 @@ Status ChangeSource::resume(std::optional<flow::Checkpoint> stream) {
     return {};
 }
 
-/// A table may go while it is looked at.
 Status ChangeSource::open(std::vector<flow::TableRead> tables) {
     auto opened = open_tables(tables);
-    if (opened || opened.error().code != "no_such_table") return opened;
-    opened.error().kind = ErrorKind::unavailable;
-    opened.error().code = flow::look_again;
+    if (!opened) return fail(look_again_if_gone(std::move(opened.error()), true));
     return opened;
 }
 

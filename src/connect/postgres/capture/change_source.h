@@ -86,6 +86,7 @@ class ChangeSource : public flow::Source {
     const ChangesOptions& changes() const { return *options_.source.changes; }
     const std::string& name_of(size_t table) const { return plan_.tables[table].read.info.name; }
 
+    Result<std::vector<flow::TableInfo>> look_at_tables();
     Status open_tables(const std::vector<flow::TableRead>& tables);
 
     // change_checkpoints.cc

@@ -1,5 +1,6 @@
 // Changes as they come: the stream, and segments of whole transactions.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -32,6 +33,11 @@ Error table_changed(const std::string& table, std::string message) {
             .message = std::move(message),
             .where = "table " + table,
             .hint = "what came before is in the target; a retry sees the new shape"};
+}
+
+/// Of numbers with commas between them.
+bool listed(const std::string& numbers, uint32_t number) {
+    return fmt::format(",{},", numbers).find(fmt::format(",{},", number)) != std::string::npos;
 }
 
 /// A table whose rows were written anew, or are told apart or named otherwise than its changes say: reading it helps.
@@ -142,11 +148,16 @@ void ChangeSource::watch_slot() {
 Result<CatalogNow> ChangeSource::columns_now(const ChangeTable& table, const RelationMessage& message) {
     const auto& read = table.read;
     PN_TRY(auto session, Session::connect(options_.connection, options_.purpose, stop_));
+    std::vector<uint32_t> types;
+    for (const auto& column : message.columns) types.push_back(column.type);
     PN_TRY(auto rows,
            session->query("SELECT attnum, attname, atttypid, attisdropped, "
-                          "coalesce(pg_catalog.pg_relation_filenode(attrelid), 0) FROM pg_catalog.pg_attribute WHERE "
-                          "attrelid = $1::oid AND attnum > 0 AND attgenerated = '' ORDER BY attnum",
-                          {std::to_string(read.oid)}));
+                          "coalesce(pg_catalog.pg_relation_filenode(attrelid), 0), CASE WHEN attisdropped THEN (SELECT "
+                          "pg_catalog.string_agg(t.oid::text, ',') FROM pg_catalog.pg_type t WHERE t.oid = ANY "
+                          "($2::oid[]) AND (t.typlen, t.typbyval, t.typalign) = (attlen, attbyval, attalign)) END FROM "
+                          "pg_catalog.pg_attribute WHERE attrelid = $1::oid AND attnum > 0 AND attgenerated = '' ORDER "
+                          "BY attnum",
+                          {std::to_string(read.oid), fmt::format("{{{}}}", fmt::join(types, ","))}));
     CatalogNow now;
     size_t as_planned = 0;
     for (int row = 0; row < rows.count(); ++row) {
@@ -154,6 +165,8 @@ Result<CatalogNow> ChangeSource::columns_now(const ChangeTable& table, const Rel
                               .name = rows.text(row, 1),
                               .type = static_cast<uint32_t>(rows.integer(row, 2)),
                               .dropped = rows.truth(row, 3)};
+        for (uint32_t type : types)
+            if (column.dropped && listed(rows.text(row, 5), type)) column.may_have_been.push_back(type);
         auto planned = [&](const ReadColumn& other) {
             return other.field.source_id == column.number && std::string_view(other.field.name) == column.name &&
                    other.type == column.type;

@@ -8,7 +8,7 @@ namespace {
 /// A column that the message may have.
 struct Candidate {
     int32_t number = 0;
-    std::vector<uint32_t> types = {};     ///< that it may have had; any where empty
+    std::vector<uint32_t> types = {};     ///< that it may have had
     std::vector<std::string> names = {};  ///< that it is known by
     bool before = false;                  ///< it was there before
     bool now = false;                     ///< it is there now
@@ -49,7 +49,7 @@ class Search {
 
     bool fits(const Candidate& candidate) const {
         auto alike = [&](uint32_t type) { return type == sent_type() || (is_text(type) && is_text(sent_type())); };
-        return candidate.types.empty() || std::ranges::any_of(candidate.types, alike);
+        return std::ranges::any_of(candidate.types, alike);
     }
 
     uint32_t sent_type() const { return message_[chosen_.size()].type; }
@@ -77,6 +77,7 @@ std::optional<std::vector<Candidate>> candidates(const KnownColumns& before, std
         if (!was && column.number <= last) continue;  // dropped before
         auto& candidate = found[column.number];
         candidate.number = column.number;
+        if (column.dropped && !was) candidate.types = column.may_have_been;
         if (column.dropped) continue;
         candidate.now = true;
         candidate.types.push_back(column.type);

@@ -27,8 +27,10 @@ const KnownColumns* known_at(std::span<const KnownColumns> known, Lsn lsn);
 struct NumberedColumn {
     int32_t number = 0;
     std::string name;
-    uint32_t type = 0;
+    uint32_t type = 0;  ///< 0 of one that was dropped
     bool dropped = false;
+    std::vector<uint32_t> may_have_been =
+        {};  ///< types of the message that one that was dropped can have had, by their layout
 };
 
 /// All there are and were, by number.
