@@ -155,8 +155,8 @@ def test_values_that_bigquery_cannot_hold(database, project, warehouse):
         capture(database, project, tables=["t", "k"], target={"connection": "bq", "dataset": "shop"}, connections=warehouse.connection(),
                 settings={"on_reject": "continue"})
         project.load()
-        database.execute("INSERT INTO t VALUES (6, '0044-03-15 BC', repeat(md5('6'), 200)), (7, 'today', NULL); UPDATE t SET day = 'infinity' WHERE id = 1;"
-                         "INSERT INTO k VALUES ('infinity', 1), ('2026-01-01', 2)")
+        database.execute("INSERT INTO t VALUES (6, '0044-03-15 BC', repeat(md5('6'), 200)), (7, 'today', NULL); UPDATE t SET day = '0044-03-15 BC' WHERE id = 1;"
+                         "INSERT INTO k VALUES ('0044-03-15 BC', 1), ('2026-01-01', 2)")
         assert project.load().run()["rows_rejected"] == 3
         database.execute("UPDATE t SET day = '2026-02-02' WHERE id IN (1, 6); DELETE FROM k WHERE n = 1")
         last = project.load().run()

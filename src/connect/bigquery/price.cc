@@ -20,7 +20,9 @@ ChangeSet usual_changes(const StagedLoad& load) {
     return {.snapshot = load.into_empty || rebuilds(load.target),
             .keyed = !load.target.info.key.empty(),
             .marks = marks,
-            .synced = "CURRENT_TIMESTAMP()"};
+            .synced = "CURRENT_TIMESTAMP()",
+            .whole_position = fmt::format("T.{}", flow::change::position),
+            .whole_moment = "CURRENT_TIMESTAMP()"};
 }
 
 /// A staging table as it will be, without rows: it can stand where its name would.
@@ -61,6 +63,10 @@ Result<std::vector<std::string>> planned_statements(Jobs& jobs, const StagedLoad
     std::vector<std::string> statements;
     if (load.target.info.changes) {
         statements = apply_changes_sql(load, usual_changes(load));
+        if (load.target.whole && !rebuilds(load.target)) {
+            statements.push_back("-- what it bills is known once the rows are compared");
+            return statements;
+        }
     } else {
         PN_TRY(auto resolving, resolve_sql(load));
         if (resolving) statements.push_back(*resolving);
