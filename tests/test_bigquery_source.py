@@ -7,7 +7,9 @@ import signal
 import time
 
 import pytest
-from google.cloud.bigquery import LoadJobConfig, QueryJobConfig, SchemaField
+from google.cloud.bigquery import LoadJobConfig, QueryJobConfig
+
+from support.mariadb import MariaServer
 
 QUICK = {"retries": {"max": 3, "delay": "100ms"}}
 FAR = 10**12
@@ -451,3 +453,39 @@ def test_doctor_and_plan_say_what_is_missing(source, project, bigquery):
     assert planned["estimated_rows"] == 100 and planned["estimated_bytes"] > 0
     assert any("Storage Read of the whole table: at most" in note for note in planned["notes"])
     assert any("set cursor_lag" in note for note in planned["notes"])
+
+
+# -- one pipeline for many organizations --------------------------------------------------------------------------------
+@pytest.fixture
+def ops():
+    server = MariaServer()
+    server.make_database("ops")
+    server.execute("ops", "CREATE TABLE client_billing_config (organization_id VARCHAR(255), source_dataset VARCHAR(255), destination_dataset VARCHAR(255),"
+                          " destination_table VARCHAR(255), key_file VARCHAR(255), least INT)")
+    yield server
+    server.destroy()
+
+
+def test_billing_of_each_organization_by_its_own_account(source, project, bigquery, ops):
+    for name, rows in (("acme", 25), ("betas", 12), ("denied", 5)):
+        source.client.create_dataset(f"s_{name}")
+        source.sql(f"CREATE TABLE s_{name}.usage AS SELECT x AS id, CAST(x AS NUMERIC) AS cost, TIMESTAMP_ADD(TIMESTAMP '2026-01-01 00:00:00+00', INTERVAL x SECOND)"
+                   f" AS usage_end_time FROM UNNEST(GENERATE_ARRAY(1, {rows})) AS x")
+        rights = {} if name == "denied" else {f"stand-in.s_{name}": "READER"}
+        key = bigquery.account(f"{name}@stand-in.iam.gserviceaccount.com", projects=["stand-in"], datasets=rights)
+        project.write(json.dumps(key), f"{name}.json")
+        ops.execute("ops", "INSERT INTO client_billing_config VALUES (%s, %s, 'billing', %s, %s, 3)", [name, f"s_{name}", f"usage_{name}", f"{name}.json"])
+    project.environment["OPS_URL"] = ops.url("ops")
+    endpoints = {"type": "bigquery", "project": "stand-in", "endpoint": bigquery.endpoint, "storage_endpoint": f"http://{bigquery.grpc_address}"}
+    project.config(
+        connections={"bq_client": {**endpoints, "credentials": "{client.key_file}"}, "bq": endpoints, "ops": {"type": "mysql", "url": "${OPS_URL}"}},
+        pipelines={"billing": {
+            "for_each": {"connection": "ops", "table": "client_billing_config", "as": "client"},
+            "source": {"connection": "bq_client", "table": "{client.source_dataset}.usage", "cursor": "usage_end_time", "batch_rows": 10, "where": "id > {client.least}"},
+            "target": {"connection": "bq", "table": "{client.destination_dataset}.{client.destination_table}", "mode": "merge", "key": ["id"]}, "retries": {"max": 0}}})
+    project.run("check")
+    report = project.load(expect=1, timeout=120)
+    assert {run["pipeline"]: (run["status"], run["rows_written"]) for run in report.runs} == {
+        "billing--acme": ("success", 22), "billing--betas": ("success", 9), "billing--denied": ("failed", 0)}
+    assert source.sql("SELECT COUNT(*), SUM(cost) FROM billing.usage_acme") == [(22, 319)]
+    assert source.sql("SELECT COUNT(*) FROM penstock.pipeline_metadata WHERE pipeline = 'billing--acme'") == [(3,)]

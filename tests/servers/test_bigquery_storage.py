@@ -307,3 +307,15 @@ def test_rows_appended_while_others_are_merged_are_there_once(bigquery, client, 
     thread.join()
     found = sorted((row.id, row.name) for row in client.list_rows(flat))
     assert found == [(0, "old" + "x" * 8), *((number, "new") for number in sent)] and len(sent) > 5
+
+
+def test_declared_decimals_keep_their_precision_in_arrow(client, reader, make_table):
+    """Storage Read API page, "Arrow schema details": NUMERIC(P, S) and BIGNUMERIC(P, S)."""
+    table = make_table(("n", "NUMERIC"), ("b", "BIGNUMERIC"))
+    client.query(f"ALTER TABLE {table} ADD COLUMN np NUMERIC(10, 2), ADD COLUMN bp BIGNUMERIC(20, 15)").result()
+    client.query(f"INSERT INTO {table} (n, b, np, bp) VALUES (1.5, BIGNUMERIC '1.5', 12345678.91, BIGNUMERIC '12345.123456789012345')").result()
+    session = reader.create_read_session(parent="projects/stand-in", max_stream_count=1,
+                                         read_session=types.ReadSession(table=path_of(table), data_format="ARROW"))
+    read = reader.read_rows(session.streams[0].name).to_arrow(session)
+    assert [field.type for field in read.schema] == [pa.decimal128(38, 9), pa.decimal256(76, 38), pa.decimal128(10, 2), pa.decimal256(20, 15)]
+    assert [str(value) for value in read.to_pylist()[0].values()] == ["1.500000000", "1.5" + "0" * 37, "12345678.91", "12345.123456789012345"]
