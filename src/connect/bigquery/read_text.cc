@@ -44,7 +44,8 @@ std::optional<int64_t> take_fraction(std::string_view& text) {
 }
 
 std::optional<int32_t> take_date(std::string_view& text) {
-    auto year = take_number(text, 4);
+    bool long_enough = text.size() > 4 && text[4] == '-';
+    auto year = long_enough ? take_number(text, 4) : std::nullopt;
     if (!year || !take(text, '-')) return std::nullopt;
     auto month = take_number(text, 2);
     if (!month || !take(text, '-')) return std::nullopt;
@@ -202,7 +203,7 @@ std::optional<std::string> unscaled_text(std::string_view text, int scale) {
     std::string digits(text.substr(0, point));
     std::string fraction(point == text.npos ? std::string_view() : text.substr(point + 1));
     fraction.erase(fraction.find_last_not_of('0') + 1);
-    if (fraction.size() > static_cast<size_t>(scale)) return std::nullopt;
+    if (fraction.size() > static_cast<size_t>(scale) || text.empty() || text == ".") return std::nullopt;
     fraction.resize(static_cast<size_t>(scale), '0');
     digits += fraction;
     bool good = !digits.empty() && std::ranges::all_of(digits, [](unsigned char c) { return std::isdigit(c) != 0; });

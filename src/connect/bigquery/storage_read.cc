@@ -4,12 +4,12 @@
 #include <arrow/io/memory.h>
 #include <arrow/ipc/api.h>
 #include <fmt/format.h>
+#include <google/cloud/bigquery/storage/v1/storage.grpc.pb.h>
 #include <grpcpp/grpcpp.h>
 
 #include <random>
 
 #include "base/log.h"
-#include "google/cloud/bigquery/storage/v1/storage.grpc.pb.h"
 #include "io/retry.h"
 
 namespace penstock::bigquery {
