@@ -18,7 +18,7 @@ from support.program import BINARY, assert_no_secret
 from support.shop import MERGE, WHOLE, add_orders, assert_same, make_orders
 
 SLOW = {"PENSTOCK_FAILPOINT": "source_read_during=delay"}  # every block takes a second
-TABLES = {"runs", "locks", "checkpoints", "rejects", "schema_version"}
+TABLES = {"runs", "locks", "checkpoints", "rejects", "messages", "schema_version"}
 _numbers = itertools.count()
 
 
@@ -188,7 +188,7 @@ def test_a_server_that_crashes_and_comes_back_costs_no_run(shop, state, database
 
 def test_an_older_state_is_upgraded_and_a_newer_one_refused(shop, state):
     shop.load()
-    for statement in ("DROP TABLE penstock.checkpoints", "DROP TABLE penstock.rejects", "UPDATE penstock.schema_version SET version = 1"):
+    for statement in ("DROP TABLE penstock.checkpoints", "DROP TABLE penstock.rejects", "DROP TABLE penstock.messages", "UPDATE penstock.schema_version SET version = 1"):
         state.rows(statement)
     shop.load()
     assert state.tables() == TABLES

@@ -71,6 +71,7 @@ class CommandLine {
         declare_global();
         declare_start();
         declare_pipelines();
+        declare_serve();
         declare_history();
         declare_schema();
         declare_rejects();
@@ -178,6 +179,21 @@ class CommandLine {
         run->add_flag("--drain", options_.drain, "Read a stream up to what is there now");
         auto* types = command(app_, "types", "Show how each column maps, and where a value could not be held");
         names(types, "PIPELINE", "Only these pipelines");
+    }
+
+    void declare_serve() {
+        auto* serve = command(app_, "serve", "Take the messages that start pipelines by HTTP, until stopped");
+        serve->add_option("--listen", options_.listen, "Where; a port alone is one of this machine only")
+            ->type_name("HOST:PORT")
+            ->capture_default_str();
+        auto number = [&](const char* name, int64_t& into, const char* doc) {
+            serve->add_option(name, into, doc)->type_name("N")->check(count_validator())->capture_default_str();
+        };
+        number("--workers", options_.workers, "How many messages are worked on at once");
+        number("--backlog", options_.backlog, "How many more wait before others are refused");
+        number("--grace-period", options_.grace_period, "Seconds that runs have to end when the server is stopped");
+        serve->add_flag("--allow-unauthenticated", options_.allow_unauthenticated,
+                        "Listen beyond this machine although a trigger asks nobody who it is");
     }
 
     void declare_history() {

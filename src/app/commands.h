@@ -25,6 +25,7 @@ Result<int> check(const Session& session);
 Result<int> doctor(const Session& session);
 Result<int> plan(const Session& session);
 Result<int> run(const Session& session);
+Result<int> serve(const Session& session);
 Result<int> types(const Session& session);
 Result<int> status(const Session& session);
 Result<int> runs(const Session& session);

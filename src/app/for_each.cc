@@ -38,72 +38,11 @@ std::string name_of(const std::string& origin, const std::string& key) {
     return fmt::format("{}--{:016x}", origin.substr(0, 45), hash);
 }
 
-/// Values stand in names and in SQL, so that only what is harmless in both is put there.
-bool harmless(const std::string& value) {
-    auto good = [](unsigned char c) {
-        return std::isalnum(c) || c >= 0x80 ||
-               std::string_view("_.:@/+-").find(static_cast<char>(c)) != std::string_view::npos;
-    };
-    return !value.empty() && std::ranges::all_of(value, good) && value.find("--") == value.npos;
-}
-
-/// `{client.column}` in all texts of a node.
-class Filling {
-  public:
-    Filling(const config::ForEach& each, const Row& row) : each_(each), row_(row), mark_("{" + each.as.value + ".") {}
-
-    bool wanted_in(const config::Node& node) const {
-        return node.text.find(mark_) != node.text.npos ||
-               std::ranges::any_of(node.items, [&](const auto& item) { return wanted_in(item); }) ||
-               std::ranges::any_of(node.entries, [&](const auto& entry) { return wanted_in(entry.value); });
-    }
-
-    Status fill(config::Node& node) const {
-        for (auto& item : node.items) PN_CHECK(fill(item));
-        for (auto& entry : node.entries) PN_CHECK(fill(entry.value));
-        for (size_t begin = node.text.find(mark_); begin != node.text.npos; begin = node.text.find(mark_, begin)) {
-            size_t end = node.text.find('}', begin);
-            if (end == node.text.npos)
-                return fail(at(node.place, "bad_placeholder", "a { without its }", "write {client.column}"));
-            PN_TRY(auto value, value_of(node, node.text.substr(begin + mark_.size(), end - begin - mark_.size())));
-            if (begin == 0 && end + 1 == node.text.size()) node.quoted = false;  // a number is one
-            node.text.replace(begin, end + 1 - begin, value);
-            node.reference.clear();
-            begin += value.size();
-        }
-        return {};
-    }
-
-  private:
-    Result<std::string> value_of(const config::Node& node, const std::string& column) const {
-        auto found = row_.find(column);
-        if (found == row_.end()) {
-            std::vector<std::string> columns;
-            for (const auto& [name, value] : row_) columns.push_back(name);
-            return fail(at(node.place, "unknown_column",
-                           fmt::format("{} has no column '{}'{}", each_.table.value, column,
-                                       config::did_you_mean(column, columns)),
-                           fmt::format("its columns: {}", fmt::join(columns, ", "))));
-        }
-        if (found->second && harmless(*found->second)) return *found->second;
-        return fail({.kind = ErrorKind::refused,
-                     .code = "unusable_value",
-                     .message = fmt::format("column {} of {} is {}", column, each_.table.value,
-                                            found->second ? "no value that can stand in a name or in SQL" : "NULL"),
-                     .where = node.place.text(),
-                     .hint = "letters, digits and _ . : @ / + - can; mend the row"});
-    }
-
-    const config::ForEach& each_;
-    const Row& row_;
-    std::string mark_;
-};
-
 /// Builds what stands in place of one pipeline.
 class Expansion {
   public:
-    Expansion(config::Document& document, const config::PipelineConfig& origin)
-        : document_(document), origin_(origin) {}
+    Expansion(config::Document& document, const config::PipelineConfig& origin, const Parameters& parameters)
+        : document_(document), origin_(origin), parameters_(parameters) {}
 
     Result<std::vector<config::PipelineConfig>> make() {
         const auto& each = *origin_.for_each;
@@ -116,6 +55,9 @@ class Expansion {
                            fmt::format("{} has no rows, so {} has nothing to run for", each.table.value, origin_.name),
                            "add a row for each run"));
         std::string column = each.key.empty() ? "organization_id" : each.key.value;
+        auto chosen = parameters_.find(column);
+        std::set<std::string> wanted;
+        if (chosen != parameters_.end()) wanted.insert(chosen->second.begin(), chosen->second.end());
         std::set<std::string> known;
         std::vector<config::PipelineConfig> made;
         for (const auto& row : rows) {
@@ -128,9 +70,25 @@ class Expansion {
                 return fail(at(each.table.place, "for_each_key",
                                fmt::format("{}.{} is NULL or the same in two rows", each.table.value, column),
                                "name a column that tells rows apart: `key:`"));
-            made.push_back(one(row, *key->second));
+            if (chosen == parameters_.end() || wanted.contains(*key->second)) made.push_back(one(row, *key->second));
         }
+        if (chosen != parameters_.end() && wanted.empty()) wanted.insert("");
+        for (const auto& name : wanted)
+            if (!known.contains(name))
+                return fail({.kind = ErrorKind::usage,
+                             .code = "no_such_row",
+                             .message = fmt::format("{} has no row whose {} is '{}'", each.table.value, column, name),
+                             .where = each.table.place.text(),
+                             .hint = "add the row, or name one that is there"});
         return made;
+    }
+
+    /// Of one without `for_each`.
+    config::PipelineConfig filled() {
+        config::PipelineConfig config = origin_;
+        auto values = single_values(parameters_);
+        keep_unusable(config, fill(config, parameters_filling(values)));
+        return config;
     }
 
   private:
@@ -139,14 +97,24 @@ class Expansion {
         config.name = name_of(origin_.name, key);
         config.origin = origin_.name;
         config.organization = key;
-        config.for_each.reset();
-        Filling filling(*origin_.for_each, row);
-        auto filled = fill(config, filling);
-        if (filled) return config;
+        config.row_of = std::exchange(config.for_each, std::nullopt);
+        auto values = single_values(parameters_);
+        auto status = fill(config, Filling(origin_.for_each->as.value, "column", origin_.for_each->table.value, row));
+        if (status) status = fill(config, parameters_filling(values));
+        keep_unusable(config, std::move(status));
+        return config;
+    }
+
+    static Filling parameters_filling(const Filling::Values& values) {
+        return Filling(parameter_word, "parameter", "this run", values);
+    }
+
+    /// What could not be filled in fails when its turn comes.
+    void keep_unusable(config::PipelineConfig& config, Status status) const {
+        if (status) return;
         config.source = origin_.source, config.target = origin_.target;
         config.source_connection = origin_.source_connection, config.target_connection = origin_.target_connection;
-        config.unusable = std::move(filled.error());
-        return config;
+        config.unusable = std::move(status.error());
     }
 
     Status fill(config::PipelineConfig& config, const Filling& filling) {
@@ -176,6 +144,7 @@ class Expansion {
 
     config::Document& document_;
     const config::PipelineConfig& origin_;
+    const Parameters& parameters_;
 };
 
 /// Two rows that name one table would overwrite each other's rows, as two pipelines would.
@@ -209,15 +178,16 @@ Status validate_for_each(const config::Document& document, const config::Pipelin
     return {};
 }
 
-Status expand_for_each(config::Document& document) {
+Status expand_for_each(config::Document& document, const Parameters& parameters) {
     std::vector<config::PipelineConfig> all;
     auto given = document.pipelines;
     for (const auto& pipeline : given) {
+        Expansion expansion(document, pipeline, parameters);
         if (!pipeline.for_each) {
-            all.push_back(pipeline);
+            all.push_back(wants_parameters(document, pipeline) ? expansion.filled() : pipeline);
             continue;
         }
-        PN_TRY(auto made, Expansion(document, pipeline).make());
+        PN_TRY(auto made, expansion.make());
         for (auto& one : made) all.push_back(std::move(one));
     }
     // Who comes after such a pipeline comes after all that stand for it.

@@ -2,6 +2,7 @@
 
 #include <memory>
 
+#include "app/placeholders.h"
 #include "config/document.h"
 #include "flow/runner.h"
 
@@ -13,7 +14,8 @@ Status validate_for_each(const config::Document& document, const config::Pipelin
 /// Reads the tables that pipelines stand `for_each` row of, and puts in each such pipeline's place one for every row:
 /// `billing--acme`, with the row's values in source, target and the options of their connections. A row whose values cannot be used
 /// gives a pipeline that says so when it is run; the others do not mind. Connects only where there is a `for_each`.
-Status expand_for_each(config::Document& document);
+/// Parameters stand for `{param.NAME}` in any pipeline; one that is called as the key of `for_each` says which rows are meant.
+Status expand_for_each(config::Document& document, const Parameters& parameters = {});
 
 /// Where the runs of pipelines with `jobs` leave what became of them. Each table is opened once, when it is first needed.
 class JobTables {
@@ -26,6 +28,8 @@ class JobTables {
     Status end(const config::PipelineConfig& pipeline, const flow::RunResult& result);
 
   private:
+    Status note_success(const config::PipelineConfig& pipeline, const flow::RunResult& result);
+
     struct Opened;
     const config::Document& document_;
     std::unique_ptr<Opened> opened_;

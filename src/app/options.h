@@ -53,6 +53,13 @@ struct Options {
     std::string connection;
     bool confirm = false;
 
+    // serve
+    std::string listen = "127.0.0.1:8080";
+    int64_t workers = 2;
+    int64_t backlog = 100;
+    int64_t grace_period = 25;  ///< seconds
+    bool allow_unauthenticated = false;
+
     std::string shell;  ///< completion
     std::string page;   ///< docs
 };

@@ -10,14 +10,30 @@
 namespace penstock::app {
 namespace {
 
+/// A path starts one pipeline.
+void check_trigger_path(const config::Document& document, const config::PipelineConfig& pipeline,
+                        config::Diagnostics& diagnostics) {
+    for (const auto& other : document.pipelines) {
+        if (&other == &pipeline) return;
+        if (!other.trigger || other.trigger->http.value != pipeline.trigger->http.value) continue;
+        diagnostics.add({.kind = ErrorKind::configuration,
+                         .code = "path_taken",
+                         .message = fmt::format("pipelines.{}.trigger: {} starts pipeline '{}' already", pipeline.name,
+                                                pipeline.trigger->http.value, other.name),
+                         .where = pipeline.trigger->http.place.text(),
+                         .hint = "give each a path of its own"});
+    }
+}
+
 Status validate_pipelines(const config::Document& document) {
     config::Diagnostics diagnostics;
     for (const auto& config : document.pipelines) {
         PN_TRY(auto pipeline, Pipeline::find(document, config.name));
         auto status = validate_for_each(document, config);
-        if (status && !config.for_each)
+        if (status && !config.for_each && !wants_parameters(document, config))
             status = pipeline.validate();  // what has placeholders is, row by row, when it runs
         if (!status) diagnostics.add(std::move(status.error()));
+        if (config.trigger) check_trigger_path(document, config, diagnostics);
     }
     return diagnostics.status();
 }
@@ -40,7 +56,8 @@ Result<config::Document> read_project(const Session& session) {
 
 Result<config::Document> load_project(const Session& session) {
     PN_TRY(auto document, read_project(session));
-    PN_CHECK(expand_for_each(document));
+    PN_TRY(auto parameters, read_parameters(session.options.parameters));
+    PN_CHECK(expand_for_each(document, parameters));
     return document;
 }
 

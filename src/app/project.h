@@ -13,7 +13,7 @@ namespace penstock::app {
 /// The configuration that the command line names, all mistakes in it reported. What can be known without connecting has
 /// been checked for every pipeline. `--state` stands in for its `state`. Nobody is called.
 Result<config::Document> read_project(const Session& session);
-/// The same with pipelines for the rows of `for_each`, whose tables are read.
+/// The same with pipelines for the rows of `for_each`, whose tables are read, and `--param` in its places.
 Result<config::Document> load_project(const Session& session);
 
 /// Run history and locks, made when there are none.

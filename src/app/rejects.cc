@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -119,6 +120,17 @@ Result<int> command::rejects_list(const Session& session) {
         more = more || static_cast<int64_t>(found.size()) == options.most;
         records.insert(records.end(), found.begin(), found.end());
     }
+    if (auto messages = open_trigger_ledger(document)) {
+        std::set<std::string> names;
+        for (const auto& pipeline : pipelines)
+            if (const auto& config = pipeline.config(); config.trigger)
+                names.insert(config.origin.empty() ? config.name : config.origin);
+        for (const auto& name : names) {
+            PN_TRY(auto found,
+                   messages->rejects({.pipeline = name, .open_only = !options.closed, .limit = options.most}));
+            records.insert(records.end(), found.begin(), found.end());
+        }
+    }
     if (session.json()) {
         Json list = Json::array();
         for (const auto& record : records) list.push_back(record_json(record));
@@ -135,6 +147,7 @@ Result<int> command::rejects_show(const Session& session) {
     PN_TRY(auto document, load_project(session));
     PN_TRY(auto pipelines, select_pipelines(document, {}));
     PN_TRY(auto ledgers, open_ledgers(pipelines));
+    if (auto ledger = open_trigger_ledger(document)) ledgers.push_back(std::move(ledger));
     std::vector<flow::RejectRecord> records;
     for (const auto& id : session.options.names) {
         size_t before = records.size();
@@ -159,10 +172,13 @@ Result<int> command::rejects_discard(const Session& session) {
     PN_TRY(auto document, load_project(session));
     PN_TRY(auto pipelines, select_pipelines(document, {}));
     PN_TRY(auto ledgers, open_ledgers(pipelines));
+    if (auto ledger = open_trigger_ledger(document)) ledgers.push_back(std::move(ledger));
     int64_t discarded = 0;
     for (const auto& name : options.names) {
         flow::RejectFilter filter{.table = options.table, .open_only = true};
-        bool is_pipeline = document.pipeline(name) != nullptr;
+        bool is_pipeline =
+            document.pipeline(name) != nullptr ||
+            std::ranges::find(document.pipelines, name, &config::PipelineConfig::origin) != document.pipelines.end();
         if (is_pipeline) filter.pipeline = name;
         else filter.ids = {name};
         int64_t found = 0;

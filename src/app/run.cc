@@ -27,10 +27,8 @@ Status refuse_unavailable(const Options& options) {
         return fail(usage("option_not_available", fmt::format("`{}` is not available in this version: {}", option, why),
                           "run without it"));
     };
-    PN_CHECK(refuse(!options.shard.empty(), "--shard",
-                    "a pipeline runs in one process and reads with several connections (`parallel:`)"));
-    return refuse(!options.parameters.empty(), "--param",
-                  "the configuration has no parameters; `${NAME}` takes environment variables");
+    return refuse(!options.shard.empty(), "--shard",
+                  "a pipeline runs in one process and reads with several connections (`parallel:`)");
 }
 
 /// Which pipelines: those named, or all of them, or the only one there is.

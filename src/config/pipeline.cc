@@ -139,7 +139,11 @@ const Spec<ForEach>& for_each_spec() {
                       {.example = "client_billing_config"})
             .required("as", &ForEach::as, "What a row is called in placeholders.", {.example = "client"})
             .field("key", &ForEach::key, "The column that tells rows apart; it becomes part of the pipelines' names.",
-                   {.default_note = "organization_id"});
+                   {.default_note = "organization_id"})
+            .field("last_success", &ForEach::last_success,
+                   "A column of the table that is set to the time when the row's last successful run began, for people "
+                   "and other programs: where a run goes on is in the target's checkpoint.",
+                   {.example = "last_successful_run"});
     return made;
 }
 
@@ -178,7 +182,6 @@ const Spec<PipelineConfig>& pipeline_spec() {
             .unavailable("route", "routing belongs to event streams")
             .unavailable("archive", "the raw archive belongs to event streams")
             .unavailable("rejects", "rejected rows go to the table penstock.rejects of the target")
-            .unavailable("trigger", "triggers come with the scheduler")
             .choice("run", &P::run,
                     {{"drain", RunKind::drain, "Up to where the stream was when the run began; then it ends."},
                      {"follow", RunKind::follow, "On and on, until it is stopped."}},
@@ -189,6 +192,8 @@ const Spec<PipelineConfig>& pipeline_spec() {
                    "source, target and their "
                    "connections is that row's value. One that fails does not touch the others.")
             .field("jobs", &P::jobs, jobs_spec(), "A table where each run leaves what became of it.")
+            .field("trigger", &P::trigger, trigger_spec(),
+                   "A message from outside that starts it, in `penstock serve`.")
             .requires_other("timezone", "schedule")
             .requires_other("catchup", "schedule")
             .check([](const P& pipeline, const Node&) {

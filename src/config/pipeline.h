@@ -5,6 +5,8 @@
 #include <vector>
 
 #include "config/settings.h"
+#include "config/step.h"
+#include "config/trigger.h"
 
 namespace penstock::config {
 
@@ -60,8 +62,9 @@ enum class RunKind { drain, follow };
 struct ForEach {
     Text connection;
     Text table;
-    Text as;   ///< what rows are called in placeholders
-    Text key;  ///< the column that tells rows apart
+    Text as;            ///< what rows are called in placeholders
+    Text key;           ///< the column that tells rows apart
+    Text last_success;  ///< the column that is set to when the last successful run began; "" none
 };
 
 /// `jobs`: a table where each run leaves what became of it.
@@ -79,6 +82,7 @@ struct PipelineConfig : PipelineSettings {
     Node target;
     std::string source_connection;
     std::string target_connection;
+    std::vector<Step> steps;
     Text schedule;
     Text timezone;
     Catchup catchup = Catchup::none;
@@ -86,9 +90,11 @@ struct PipelineConfig : PipelineSettings {
     std::optional<RunKind> run;
     std::optional<ForEach> for_each;
     std::optional<JobTable> jobs;
+    std::optional<Trigger> trigger;
 
     // Of one that stands for a row of `for_each` (app/for_each.h).
     std::string origin;               ///< the pipeline of the file
+    std::optional<ForEach> row_of;    ///< the `for_each` of that
     std::string organization;         ///< the row's key
     std::optional<Error> unusable{};  ///< why this row cannot be run; others can
 };

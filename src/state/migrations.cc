@@ -74,6 +74,32 @@ constexpr std::array steps = {
             discarded_at      BIGINT NOT NULL
         ) {options};
     )"),
+    // Messages from outside, so that one delivered twice is done once (messages.h). A zero time has not come yet.
+    std::string_view(R"(
+        CREATE TABLE penstock.messages (
+            pipeline          {name} NOT NULL,
+            message_id        {name} NOT NULL,
+            invocation        VARCHAR(64) NOT NULL,
+            redelivered       BIGINT NOT NULL,
+            digest            VARCHAR(64) NOT NULL,
+            body              {text} NOT NULL,
+            status            VARCHAR(16) NOT NULL,
+            ended             {text} NOT NULL,
+            code              BIGINT NOT NULL,
+            answer            {text} NOT NULL,
+            attempts          BIGINT NOT NULL,
+            received_at       BIGINT NOT NULL,
+            ended_at          BIGINT NOT NULL,
+            pid               BIGINT NOT NULL,
+            pid_started       BIGINT NOT NULL,
+            host              VARCHAR(255) NOT NULL,
+            machine           VARCHAR(255) NOT NULL,
+            lease_until       BIGINT NOT NULL,
+            PRIMARY KEY (pipeline, message_id)
+        ) {options};
+        CREATE INDEX messages_by_invocation ON penstock.messages (invocation);
+        CREATE INDEX messages_by_end ON penstock.messages (ended_at);
+    )"),
 };
 
 }  // namespace

@@ -143,6 +143,7 @@ TEST_CASE("state of the version before is brought up to date") {
     }
     folder.execute("DROP TABLE IF EXISTS penstock.checkpoints");
     folder.execute("DROP TABLE IF EXISTS penstock.rejects");
+    folder.execute("DROP TABLE IF EXISTS penstock.messages");
     folder.execute("UPDATE penstock.schema_version SET version = 1");
     auto ledger = ledger_of(folder);
     Commit commit;

@@ -11,6 +11,11 @@ namespace penstock::mysql {
 /// `connections: {ops: {type: mysql, url: …}}`
 struct ConnectionOptions : config::ConnectionOptions {
     Secret url;
+    std::string host;  ///< with the next ones instead of the URL, for words that come one by one
+    int64_t port = 3306;
+    std::string user;
+    Secret password;
+    std::string database;
 };
 
 const config::Spec<ConnectionOptions>& connection_spec();

@@ -28,6 +28,8 @@ Error no_such_table(const state::Place& place, const std::string& table) {
 
 }  // namespace
 
+std::string quote_name(const std::string& name) { return backticked(name); }
+
 std::string quote_table(const std::string& table) {
     auto [schema, name] = parts_of(table);
     return schema.empty() ? backticked(name) : backticked(schema) + "." + backticked(name);

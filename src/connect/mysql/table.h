@@ -33,6 +33,8 @@ class Tables {
     std::unique_ptr<state::Connection> connection_;
 };
 
+/// `last_run`
+std::string quote_name(const std::string& name);
 /// `ops`.`jobs`
 std::string quote_table(const std::string& table);
 
