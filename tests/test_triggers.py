@@ -128,8 +128,9 @@ def test_rejected_messages_are_listed(shop, serve):
     broken = envelope({}, "m-2")
     broken["message"]["data"] = "%%%"
     assert server.post("/usage", broken, TOKEN).json["status"] == "rejected"
+    assert server.push("/usage", b"\xff\x00 no text", "m-3", TOKEN).json["status"] == "rejected"
     rejects = shop.run("rejects", "list", "--output", "json").json["rejects"]
-    assert [(r["source_position"], r["code"], r["route"]) for r in rejects] == [("m-1", "bad_message", None), ("m-2", "bad_message", None)]
+    assert [(r["source_position"], r["code"], r["route"]) for r in rejects] == [(name, "bad_message", None) for name in ("m-1", "m-2", "m-3")]
     assert rejects[0]["payload"] == {"day": 5} and "/day" in rejects[0]["reason"]
     shop.run("rejects", "discard", "usage")
     assert shop.run("rejects", "list", "--output", "json").json["rejects"] == []

@@ -174,7 +174,9 @@ Status Messages::reject(const Message& message, const std::string& code, const s
         if (auto found = select_one(sql, message); found && found->message.status == MessageStatus::rejected) return {};
         PN_CHECK(
             put_rejects(sql, {.pipeline = message.pipeline, .run_id = message.invocation}, log, trigger_connection));
-        put(sql, message);
+        Message kept = message;
+        kept.body.clear();  // the payload of the reject, which need not be text
+        put(sql, kept);
         return {};
     });
 }
