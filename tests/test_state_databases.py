@@ -1,6 +1,7 @@
 """The state on MariaDB and PostgreSQL: recorded, locked, upgraded and survived like a file, read back by each database's own client."""
 
 import itertools
+import json
 import os
 import socket
 import subprocess
@@ -15,6 +16,7 @@ from support import mariadb
 from support.mariadb import MariaServer
 from support.postgres import LOADER, PostgresServer
 from support.program import BINARY, assert_no_secret
+from support.serving import Serving
 from support.shop import MERGE, WHOLE, add_orders, assert_same, make_orders
 
 SLOW = {"PENSTOCK_FAILPOINT": "source_read_during=delay"}  # every block takes a second
@@ -184,6 +186,37 @@ def test_a_server_that_crashes_and_comes_back_costs_no_run(shop, state, database
     assert state.rows("SELECT status FROM penstock.runs") == [("success",)]
     assert state.rows("SELECT count(*) FROM penstock.locks") == [(0,)]
     assert_same(shop, database)
+
+
+def test_messages_are_done_once_there_too(shop, state):
+    config = json.loads((shop.folder / "penstock.yaml").read_text())
+    config["pipelines"]["p"]["trigger"] = {"http": "/orders", "pubsub_push": True}
+    shop.write(json.dumps(config))
+    server = Serving(shop, env={"PENSTOCK_FAILPOINT": "target_commit_after=kill"})
+    with pytest.raises(OSError):
+        server.push("/orders", {}, "m-1")
+    server.kill()
+    server = Serving(shop)
+    try:
+        assert server.get("/readyz").status == 200
+        first = server.push("/orders", {"note": "ünï"}, "m-2")
+        assert first.status == 200 and server.push("/orders", {"note": "ünï"}, "m-2").json == first.json
+        assert server.push("/orders", {}, "m-1").json["attempts"] == 2
+        assert server.push("/orders", b"\xff\x00", "m-3").json["status"] == "rejected"
+        state.crash()
+        away = server.push("/orders", {}, "m-4")
+        assert away.status == 503 and server.get("/readyz").status == 503
+        state.server.start()
+        deadline = time.monotonic() + 30
+        while server.push("/orders", {}, "m-4").status != 200:
+            assert time.monotonic() < deadline, "".join(server.lines)[-3000:]
+            time.sleep(0.2)
+    finally:
+        code = server.stop()
+    assert code == 0
+    assert state.rows("SELECT message_id, status, attempts FROM penstock.messages ORDER BY message_id") == [
+        ("m-1", "done", 2), ("m-2", "done", 1), ("m-3", "rejected", 0), ("m-4", "done", 1)]
+    assert [reject["source_position"] for reject in shop.run("rejects", "list", "--output", "json").json["rejects"]] == ["m-3"]
 
 
 def test_an_older_state_is_upgraded_and_a_newer_one_refused(shop, state):
