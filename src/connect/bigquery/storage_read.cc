@@ -114,6 +114,8 @@ class StorageReader::Stream : public BatchFeed {
             if (call_->Read(&answer)) {
                 patience_.renew();
                 refused_token_ = false;
+                // Some only tell how far the stream is.
+                if (!answer.has_arrow_record_batch() && answer.row_count() == 0) continue;
                 PN_TRY(auto batch, batch_of(answer));
                 offset_ += batch->num_rows();
                 if (batch->num_rows() != 0) return batch;
