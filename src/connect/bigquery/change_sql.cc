@@ -138,11 +138,14 @@ std::string merge(const StagedLoad& load, const ChangeSet& changes, size_t index
     std::string gone = soft ? fmt::format("WHEN MATCHED AND S.{} = 'm' THEN UPDATE SET {}, {} = TRUE",
                                           staged_change::op, own, flow::change::deleted)
                             : fmt::format("WHEN MATCHED AND S.{} = 'd' THEN DELETE", staged_change::op);
+    // What another piece of the same load has written is there.
     std::string ended =
         load.target.whole && soft
-            ? fmt::format(" WHEN NOT MATCHED BY SOURCE AND {} THEN UPDATE SET {} = {}, {} = {}, {} = TRUE",
-                          alive(load.target, "T."), staged_change::position, changes.whole_position,
-                          flow::change::synced_at, changes.synced, flow::change::deleted)
+            ? fmt::format(
+                  " WHEN NOT MATCHED BY SOURCE AND {} AND (T.{} = {}) IS NOT TRUE THEN UPDATE SET {} = {}, {} = "
+                  "{}, {} = TRUE",
+                  alive(load.target, "T."), flow::change::synced_at, changes.synced, staged_change::position,
+                  changes.gone_at("T"), flow::change::synced_at, changes.synced, flow::change::deleted)
             : "";
     return fmt::format(
         "MERGE INTO {} AS T USING ({}) AS S ON {} {} WHEN MATCHED THEN UPDATE SET {} WHEN NOT MATCHED AND S.{} = 'w' "
@@ -206,6 +209,10 @@ bool ChangeSet::resolves(const flow::TableTarget& target) const {
     if (rebuilds(target)) return false;
     if (target.whole) return !keyed || target.mode == Mode::history;
     return !keyed && deletes;
+}
+
+std::string ChangeSet::gone_at(std::string_view row) const {
+    return whole_position.empty() ? fmt::format("{}.{}", row, staged_change::position) : whole_position;
 }
 
 std::string next_truncate(const ChangeSet& changes, const std::string& position, bool moment) {

@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "connect/bigquery/publish_sql.h"
@@ -41,8 +42,11 @@ struct ChangeSet {
     std::vector<const ColumnPlan*> unsent = {};
     std::vector<Truncate> truncates = {};
     std::string synced = {};  ///< the time of this load, as SQL
-    /// Of a whole table: the position and the moment of its rows, as SQL over a row T of the target.
+    /// Of a whole table: the position and the moment of its rows, as SQL. One that is empty now has no row to tell the position.
     std::string whole_position = {}, whole_moment = {};
+
+    /// The position of what is gone from a whole table, `row` being it.
+    std::string gone_at(std::string_view row) const;
 
     bool resolves(const flow::TableTarget& target) const;
 };

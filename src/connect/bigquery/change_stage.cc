@@ -70,7 +70,7 @@ Result<StagedFiles> ChangeStage::write_snapshot(flow::Scan& scan, ChangeSet& cha
     PN_TRY(auto newest,
            stage_.look(staged, fmt::format("max({}), CAST(max({}) AS VARCHAR)", name::position, name::committed_at)));
     bool any = !newest.empty() && newest.rows[0][0];
-    changes.whole_position = any ? quote_literal(newest.text(0, 0)) : fmt::format("T.{}", change::position);
+    changes.whole_position = any ? quote_literal(newest.text(0, 0)) : "";
     changes.whole_moment = any ? fmt::format("TIMESTAMP '{}'", newest.text(0, 1)) : changes.synced;
     return staged;
 }

@@ -165,7 +165,7 @@ std::string remaining_of_whole_sql(const StagedLoad& load, const ChangeSet& chan
     };
     std::string gone = "(A.penstock_n > COALESCE(N.penstock_count, 0))";
     // What has no row of its own left tells neither position nor moment: see ChangeSet.
-    std::string old = with_fate(load, changes, gone, fmt::format("IF({}, {}, NULL)", gone, changes.whole_position),
+    std::string old = with_fate(load, changes, gone, fmt::format("IF({}, {}, NULL)", gone, changes.gone_at("A")),
                                 fmt::format("IF({}, {}, NULL)", gone, changes.whole_moment));
     return make_ready(
         load,
@@ -200,7 +200,7 @@ std::vector<std::string> apply_whole_sql(const StagedLoad& load, const ChangeSet
     statements.push_back(
         fmt::format("UPDATE {} AS T SET {} = {}, {} = {}, {} = TRUE, {} = {} WHERE {} AND {} NOT IN (SELECT {} FROM "
                     "({}) AS S)",
-                    table, change::position, changes.whole_position, change::synced_at, changes.synced, change::deleted,
+                    table, change::position, changes.gone_at("T"), change::synced_at, changes.synced, change::deleted,
                     valid_to_column, changes.whole_moment, there, key_text(load, "T"), key_text(load, "S"), rows));
     statements.push_back(
         fmt::format("UPDATE {} AS T SET {} = {}, {} = {} WHERE {} AND {} NOT IN (SELECT {} FROM ({}) AS S)", table,

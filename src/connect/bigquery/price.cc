@@ -21,7 +21,6 @@ ChangeSet usual_changes(const StagedLoad& load) {
             .keyed = !load.target.info.key.empty(),
             .marks = marks,
             .synced = "CURRENT_TIMESTAMP()",
-            .whole_position = fmt::format("T.{}", flow::change::position),
             .whole_moment = "CURRENT_TIMESTAMP()"};
 }
 
