@@ -151,9 +151,16 @@ Status Sink::learn(const std::vector<flow::TableTarget>& tables) {
 Result<TargetTable> Sink::inspect(const flow::TableTarget& target) {
     const auto& known = known_[target.name];
     PN_TRY(auto found, look_at(*client_, client_->table(target.name)));
-    // A table that a batch was committed to moments ago is there, whatever metadata that lags says of it.
+    // A table that a batch was committed to moments ago is there, and has the columns that it was given, whatever metadata that lags
+    // says of it.
+    auto lacks_column = [&] {
+        bool evolves = target.schema_change == flow::SchemaChange::evolve;
+        return evolves && known.recorded && std::ranges::any_of(target.info.schema.fields, [&](const auto& field) {
+                   return known.recorded->find(field.name) >= 0 && found.find(field.name) == nullptr;
+               });
+    };
     auto lags_until = known.batch ? known.batch->committed_at + metadata_lag : TimePoint{};
-    while (!found.exists && std::chrono::system_clock::now() < lags_until) {
+    while ((!found.exists || lacks_column()) && std::chrono::system_clock::now() < lags_until) {
         if (!client_->wait(std::chrono::seconds(2))) return fail(stopped());
         PN_TRY(found, look_at(*client_, client_->table(target.name)));
     }
