@@ -8,6 +8,7 @@
 #include "connect/bigquery/options.h"
 #include "connect/bigquery/sink.h"
 #include "connect/bigquery/source.h"
+#include "connect/bigquery/storage_channel.h"
 
 namespace penstock::bigquery {
 namespace {
@@ -17,14 +18,20 @@ constexpr uint64_t outside_engine = uint64_t{160} << 20;
 constexpr uint64_t least_memory = uint64_t{64} << 20;
 
 Status validate_target(const flow::BuildContext& context) {
-    PN_CHECK(connection_spec().parse(context.connection));
-    PN_CHECK(target_spec().parse(context.pipeline.target));
-    return {};
+    PN_TRY(auto connection, connection_spec().parse(context.connection));
+    PN_TRY(auto target, target_spec().parse(context.pipeline.target));
+    if (target.publish != Publish::storage_write || !storage_endpoint(connection).empty()) return {};
+    return fail(config::problem(*context.pipeline.target.find("publish"), "no_storage_endpoint",
+                                "the connection says where BigQuery is, and not where its Storage API is",
+                                "add `storage_endpoint` to the connection, or use publish: load_job"));
 }
 
 Result<std::unique_ptr<flow::Sink>> build_sink(const flow::BuildContext& context) {
     PN_TRY(auto connection, connection_spec().parse(context.connection));
+    PN_TRY(auto target, target_spec().parse(context.pipeline.target));
     SinkSettings settings{.connection = std::move(connection),
+                          .publish = target.publish,
+                          .usd_per_gib_written = target.usd_per_gib_written,
                           .policies = context.pipeline,
                           .pipeline = context.pipeline.name,
                           .engine = {}};

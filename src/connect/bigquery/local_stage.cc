@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "connect/bigquery/fingerprint.h"
+#include "connect/bigquery/row_size.h"
 #include "connect/bigquery/staged_values.h"
 #include "engine/scan_function.h"
 #include "engine/sql.h"
@@ -167,6 +168,10 @@ LocalStage::Marks LocalStage::marks_of(const flow::TableTarget& target, const Sh
             marks.faults.push_back(column.source + "\n" + fault.code);
             faults.push_back(std::move(fault));
         }
+    if (auto large = most_row_bytes_ > 0 ? row_size_fault(target, shape, most_row_bytes_) : std::nullopt) {
+        marks.faults.push_back("\n" + large->code);  // of no column
+        faults.push_back(std::move(*large));
+    }
     if (!faults.empty()) marks.sql = mark_sql(target, shape, faults);
     return marks;
 }
@@ -237,7 +242,7 @@ Status LocalStage::reject(const flow::TableTarget& target, const Marks& marks, c
                                 .key = mark.value("key", ""),
                                 .column = fault.substr(0, line),
                                 .code = fault.substr(line + 1),
-                                .reason = fmt::format("{}: {}", fault.substr(0, line), mark.value("reason", "")),
+                                .reason = (line == 0 ? "" : fault.substr(0, line) + ": ") + mark.value("reason", ""),
                                 .payload = mark.value("row", ""),
                                 .received_at = now()});
 }

@@ -39,6 +39,8 @@ class LocalStage {
     LocalStage(engine::Database& database, engine::Connection& connection, std::filesystem::path folder,
                const config::TypePolicies& policies)
         : database_(database), connection_(connection), folder_(std::move(folder)), policies_(policies) {}
+    /// Rows of write() that may be larger are rejected (row_too_large).
+    void limit_rows(int64_t most_bytes) { most_row_bytes_ = most_bytes; }
 
     /// A column beside the table's: SQL over a row of the scan, and what it becomes.
     struct Extra {
@@ -91,6 +93,7 @@ class LocalStage {
     std::filesystem::path folder_;
     const config::TypePolicies& policies_;
     int folders_ = 0;
+    int64_t most_row_bytes_ = 0;  ///< 0: any
 };
 
 }  // namespace penstock::bigquery

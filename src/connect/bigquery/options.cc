@@ -119,6 +119,14 @@ const config::Spec<TargetOptions>& target_spec() {
     static const auto made =
         config::Spec<TargetOptions>("bigquery target", "Tables in BigQuery.")
             .include(config::table_target_spec())
+            .choice("publish", &TargetOptions::publish,
+                    {{"load_job", Publish::load_job,
+                      "Parquet by load jobs: free; 1,500 jobs a table and day, some seconds each"},
+                     {"storage_write", Publish::storage_write,
+                      "Arrow by the Storage Write API: billed by the byte, no jobs, sooner done"}},
+                    "By what the rows of a batch go to BigQuery. What is committed is the same.")
+            .field("usd_per_gib_written", &TargetOptions::usd_per_gib_written,
+                   "The price of what `publish: storage_write` writes, for `plan`.", {.least = 0, .most = 1000})
             .field("commit_every", &TargetOptions::commit_every,
                    "How long a change stream that is followed waits between two commits at least: each is a few jobs, "
                    "and each of their tables bills 10 MiB or more. What fills memory goes at once.")

@@ -29,7 +29,12 @@ struct ConnectionOptions : config::ConnectionOptions {
     double usd_per_tib_read = 1.1;
 };
 
+/// By what staged rows go into their table.
+enum class Publish { load_job, storage_write };
+
 struct TargetOptions : config::TableTargetOptions {
+    Publish publish = Publish::load_job;
+    double usd_per_gib_written = 0.025;
     std::chrono::microseconds commit_every = std::chrono::seconds(30);
 };
 

@@ -48,17 +48,27 @@ void replace_all(std::string& text, const std::string& what, const std::string& 
         text.replace(at, what.size(), by);
 }
 
-std::string price_line(const StagedLoad& load, int64_t bytes, const ConnectionOptions& options) {
+std::string price_line(const StagedLoad& load, int64_t bytes, const ConnectionOptions& options,
+                       std::optional<double> usd_per_gib_written) {
     double tebibytes = static_cast<double>(bytes) / static_cast<double>(int64_t{1} << 40);
-    return fmt::format("-- bills about {} for {}: {:.4f} USD at {} USD a TiB; load jobs are free",
+    std::string carried = "load jobs are free";
+    if (usd_per_gib_written) {
+        auto staged = static_cast<uint64_t>(std::max(load.target.info.estimated_bytes, int64_t{0}));
+        carried =
+            fmt::format("Storage Write of about {}: {:.4f} USD at {} USD a GiB", humane_bytes(staged),
+                        static_cast<double>(staged) / static_cast<double>(int64_t{1} << 30) * *usd_per_gib_written,
+                        *usd_per_gib_written);
+    }
+    return fmt::format("-- bills about {} for {}: {:.4f} USD at {} USD a TiB; {}",
                        humane_bytes(static_cast<uint64_t>(bytes)), load.into.dotted(), tebibytes * options.usd_per_tib,
-                       options.usd_per_tib);
+                       options.usd_per_tib, carried);
 }
 
 }  // namespace
 
 Result<std::vector<std::string>> planned_statements(Jobs& jobs, const StagedLoad& load,
-                                                    const ConnectionOptions& options, int64_t beside) {
+                                                    const ConnectionOptions& options, int64_t beside,
+                                                    std::optional<double> usd_per_gib_written) {
     std::vector<std::string> statements;
     if (load.target.info.changes) {
         statements = apply_changes_sql(load, usual_changes(load));
@@ -92,7 +102,7 @@ Result<std::vector<std::string>> planned_statements(Jobs& jobs, const StagedLoad
         PN_TRY(int64_t read, jobs.estimate({.sql = dry, .what = "price the load of " + load.into.dotted()}));
         bytes += read;
     }
-    statements.push_back(price_line(load, bytes, options));
+    statements.push_back(price_line(load, bytes, options, usd_per_gib_written));
     return statements;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,7 @@ namespace penstock::bigquery {
 /// The statements of a load that has not begun, for `plan`, and what they would bill: what they read of tables that are there, by
 /// dry runs over no staged rows; what is staged, by the source's estimate; and `beside`, of the bookkeeping.
 Result<std::vector<std::string>> planned_statements(Jobs& jobs, const StagedLoad& load,
-                                                    const ConnectionOptions& options, int64_t beside);
+                                                    const ConnectionOptions& options, int64_t beside,
+                                                    std::optional<double> usd_per_gib_written);
 
 }  // namespace penstock::bigquery

@@ -177,6 +177,7 @@ Result<std::vector<flow::TablePlan>> Sink::plan(const std::vector<flow::TableTar
     PN_CHECK(learn(tables));
     std::vector<flow::TablePlan> plans;
     int64_t beside = jobs_->spent().bytes_billed;  // a run asks the same
+    bool streams = settings_.publish == Publish::storage_write;
     for (const auto& target : tables) {
         PN_CHECK(check_target(target));
         PN_TRY(auto found, inspect(target));
@@ -193,7 +194,9 @@ Result<std::vector<flow::TablePlan>> Sink::plan(const std::vector<flow::TableTar
                 PN_TRY(int64_t asserted, bookkeeping_->price_of_assert({settings_.pipeline, ""}, target));
                 beside += asserted;
             }
-            PN_TRY(plan.statements, planned_statements(*jobs_, load, settings_.connection, std::exchange(beside, 0)));
+            PN_TRY(plan.statements,
+                   planned_statements(*jobs_, load, settings_.connection, std::exchange(beside, 0),
+                                      streams ? settings_.usd_per_gib_written : std::optional<double>()));
         }
         plan.decisions = std::move(shape.decisions);
         plans.push_back(std::move(plan));
@@ -218,6 +221,7 @@ Status Sink::open_engine() {
     engine_.emplace(std::move(connection));
     std::filesystem::create_directories(folder_ / "parts", failed);
     stage_.emplace(*database_, *engine_, folder_ / "parts", settings_.policies);
+    if (settings_.publish == Publish::storage_write) stage_->limit_rows(most_message_bytes - message_frame);
     return {};
 }
 
@@ -275,14 +279,8 @@ Result<bool> Sink::apply(const flow::TableTarget& target, const TargetTable& fou
     return false;
 }
 
-Status Sink::load_files(const StagedFiles& staged, const TableId& into, const std::string& name) {
-    staging_.push_back(into);
-    fresh_.insert("__staging_");
-    NewTable made{.id = into, .columns = staged.columns};
-    made.labels = settings_.connection.labels;
-    made.labels["penstock_staging"] = label_value(settings_.pipeline);
-    made.expires = staging_end();
-    PN_TRY([[maybe_unused]] bool now, make_table(*client_, made));
+/// Each file a job.
+Result<int64_t> Sink::load_by_jobs(const StagedFiles& staged, const TableId& into, const std::string& name) {
     int64_t loaded = 0;
     for (size_t i = 0; i < staged.files.size(); ++i) {
         std::error_code failed;
@@ -292,12 +290,29 @@ Status Sink::load_files(const StagedFiles& staged, const TableId& into, const st
         loaded += done.output_rows;
         PN_FAILPOINT(target_publish_during);
     }
-    if (loaded == staged.rows) return {};
-    return fail({.kind = ErrorKind::internal,
-                 .code = "rows_lost",
-                 .message = fmt::format("{} rows were written for {} and BigQuery loaded {}", staged.rows,
-                                        into.dotted(), loaded),
-                 .hint = "nothing was committed; please report this with the run's log"});
+    return loaded;
+}
+
+Status Sink::load_files(const StagedFiles& staged, const TableId& into, const std::string& name, Publish by) {
+    staging_.push_back(into);
+    fresh_.insert("__staging_");
+    NewTable made{.id = into, .columns = staged.columns};
+    made.labels = settings_.connection.labels;
+    made.labels["penstock_staging"] = label_value(settings_.pipeline);
+    made.expires = staging_end();
+    PN_TRY([[maybe_unused]] bool now, make_table(*client_, made));
+    bool streams = by == Publish::storage_write;
+    if (streams && writer_ == nullptr) {
+        PN_TRY(writer_, StorageWriter::make(settings_.connection, stop_));
+    }
+    PN_TRY(int64_t loaded, streams ? writer_->write(*engine_, staged, into) : load_by_jobs(staged, into, name));
+    int64_t expected = streams ? staged.taken() : staged.rows;
+    if (loaded == expected) return {};
+    return fail(
+        {.kind = ErrorKind::internal,
+         .code = "rows_lost",
+         .message = fmt::format("{} rows were written for {} and BigQuery loaded {}", expected, into.dotted(), loaded),
+         .hint = "nothing was committed; please report this with the run's log"});
 }
 
 /// The rows that are left to write, counted.
@@ -364,7 +379,9 @@ Result<flow::Counts> Sink::load(const flow::TableTarget& target, flow::Scan& sca
         }
     }
     PN_CHECK(divide(staged, found, load));
-    PN_CHECK(load_files(staged, load.staging, load.staging.dotted()));
+    int64_t sent_before = writer_ == nullptr ? 0 : writer_->bytes_sent();
+    PN_CHECK(load_files(staged, load.staging, load.staging.dotted(), settings_.publish));
+    if (writer_ != nullptr) counts.bytes_written = writer_->bytes_sent() - sent_before;
     stage_->clear();
     PN_TRY(auto resolving, resolve_sql(load));
     if (resolving) {

@@ -13,6 +13,7 @@
 #include "connect/bigquery/jobs.h"
 #include "connect/bigquery/local_stage.h"
 #include "connect/bigquery/publish_sql.h"
+#include "connect/bigquery/storage_write.h"
 #include "engine/database.h"
 #include "flow/sink.h"
 
@@ -20,6 +21,8 @@ namespace penstock::bigquery {
 
 struct SinkSettings {
     ConnectionOptions connection;
+    Publish publish = Publish::load_job;
+    double usd_per_gib_written = 0;
     config::TypePolicies policies;
     std::string pipeline;
     std::optional<int64_t> budget_bytes = {};
@@ -77,7 +80,9 @@ class Sink : public flow::Sink {
     /// Makes or changes the table; whether it was made, and so is empty for sure.
     Result<bool> apply(const flow::TableTarget& target, const TargetTable& found, const Shape& shape);
     std::vector<std::string> fresh() const { return {fresh_.begin(), fresh_.end()}; }
-    Status load_files(const StagedFiles& staged, const TableId& into, const std::string& name);
+    Status load_files(const StagedFiles& staged, const TableId& into, const std::string& name,
+                      Publish by = Publish::load_job);
+    Result<int64_t> load_by_jobs(const StagedFiles& staged, const TableId& into, const std::string& name);
     Result<int64_t> resolve(const StagedLoad& load, const std::string& statement, const char* counted_where);
     Status divide(const StagedFiles& staged, const TargetTable& found, StagedLoad& load);
     void warn_of_cost(const StagedLoad& load);
@@ -102,6 +107,7 @@ class Sink : public flow::Sink {
     std::optional<engine::Database> database_;
     std::optional<engine::Connection> engine_;
     std::optional<LocalStage> stage_;
+    std::unique_ptr<StorageWriter> writer_;  ///< once it is needed
     std::map<std::string, Known> known_;
     flow::KeptStream stream_;
     int64_t stream_batch_ = 0;

@@ -171,14 +171,15 @@ def converted(batch: pa.RecordBatch) -> pa.RecordBatch:
 def texts(column, kind):
     if pa.types.is_decimal(column.type):
         return pc.cast(column, kind)
-    return pa.array([as_text(value) for value in column.to_pylist()], kind)
+    return pa.array([as_text(value, kind) for value in column.to_pylist()], kind)
 
 
-def as_text(value):
+def as_text(value, kind):
+    """Decimals where text is wanted; others stay."""
     from decimal import Decimal
 
     if isinstance(value, list):
-        return [as_text(item) for item in value]
+        return [as_text(item, kind.value_type) for item in value]
     if isinstance(value, dict):
-        return {name: as_text(item) for name, item in value.items()}
-    return format(value, "f") if isinstance(value, Decimal) else value
+        return {name: as_text(item, kind.field(name).type) for name, item in value.items()}
+    return format(value, "f") if isinstance(value, Decimal) and pa.types.is_string(kind) else value
