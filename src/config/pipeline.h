@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "config/settings.h"
-#include "config/step.h"
 #include "config/trigger.h"
 
 namespace penstock::config {
@@ -82,7 +81,6 @@ struct PipelineConfig : PipelineSettings {
     Node target;
     std::string source_connection;
     std::string target_connection;
-    std::vector<Step> steps;
     Text schedule;
     Text timezone;
     Catchup catchup = Catchup::none;
