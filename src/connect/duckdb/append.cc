@@ -23,25 +23,26 @@ std::vector<engine::ComparedColumn> compared_columns(const Load& load) {
     return out;
 }
 
-Result<int64_t> insert_new(Load& load, const Staging& staging, const std::string& cursor) {
-    auto columns = quote_list(load.column_names()), table = load.into.quoted(),
-         compared = engine::value_list_but_for_zero_sign(compared_columns(load));
+/// Takes what the target has already out of what is staged, before anything is inserted: DuckDB lets one branch of a statement see
+/// what another has just inserted into the table that both speak of.
+Status leave_out_known(Load& load, Staging& staging, const std::string& cursor) {
+    auto table = load.into.quoted(), compared = engine::value_list_but_for_zero_sign(compared_columns(load));
     // How often the same row stands in a table so far: its first, second, … occurrence.
     auto numbered = [&](const std::string& from, const std::string& where) {
-        return fmt::format("(SELECT *, row_number() OVER (PARTITION BY {}) AS penstock_occurrence FROM {}{})", compared,
-                           from, where);
+        return fmt::format(
+            "(SELECT rowid AS penstock_row, *, row_number() OVER (PARTITION BY {}) AS penstock_occurrence FROM {}{})",
+            compared, from, where);
     };
     std::string again =
         fmt::format(" WHERE ({0} >= (SELECT min({0}) FROM {1}) OR {0} IS NULL)", cursor, staging.table());
-    std::string maybe_there =
-        fmt::format("({0} IS NULL OR coalesce({0} <= (SELECT max({0}) FROM {1}{2}), false))", cursor, table, again);
+    std::string maybe_there = fmt::format(
+        " WHERE ({0} IS NULL OR coalesce({0} <= (SELECT max({0}) FROM {1}{2}), false))", cursor, table, again);
     auto same = compared_columns(load);
     same.push_back({.name = "penstock_occurrence", .type = data::scalar(data::Kind::int64)});
-    return load.run(
-        fmt::format("INSERT INTO {0} ({1}) SELECT {1} FROM (SELECT {1} FROM {2} WHERE NOT {3} UNION ALL "
-                    "SELECT {1} FROM {4} S ANTI JOIN {5} T ON {6}){7}",
-                    table, columns, staging.table(), maybe_there, numbered(staging.table(), " WHERE " + maybe_there),
-                    numbered(table, again), engine::same_but_for_zero_sign(same, "S", "T"), load.order()));
+    return staging.filter(
+        fmt::format("DELETE FROM {0} WHERE rowid IN (SELECT S.penstock_row FROM {1} S SEMI JOIN {2} T ON {3})",
+                    staging.table(), numbered(staging.table(), maybe_there), numbered(table, again),
+                    engine::same_but_for_zero_sign(same, "S", "T")));
 }
 
 }  // namespace
@@ -50,7 +51,10 @@ Result<flow::Counts> append(Load& load) {
     if (!load.rereads || load.into_empty) return insert_all(load);
     PN_TRY(auto cursor, load.shape.names_of({load.target.info.cursor}));
     PN_TRY(auto staging, Staging::fill(load));
-    PN_TRY(int64_t written, insert_new(load, staging, quote_identifier(cursor.front())));
+    PN_CHECK(leave_out_known(load, staging, quote_identifier(cursor.front())));
+    auto columns = quote_list(load.column_names());
+    PN_TRY(int64_t written, load.run(fmt::format("INSERT INTO {0} ({1}) SELECT {1} FROM {2}{3}", load.into.quoted(),
+                                                 columns, staging.table(), load.order())));
     PN_CHECK(staging.drop());
     return flow::Counts{
         .rows_read = load.scan.rows(), .rows_written = written, .rows_filtered = load.scan.rows() - written};
