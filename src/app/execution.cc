@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "base/code_pages.h"
 #include "base/job_scope.h"
 #include "base/log.h"
 
@@ -57,6 +58,7 @@ flow::RunResult run_locked(const Pipeline& pipeline, flow::RunRequest request, s
     log::info("run {} begins", identity.run_id);
     EitherStop either(std::move(stop), lock->lost());
     request.may_commit = [&lock] { return lock->hold(); };
+    let_go_of_code_pages();
     auto result = flow::run(request, either.token());
     if (lock->lost().stop_requested()) {
         result.status = flow::RunStatus::failed;
