@@ -5,9 +5,9 @@
 
 #include <random>
 
+#include <google/cloud/bigquery/storage/v1/storage.pb.h>
+#include <google/rpc/status.pb.h>
 #include "base/log.h"
-#include "google/cloud/bigquery/storage/v1/storage.pb.h"
-#include "google/rpc/status.pb.h"
 #include "io/retry.h"
 
 namespace penstock::bigquery {

@@ -10,10 +10,10 @@
 #include <string>
 #include <thread>
 
+#include <google/cloud/bigquery/storage/v1/storage.grpc.pb.h>
 #include "base/error.h"
 #include "connect/bigquery/arrow_rows.h"
 #include "connect/bigquery/write_patience.h"
-#include "google/cloud/bigquery/storage/v1/storage.grpc.pb.h"
 
 namespace penstock::bigquery {
 
