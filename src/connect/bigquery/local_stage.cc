@@ -13,6 +13,7 @@
 #include "connect/bigquery/fingerprint.h"
 #include "connect/bigquery/row_size.h"
 #include "connect/bigquery/staged_values.h"
+#include "engine/json_value.h"
 #include "engine/scan_function.h"
 #include "engine/sql.h"
 
@@ -35,22 +36,6 @@ std::string file_list(const StagedFiles& staged) {
     return fmt::format("read_parquet([{}])", list);
 }
 
-/// A value in a reject's JSON: numbers and booleans as such where JSON holds them exactly, all else as text.
-std::string json_value(const data::Type& type, const std::string& value) {
-    using data::Kind;
-    switch (type.kind) {
-        case Kind::boolean:
-        case Kind::int16:
-        case Kind::int32:
-        case Kind::int64:
-        case Kind::uint32:
-        case Kind::uint64:
-        case Kind::text: return value;
-        case Kind::bytes: return fmt::format("'\\x' || lower(hex({}))", value);
-        default: return fmt::format("CAST({} AS VARCHAR)", value);
-    }
-}
-
 /// What names a row: its key in the target, and the source's own, by which a replay finds it.
 std::set<std::string> naming_columns(const flow::TableTarget& target) {
     std::set<std::string> names(target.key.begin(), target.key.end());
@@ -65,7 +50,7 @@ std::string row_json(const flow::TableTarget& target, const Shape& shape, bool k
         if (key_only && !named.contains(column.source)) continue;
         const auto& type = target.info.schema.fields[column.field].type;
         members += fmt::format("{}{}, {}", members.empty() ? "" : ", ", engine_text(column.source),
-                               json_value(type, engine_name(column.source)));
+                               engine::json_value(type, engine_name(column.source)));
     }
     return fmt::format("CAST(json_object({}) AS VARCHAR)", members);
 }

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/failpoint.h"
+#include "engine/json_value.h"
 #include "engine/sql.h"
 
 namespace penstock::duckdb {
@@ -19,23 +20,6 @@ constexpr const char* staged = "temp.main.penstock_staged";
 constexpr const char* contested = "temp.main.penstock_contested";
 constexpr const char* finalists = "temp.main.penstock_finalists";
 
-/// A value in a reject's JSON: numbers and booleans as such where JSON holds them exactly, all else as text.
-std::string json_value(const ColumnPlan& column) {
-    using data::Kind;
-    auto name = quote_identifier(column.name);
-    switch (column.type.kind) {
-        case Kind::boolean:
-        case Kind::int16:
-        case Kind::int32:
-        case Kind::int64:
-        case Kind::uint32:
-        case Kind::uint64:
-        case Kind::text: return name;
-        case Kind::bytes: return fmt::format("'\\x' || lower(hex({}))", name);
-        default: return fmt::format("CAST({} AS VARCHAR)", name);
-    }
-}
-
 std::string joined(const std::vector<std::string>& names) {
     std::string text;
     for (const auto& name : names) text += (text.empty() ? "" : ", ") + name;
@@ -48,8 +32,8 @@ std::string row_json(const Shape& shape, const std::vector<std::string>* only) {
     std::string members;
     for (const auto& column : shape.columns) {
         if (only != nullptr && std::ranges::find(*only, column.name) == only->end()) continue;
-        members +=
-            fmt::format("{}{}, {}", members.empty() ? "" : ", ", quote_literal(column.source), json_value(column));
+        members += fmt::format("{}{}, {}", members.empty() ? "" : ", ", quote_literal(column.source),
+                               engine::json_value(column.type, quote_identifier(column.name)));
     }
     return fmt::format("CAST(json_object({}) AS VARCHAR)", members);
 }
@@ -162,8 +146,8 @@ Result<int64_t> Staging::reject(const std::string& from, const char* code, const
     auto named = key_;
     if (auto primary = load_->shape.names_of(load_->target.info.key))
         named.insert(named.end(), primary->begin(), primary->end());
-    std::string sql = fmt::format("SELECT {}, {} FROM {}", row_json(load_->shape, &named),
-                                  row_json(load_->shape, nullptr), from);
+    std::string sql =
+        fmt::format("SELECT {}, {} FROM {}", row_json(load_->shape, &named), row_json(load_->shape, nullptr), from);
     PN_TRY(auto rows, load_->connection.query(sql));
     for (size_t i = 0; i < rows.rows.size(); ++i)
         PN_CHECK(load_->context.rejects.add({.table = load_->target.info.name,

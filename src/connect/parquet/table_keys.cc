@@ -6,6 +6,7 @@
 
 #include "connect/parquet/row_sql.h"
 #include "connect/parquet/table_load.h"
+#include "engine/json_value.h"
 #include "engine/sql.h"
 
 namespace penstock::parquet {
@@ -13,22 +14,6 @@ namespace {
 
 using engine::quote_identifier;
 using engine::quote_list;
-
-/// A value for the JSON object of a reject: as it is where JSON has an exact form, else as text.
-std::string json_value(const data::Field& field) {
-    std::string name = quote_identifier(field.name);
-    switch (field.type.kind) {
-        case data::Kind::boolean:
-        case data::Kind::int16:
-        case data::Kind::int32:
-        case data::Kind::int64:
-        case data::Kind::uint32:
-        case data::Kind::uint64:
-        case data::Kind::text: return name;
-        case data::Kind::bytes: return fmt::format("'\\x' || lower(hex({}))", name);
-        default: return fmt::format("CAST({} AS VARCHAR)", name);
-    }
-}
 
 }  // namespace
 
@@ -38,7 +23,8 @@ Status TableLoad::reject_rows(const std::string& from, const std::string& code, 
     for (const auto& column : shape_.columns) {
         if (column.source < 0) continue;
         const auto& name = source_.fields[static_cast<size_t>(column.source)].name;
-        std::string member = fmt::format("{}, {}", engine::quote_literal(name), json_value(column.field));
+        std::string member = fmt::format("{}, {}", engine::quote_literal(name),
+                                         engine::json_value(column.field.type, quote_identifier(column.field.name)));
         row += (row.empty() ? "" : ", ") + member;
         // The source's primary key is named too: by it a replay finds the row as it is then.
         if (std::ranges::count(key_, column.field.name) + std::ranges::count(target_.info.key, name) != 0)

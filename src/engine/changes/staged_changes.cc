@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/failpoint.h"
+#include "engine/json_value.h"
 #include "engine/sql.h"
 #include "engine/types.h"
 
@@ -33,23 +34,6 @@ Error unknown_changes(const ChangedPart& part, int64_t count) {
             .code = "unknown_change",
             .message = fmt::format("{} changes of {} are of no known kind", count, part.target.info.name),
             .hint = "this is a fault of penstock: please report it with the run's log"};
-}
-
-/// A value in a reject's JSON: numbers and booleans as such where JSON holds them exactly, all else as text.
-std::string json_value(const ChangedColumn& column) {
-    using data::Kind;
-    auto name = quote_identifier(column.name);
-    switch (column.type.kind) {
-        case Kind::boolean:
-        case Kind::int16:
-        case Kind::int32:
-        case Kind::int64:
-        case Kind::uint32:
-        case Kind::uint64:
-        case Kind::text: return name;
-        case Kind::bytes: return fmt::format("'\\x' || lower(hex({}))", name);
-        default: return fmt::format("CAST({} AS VARCHAR)", name);
-    }
 }
 
 std::vector<std::string> names_of(const ChangedPart& part) {
@@ -103,8 +87,8 @@ std::string StagedChanges::row_json(bool key_only) const {
     std::string members;
     for (const auto& column : part.columns) {
         if (key_only && std::ranges::find(key, column.name) == key.end()) continue;
-        members +=
-            fmt::format("{}{}, {}", members.empty() ? "" : ", ", quote_literal(column.source), json_value(column));
+        members += fmt::format("{}{}, {}", members.empty() ? "" : ", ", quote_literal(column.source),
+                               json_value(column.type, quote_identifier(column.name)));
     }
     return fmt::format("CAST(json_object({}) AS VARCHAR)", members);
 }
