@@ -3,9 +3,9 @@
 #include <fmt/format.h>
 #include <libpq-fe.h>
 
-#include <fstream>
 #include <memory>
 
+#include "config/query_file.h"
 #include "config/spec.h"
 
 namespace penstock::postgres {
@@ -271,19 +271,7 @@ const config::Spec<SourceOptions>& source_spec() {
 
 Result<SourceOptions> parse_source(const config::Node& node) {
     PN_TRY(auto options, source_spec().parse(node));
-    auto& query = options.query;
-    bool names_file = query.value.ends_with(".sql") && query.value.find_first_of(" \n\t") == std::string::npos;
-    if (!names_file) return options;
-    auto path = config::relative_to_file(query.place, query.value);
-    std::ifstream file(path);
-    std::string text((std::istreambuf_iterator<char>(file)), {});
-    if (!file || text.empty())
-        return fail({.kind = ErrorKind::configuration,
-                     .code = "query_file",
-                     .message = fmt::format("the query's file {} cannot be read, or is empty", query.value),
-                     .where = query.place.text(),
-                     .hint = "paths are relative to the configuration file"});
-    query.value = std::move(text);
+    PN_CHECK(config::read_query_file(options.query));
     return options;
 }
 
