@@ -15,6 +15,7 @@
 #include "connect/bigquery/ledger.h"
 #include "connect/bigquery/price.h"
 #include "connect/bigquery/target_checks.h"
+#include "flow/target_checks.h"
 
 namespace penstock::bigquery {
 namespace {
@@ -179,7 +180,7 @@ Result<std::vector<flow::TablePlan>> Sink::plan(const std::vector<flow::TableTar
     int64_t beside = jobs_->spent().bytes_billed;  // a run asks the same
     bool streams = settings_.publish == Publish::storage_write;
     for (const auto& target : tables) {
-        PN_CHECK(check_target(target));
+        PN_CHECK(flow::check_target(target));
         PN_TRY(auto found, inspect(target));
         PN_CHECK(check_history(target, found));
         PN_TRY(auto shape, compare(target, found, settings_.policies));
@@ -344,7 +345,7 @@ Status Sink::divide(const StagedFiles& staged, const TargetTable& found, StagedL
 }
 
 Result<flow::Counts> Sink::load(const flow::TableTarget& target, flow::Scan& scan, const flow::ScanContext& context) {
-    PN_CHECK(check_target(target));
+    PN_CHECK(flow::check_target(target));
     PN_TRY(auto found, inspect(target));
     PN_CHECK(check_history(target, found));
     PN_TRY(auto shape, compare(target, found, settings_.policies));

@@ -5,59 +5,16 @@
 #include <system_error>
 
 #include "base/failpoint.h"
-#include "base/humane.h"
 #include "base/log.h"
 #include "connect/duckdb/changes.h"
 #include "connect/duckdb/sink_volume.h"
 #include "engine/sql.h"
+#include "flow/target_checks.h"
 
 namespace penstock::duckdb {
 namespace {
 
 using engine::quote_identifier;
-
-/// Column names that a target asks for must be the source's.
-Status check_columns(const flow::TableTarget& target, const std::vector<std::string>& names, const char* option) {
-    for (const auto& name : names) {
-        if (target.info.schema.find(name) >= 0) continue;
-        std::vector<std::string> known;
-        for (const auto& field : target.info.schema.fields) known.push_back(field.name);
-        std::string nearest = nearest_name(name, known);
-        return fail({.kind = ErrorKind::configuration,
-                     .code = "no_such_column",
-                     .message = fmt::format("{} column {} is not in table {}", option, name, target.info.name),
-                     .hint = nearest.empty() ? fmt::format("its columns are {}", fmt::join(known, ", "))
-                                             : fmt::format("did you mean {}?", nearest)});
-    }
-    return {};
-}
-
-/// A stream of changes says itself what identifies a row and when it has changed.
-Status check_changes(const flow::TableTarget& target) {
-    PN_CHECK(check_columns(target, target.info.key, "replica identity"));
-    bool keeps_order = target.mode == flow::Mode::merge || target.mode == flow::Mode::history;
-    if (keeps_order && target.update_when.empty()) return {};
-    return fail({.kind = ErrorKind::configuration,
-                 .code = "not_for_changes",
-                 .message = fmt::format("{} cannot be used for changes of table {}",
-                                        keeps_order ? "update_when" : "this mode", target.info.name),
-                 .hint = keeps_order ? "leave it out: every change is applied"
-                                     : "choose `mode: merge` for a mirror of the table, or `mode: history`"});
-}
-
-Status check_target(const flow::TableTarget& target) {
-    PN_CHECK(check_columns(target, target.key, "key"));
-    PN_CHECK(check_columns(target, target.cluster_by, "cluster_by"));
-    if (target.info.changes) return check_changes(target);
-    bool needs_key = target.mode == flow::Mode::merge || target.mode == flow::Mode::history;
-    if (needs_key && target.key.empty())
-        return fail({.kind = ErrorKind::configuration,
-                     .code = "key_missing",
-                     .message = fmt::format("mode {} needs a key, and table {} has no primary key to take it from",
-                                            target.mode == flow::Mode::merge ? "merge" : "history", target.info.name),
-                     .hint = "name the key columns under `key:`, or choose `mode: append` or `mode: replace`"});
-    return {};
-}
 
 /// An append whose source starts again at its cursor bound.
 bool rereads(const flow::TableTarget& target, const TargetTable& found) {
@@ -113,7 +70,7 @@ Result<std::vector<flow::TablePlan>> Sink::plan(const std::vector<flow::TableTar
     }
     std::vector<flow::TablePlan> plans;
     for (const auto& target : tables) {
-        PN_CHECK(check_target(target));
+        PN_CHECK(flow::check_target(target));
         TargetTable found = absent_table(target);
         if (connection) {
             PN_TRY(found, inspect(*connection, bookkeeping_, settings_.pipeline, target));
@@ -193,7 +150,7 @@ Status Sink::apply(const flow::TableTarget& target, const TargetTable& found, co
 }
 
 Result<flow::Counts> Sink::load(const flow::TableTarget& target, flow::Scan& scan, const flow::ScanContext& context) {
-    PN_CHECK(check_target(target));
+    PN_CHECK(flow::check_target(target));
     PN_TRY(auto found, inspect(*connection_, bookkeeping_, settings_.pipeline, target));
     PN_CHECK(check_unmoved(target, found));
     PN_TRY(auto shape, compare(target, found));
