@@ -5,8 +5,6 @@
 namespace penstock::kafka {
 namespace {
 
-constexpr size_t chunk_bytes = size_t{1} << 20;
-
 std::string_view view(const void* bytes, size_t size) {
     return bytes == nullptr ? std::string_view() : std::string_view(static_cast<const char*>(bytes), size);
 }
@@ -19,20 +17,6 @@ std::string_view key_of_header(std::string_view header) {
 }
 
 }  // namespace
-
-std::string_view TextStore::keep(std::string_view text) {
-    size_t needed = text.size() + debezium::padding;
-    if (chunks_.empty() || used_ + needed > size_) {
-        size_ = std::max(chunk_bytes, needed);
-        chunks_.push_back(std::make_unique<char[]>(size_));
-        used_ = 0;
-        bytes_ += size_;
-    }
-    char* memory = chunks_.back().get() + used_;
-    if (!text.empty()) std::memcpy(memory, text.data(), text.size());
-    used_ += needed;
-    return {memory, text.size()};
-}
 
 uint64_t digest_of(const Taken& taken) {
     uint64_t hash = 0xcbf29ce484222325;

@@ -11,22 +11,10 @@
 #include <librdkafka/rdkafka.h>
 
 #include "connect/kafka/topic_position.h"
+#include "flow/text_store.h"
 #include "transform/debezium/decode.h"
 
 namespace penstock::kafka {
-
-/// Memory of the messages of a segment, each with padding behind it. What keep() gives stays where it is.
-class TextStore {
-  public:
-    std::string_view keep(std::string_view text);
-    uint64_t bytes() const { return bytes_; }
-
-  private:
-    std::vector<std::unique_ptr<char[]>> chunks_;
-    size_t used_ = 0;
-    size_t size_ = 0;
-    uint64_t bytes_ = 0;
-};
 
 /// One message of a segment.
 struct BatchedEvent {
@@ -88,7 +76,7 @@ class EventBatch {
     static void advance(const Taken& taken, TopicPosition& position);
 
     bool several_;
-    TextStore texts_;
+    flow::TextStore texts_;
     size_t messages_ = 0;
     std::map<int32_t, Last> last_;
     std::map<std::string, int32_t>

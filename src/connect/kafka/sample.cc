@@ -40,7 +40,7 @@ class Sampler {
 
   private:
     Result<std::optional<Sample>> of(const rd_kafka_message_t& message) {
-        TextStore texts;
+        flow::TextStore texts;
         auto keep = [&](const void* bytes, size_t size) {
             return bytes == nullptr ? std::string_view() : texts.keep({static_cast<const char*>(bytes), size});
         };

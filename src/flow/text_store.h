@@ -1,0 +1,27 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+namespace penstock::flow {
+
+/// Bytes that may be read behind every text a TextStore keeps, whatever they are: what vectorised parsers ask for.
+inline constexpr size_t text_padding = 64;
+
+/// Memory of the messages of a segment, each with bytes behind it that may be read. What keep() gives stays where it is.
+class TextStore {
+  public:
+    std::string_view keep(std::string_view text);
+    uint64_t bytes() const { return bytes_; }
+
+  private:
+    std::vector<std::unique_ptr<char[]>> chunks_;
+    size_t used_ = 0;
+    size_t size_ = 0;
+    uint64_t bytes_ = 0;
+};
+
+}  // namespace penstock::flow
