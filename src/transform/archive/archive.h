@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "flow/messages.h"
 
 namespace penstock::io {
 class ObjectStore;
@@ -36,16 +37,6 @@ struct ArchiveOptions {
 /// Whether objects of every route and hour get names of their own, and can be found by time: {route}, or only one route; the
 /// day and hour; no part that leaves the folder or begins with `_` or `.`.
 Status check_archive_path(std::string_view path);
-
-/// One message, as it came.
-struct ArchivedMessage {
-    std::string_view payload;
-    std::string_view position;                 ///< sortable text: the row's _penstock_position
-    TimePoint received_at;                     ///< by this machine's clock
-    TimePoint time;                            ///< the bus's or the event's own
-    std::string_view attributes;               ///< a JSON object, or ""
-    std::optional<std::string_view> key = {};  ///< any bytes
-};
 
 /// An object of messages, one after the other with '\n' behind each. Beside it stands `<name>.index`.
 struct ArchivedObject {
@@ -83,8 +74,8 @@ class ArchiveWriter {
     /// `committed_position`: the JSON of the target's checkpoint, "" where it has none. The number of objects removed.
     Result<size_t> recover(std::string_view committed_position);
 
-    /// Copies what it is given.
-    Status add(std::string_view route, const ArchivedMessage& message);
+    /// Copies what it is given. `event_time` is the message's own by its schema, else the bus's; used by ArchiveTime::event.
+    Status add(std::string_view route, const flow::Message& message, TimePoint event_time);
 
     /// A segment should end here: its objects are large or many.
     bool full() const;
@@ -107,11 +98,10 @@ class ArchiveWriter {
     std::unique_ptr<Parts> parts_;
 };
 
-/// One message read back. Views live until the next call of next().
+/// One message read back, byte for byte. Texts live until the next call of next().
 struct ReadMessage {
-    ArchivedMessage message;
-    std::string_view route;
-    std::string_view object;
+    flow::Message message;
+    TimePoint time;  ///< that named its object
 };
 
 /// The messages of one object, in order. One thread.
