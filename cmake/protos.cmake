@@ -36,7 +36,7 @@ endif()
 set(bigquery_storage google/cloud/bigquery/storage/v1)
 set(penstock_services google/pubsub/v1/pubsub ${bigquery_storage}/storage)
 set(penstock_messages google/pubsub/v1/schema google/api/annotations google/api/client google/api/field_behavior
-  google/api/http google/api/launch_stage google/api/resource google/rpc/status)
+  google/api/http google/api/launch_stage google/api/resource google/rpc/error_details google/rpc/status)
 foreach(message IN ITEMS annotations arrow avro protobuf stream table)
   list(APPEND penstock_messages ${bigquery_storage}/${message})
 endforeach()

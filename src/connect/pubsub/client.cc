@@ -1,16 +1,13 @@
 #include "connect/pubsub/client.h"
 
 #include <google/pubsub/v1/pubsub.grpc.pb.h>
-#include <grpc/support/log.h>
 #include <grpcpp/grpcpp.h>
 
 #include <algorithm>
 #include <atomic>
 #include <functional>
 
-#include "base/log.h"
-#include "base/version.h"
-#include "connect/pubsub/credentials.h"
+#include "connect/pubsub/channel.h"
 
 namespace penstock::pubsub {
 namespace {
@@ -20,26 +17,6 @@ namespace api = google::pubsub::v1;
 /// Google's front ends take a hundred calls at once on one connection.
 constexpr size_t requests_a_connection = 100;
 constexpr size_t most_connections = 10;
-
-/// gRPC's own lines; what matters to a user is in the statuses of calls.
-void log_line(gpr_log_func_args* line) { log::debug("gRPC: {}", line->message); }
-
-CallStatus from_grpc(const grpc::Status& status) {
-    return {.code = static_cast<Code>(status.error_code()), .message = status.error_message()};
-}
-
-std::shared_ptr<grpc::Channel> channel_to(const Endpoint& endpoint,
-                                          const std::shared_ptr<grpc::ChannelCredentials>& credentials) {
-    grpc::ChannelArguments arguments;
-    arguments.SetUserAgentPrefix("penstock/" + std::string(version));
-    // Without it all channels to one address share one connection.
-    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-    // A connection that a firewall has forgotten is noticed before the call's own time is over.
-    arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 60'000);
-    arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 20'000);
-    arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 5'000);
-    return grpc::CreateCustomChannel(endpoint.address, credentials, arguments);
-}
 
 }  // namespace
 
@@ -59,18 +36,11 @@ Client::Client(const ConnectionOptions& options) : stubs_(std::make_unique<Stubs
 Client::~Client() = default;
 
 Result<std::unique_ptr<Client>> Client::make(const ConnectionOptions& options, size_t requests) {
-    static const bool quiet = [] {
-        gpr_set_log_function(log_line);
-        return true;
-    }();
-    static_cast<void>(quiet);
-    PN_TRY(auto endpoint, endpoint_of(options.endpoint));
-    PN_TRY(auto credentials, channel_credentials(options, endpoint));
+    PN_TRY(auto open, channel_opener(options));
     std::unique_ptr<Client> client(new Client(options));
     size_t connections =
         std::clamp<size_t>((requests + requests_a_connection - 1) / requests_a_connection, 1, most_connections);
-    for (size_t i = 0; i < connections; ++i)
-        client->stubs_->all.push_back(api::Publisher::NewStub(channel_to(endpoint, credentials)));
+    for (size_t i = 0; i < connections; ++i) client->stubs_->all.push_back(api::Publisher::NewStub(open()));
     return client;
 }
 
