@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "base/failpoint.h"
 #include "base/humane.h"
 #include "base/ids.h"
 #include "base/log.h"
@@ -34,7 +33,6 @@ SubscriptionStream::~SubscriptionStream() {
 
 Result<int64_t> SubscriptionStream::connect(std::stop_token stop) {
     stop_ = std::move(stop);
-    PN_FAILPOINT(source_connect_before);
     PN_TRY(facts_, look());
     return -1;
 }
@@ -81,9 +79,7 @@ Status SubscriptionStream::begin(const std::optional<std::string>& position) {
 Status SubscriptionStream::receive(flow::MessageBatch& batch, uint64_t most_bytes) {
     if (auto failure = puller_->failure()) return fail(*failure);
     if (auto failure = answers_->failure()) return fail(*failure);
-    size_t before = batch.messages.size();
     deliveries_.give(batch, most_bytes, glance);
-    if (batch.messages.size() > before) PN_FAILPOINT(changes_receive_after);
     return {};
 }
 
