@@ -49,13 +49,13 @@ NOT_IN_A_RUN: dict[str, str] = {}
 
 
 def failpoints() -> list[str]:
-    """Without those that only a change stream passes: test_changes.py has a matrix of its own."""
+    """Without those that only streams pass: test_changes.py and src/transform/archive/recover_test.cc have matrices of their own."""
     if not BINARY.exists():
         return []
     listed = subprocess.run([BINARY, "failpoints"], capture_output=True, text=True, timeout=30)
     assert listed.returncode == 0, listed.stderr
     names = [line.split()[0] for line in listed.stdout.splitlines() if line.strip()]
-    return [name for name in names if not name.startswith(("slot_", "changes_", "bus_"))]
+    return [name for name in names if not name.startswith(("slot_", "changes_", "bus_", "archive_"))]
 
 
 @pytest.fixture(scope="module")

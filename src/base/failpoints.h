@@ -20,3 +20,8 @@ PN_FAILPOINT_ENTRY(target_cleanup_before, "before leftovers of the run are remov
 PN_FAILPOINT_ENTRY(bus_fence_after, "after older producers of the pipeline were fenced, before its checkpoint is read again")
 PN_FAILPOINT_ENTRY(state_run_started_after, "after the run was recorded as started")
 PN_FAILPOINT_ENTRY(state_run_ended_before, "before the run is recorded as ended")
+PN_FAILPOINT_ENTRY(archive_intent_before, "before the archive's intent is written: the names that are about to appear")
+PN_FAILPOINT_ENTRY(archive_intent_after, "after the archive's intent was written")
+PN_FAILPOINT_ENTRY(archive_index_after, "after an archived object's index was put, before the object")
+PN_FAILPOINT_ENTRY(archive_object_after, "after an archived object was put")
+PN_FAILPOINT_ENTRY(archive_withdraw_during, "between removing an archived object that was not committed and its index")

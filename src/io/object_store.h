@@ -16,7 +16,8 @@
 namespace penstock::io {
 
 /// Where objects are and who asks for them. What is left out comes from where the system's own tools take it: for gs:
-/// Application Default Credentials, for s3: AWS_ACCESS_KEY_ID and its like, ~/.aws, the machine's role.
+/// Application Default Credentials (nobody's at an http:// endpoint, which is an emulator's), for s3: AWS_ACCESS_KEY_ID and
+/// its like, ~/.aws, the machine's role.
 struct ObjectStoreSettings {
     std::string url;  ///< file:///an/absolute/folder, gs://bucket/prefix, s3://bucket/prefix; never with a password
     std::string endpoint;            ///< "http://127.0.0.1:9000" instead of the system's own; "" for that
@@ -25,8 +26,6 @@ struct ObjectStoreSettings {
     Secret access_key;               ///< of s3:, with secret_key
     Secret secret_key;
     Secret session_token;
-    bool anonymous = false;
-    std::chrono::milliseconds connect_timeout = std::chrono::seconds(15);
     std::chrono::milliseconds give_up = std::chrono::minutes(2);  ///< no new attempt of one request after this
 };
 

@@ -34,8 +34,8 @@ struct ArchiveOptions {
     std::string spill_folder = {};                              ///< "": the system's for temporary files
 };
 
-/// Whether objects of every route and hour get names of their own, and can be found by time: {route}, or only one route; the
-/// day and hour; no part that leaves the folder or begins with `_` or `.`.
+/// Whether objects can be found by route and time: {route} and the day are in it, and no part leaves the folder or begins with
+/// `_` or `.`. An object holds one hour where the hour is in it, else one day.
 Status check_archive_path(std::string_view path);
 
 /// An object of messages, one after the other with '\n' behind each. Beside it stands `<name>.index`.
@@ -43,12 +43,12 @@ struct ArchivedObject {
     std::string name;  ///< below the store's URL
     std::string route;
     int64_t messages = 0;
-    uint64_t bytes = 0;  ///< of the object as stored
+    uint64_t bytes = 0;  ///< before compression
     std::string first_position;
     std::string last_position;
     TimePoint first_time;  ///< least and greatest of the time that names it
     TimePoint last_time;
-    std::string sha256;  ///< of the object as stored, hexadecimal
+    std::string sha256;  ///< of the bytes before compression, hexadecimal
 };
 
 /// What ArchiveWriter does exactly once. A segment of a stream, that is what one commit of the target holds, is
@@ -70,8 +70,9 @@ class ArchiveWriter {
     ArchiveWriter(const ArchiveWriter&) = delete;
     ArchiveWriter& operator=(const ArchiveWriter&) = delete;
 
-    /// To be called once, before anything else: takes away what a killed process published and did not commit.
-    /// `committed_position`: the JSON of the target's checkpoint, "" where it has none. The number of objects removed.
+    /// To be called before the first add(), and before the next one after a commit that failed: takes away what was published
+    /// and not committed. `committed_position`: the JSON of the target's checkpoint, "" where it has none. The number of
+    /// objects removed.
     Result<size_t> recover(std::string_view committed_position);
 
     /// Copies what it is given. `event_time` is the message's own by its schema, else the bus's; used by ArchiveTime::event.
@@ -86,7 +87,8 @@ class ArchiveWriter {
     /// the intent of the segment before must be gone when the position moves on. After an error only abort() may follow.
     Result<std::vector<ArchivedObject>> publish(std::string_view position);
 
-    /// The target will not commit this segment: forgets what was added, and removes what publish() has shown of it.
+    /// This segment will not be committed: forgets what was added, and takes back what a publish() that failed has shown. What
+    /// a publish() that succeeded has shown stays: whether the target has committed it, recover() is told.
     Status abort();
 
     /// The last segment is committed and none follows: removes the intent, so that no later reset of the target's checkpoint
@@ -117,9 +119,11 @@ class ArchiveReader {
   public:
     ArchiveReader(io::ObjectStore& store, std::string pipeline, ArchiveOptions options);
 
-    /// Objects of [from, to) by the time that names them, one route's or, for "", all; in order of time and name. An object
-    /// without index is left out: it is not ours, or just appearing. Objects of other pipelines are left out.
-    Result<std::vector<ArchivedObject>> objects(TimePoint from, TimePoint to, const std::string& route = "");
+    /// Objects that have a message of [from, to), by the time that names them, in order of time and name. Without routes all are
+    /// looked for, which lists the whole archive where {route} stands before the day. What has no index is not the archive's,
+    /// or was never committed.
+    Result<std::vector<ArchivedObject>> objects(TimePoint from, TimePoint to,
+                                                const std::vector<std::string>& routes = {});
 
     /// Reads the object once and compares its SHA-256 with the index's: code `archive_damaged`.
     Status verify(const ArchivedObject& object);

@@ -1,0 +1,304 @@
+#include "io/bucket_store.h"
+
+#include <arrow/buffer.h>
+#include <arrow/filesystem/filesystem.h>
+#include <arrow/filesystem/gcsfs.h>
+#include <arrow/filesystem/s3fs.h>
+#include <arrow/io/interfaces.h>
+#include <dlfcn.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <any>
+#include <array>
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+#include <mutex>
+#include <utility>
+
+#include "io/url.h"
+
+namespace penstock::io {
+namespace {
+
+namespace fs = arrow::fs;
+
+// ---------------------------------------------------------------- errors
+
+bool says(std::string_view text, std::initializer_list<std::string_view> words) {
+    return std::ranges::any_of(words, [&](auto word) { return text.find(word) != text.npos; });
+}
+
+/// By the words that the AWS SDK and Google's client put into every failure: both name the service's own error.
+Error store_error(std::string_view what, const std::string& url, const arrow::Status& status) {
+    std::string text = status.message();
+    Error error{
+        .kind = ErrorKind::unavailable,
+        .code = "store_unavailable",
+        .message = redact(fmt::format("cannot {} {}: {}", what, url, text)),
+        .hint = "the store did not answer as it should: try again later, or look at its status and the network"};
+    if (says(text, {"NO_SUCH_BUCKET", "NoSuchBucket", "bucket does not exist", "bucket doesn't exist"})) {
+        error.kind = ErrorKind::refused;
+        error.code = "no_such_bucket";
+        error.hint = "make the bucket, or mend the connection's `url:`: Penstock makes none";
+    } else if (says(text, {"ACCESS_DENIED", "AccessDenied", "PERMISSION_DENIED", "UNAUTHENTICATED", "HTTP status 403",
+                           "HTTP status 401", "InvalidAccessKeyId", "SignatureDoesNotMatch", "INVALID_ACCESS_KEY_ID",
+                           "SIGNATURE_DOES_NOT_MATCH"})) {
+        error.kind = ErrorKind::refused;
+        error.code = "store_access_denied";
+        error.hint =
+            "check the connection's credentials, and that they may list, read, write and delete objects below its url";
+    } else if (says(text, {"could not load credentials", "No credentials",
+                           "Could not automatically determine "
+                           "credentials",
+                           "Could not create a OAuth2 access token"})) {
+        error.kind = ErrorKind::refused;
+        error.code = "store_no_credentials";
+        error.hint = "name a key in the connection, or set the variables that the system's own tools read";
+    } else if (says(text, {"NO_SUCH_KEY", "NoSuchKey", "RESOURCE_NOT_FOUND", "NOT_FOUND", "does not exist"})) {
+        error.kind = ErrorKind::refused;
+        error.code = "no_such_object";
+        error.hint = "somebody removed it; restore it, or leave it out";
+    }
+    return error;
+}
+
+// ---------------------------------------------------------------- Arrow's library for S3
+
+/// The one beside the libarrow that this program has loaded; an Arrow that has S3 in itself needs none.
+Status load_s3() {
+    static std::mutex once;
+    static bool loaded = false;
+    std::scoped_lock lock(once);
+    if (loaded) return {};
+    Dl_info arrow{};
+    using Load = arrow::Status (*)(const char*);
+    Load load = &fs::LoadFileSystemFactories;
+    if (::dladdr(reinterpret_cast<void*>(load), &arrow) == 0 || arrow.dli_fname == nullptr) arrow.dli_fname = "";
+    std::filesystem::path library = arrow.dli_fname;
+    std::string name = library.filename().string();
+    if (auto stem = name.find("libarrow"); stem != name.npos) name.replace(stem, 8, "libarrow_s3");
+    std::error_code ignored;
+    if (auto beside = library.parent_path() / name; std::filesystem::exists(beside, ignored))
+        if (auto status = load(beside.c_str()); !status.ok())
+            return fail({.kind = ErrorKind::internal,
+                         .code = "store_library",
+                         .message = fmt::format("cannot load {}: {}", beside.string(), status.message()),
+                         .hint = "install Penstock anew: the libraries beside it belong together"});
+    // The SDK has threads of its own that must end before its library goes.
+    std::atexit([] { fs::EnsureFinalized(); });
+    loaded = true;
+    return {};
+}
+
+/// Waits 0.2 s, 0.4 s … up to 10 s, as often as fits into the time given.
+class PatientRetry : public fs::S3RetryStrategy {
+  public:
+    explicit PatientRetry(std::chrono::milliseconds give_up) {
+        for (std::chrono::milliseconds waited{}; waited < give_up; waited += delay(most_)) ++most_;
+    }
+    bool ShouldRetry(const AWSErrorDetail& error, int64_t attempted) override {
+        return error.should_retry && attempted < most_;
+    }
+    int64_t CalculateDelayBeforeNextRetry(const AWSErrorDetail&, int64_t attempted) override {
+        return delay(attempted).count();
+    }
+
+  private:
+    static std::chrono::milliseconds delay(int64_t attempt) {
+        return std::min(std::chrono::milliseconds(200 * (1L << std::min<int64_t>(attempt, 16))),
+                        std::chrono::milliseconds(10000));
+    }
+    int64_t most_ = 0;
+};
+
+using FileSystem = std::shared_ptr<fs::FileSystem>;
+
+std::string host_of(const Origin& origin) { return origin.text.substr(origin.text.find("://") + 3); }
+
+Error cannot_open(const ObjectStoreSettings& settings, const arrow::Status& status) {
+    return store_error("open", settings.url, status);
+}
+
+Result<FileSystem> open_s3(const ObjectStoreSettings& settings, const std::string& bucket) {
+    PN_CHECK(load_s3());
+    // Small objects go in one request.
+    std::string uri = fmt::format("s3://{}?allow_delayed_open=true", bucket);
+    std::string region = settings.region;
+    if (!settings.endpoint.empty()) {
+        PN_TRY(auto origin, origin_of(settings.endpoint));
+        uri += fmt::format("&scheme={}&endpoint_override={}", origin.encrypted ? "https" : "http",
+                           escape_url(host_of(origin)));
+        if (region.empty()) region = "us-east-1";  // else the SDK asks where it is, whom there may not be
+    }
+    if (!region.empty()) uri += "&region=" + escape_url(region);
+    std::shared_ptr<fs::S3RetryStrategy> retries = std::make_shared<PatientRetry>(settings.give_up);
+    fs::FileSystemFactoryOptions options{{"retry_strategy", retries}};
+    if (!settings.access_key.empty()) {
+        options.emplace_back("access_key", settings.access_key.reveal());
+        options.emplace_back("secret_key", settings.secret_key.reveal());
+        if (!settings.session_token.empty()) options.emplace_back("session_token", settings.session_token.reveal());
+    }
+    auto made = fs::FileSystemFromUriAndOptions(uri, options);
+    if (!made.ok()) return fail(cannot_open(settings, made.status()));
+    return *made;
+}
+
+Result<std::string> read_key(const std::filesystem::path& file) {
+    std::ifstream in(file);
+    std::string text{std::istreambuf_iterator<char>(in), {}};
+    if (in && !text.empty()) return text;
+    return fail({.kind = ErrorKind::configuration,
+                 .code = "credentials_file",
+                 .message = fmt::format("cannot read the key file {}", file.string()),
+                 .hint = "name a service account's key file (JSON) that this user may read"});
+}
+
+Result<FileSystem> open_gs(const ObjectStoreSettings& settings) {
+    std::optional<Origin> endpoint;
+    if (!settings.endpoint.empty()) {
+        PN_TRY(endpoint, origin_of(settings.endpoint));
+    }
+    fs::GcsOptions options;
+    if (!settings.key_file.empty()) {
+        PN_TRY(auto key, read_key(settings.key_file));
+        options = fs::GcsOptions::FromServiceAccountCredentials(key);
+    } else if (endpoint && !endpoint->encrypted) {
+        options = fs::GcsOptions::Anonymous();
+    }
+    if (endpoint) {
+        options.endpoint_override = host_of(*endpoint);
+        options.scheme = endpoint->encrypted ? "https" : "http";
+    }
+    options.retry_limit_seconds = std::chrono::duration<double>(settings.give_up).count();
+    auto made = fs::GcsFileSystem::Make(options);
+    if (!made.ok()) return fail(cannot_open(settings, made.status()));
+    return FileSystem(*made);
+}
+
+// ---------------------------------------------------------------- the store
+
+class BucketWriter : public ObjectWriter {
+  public:
+    BucketWriter(ObjectStore& store, std::string name, std::shared_ptr<arrow::io::OutputStream> out, bool exclusive)
+        : store_(store), name_(std::move(name)), out_(std::move(out)), exclusive_(exclusive) {}
+    /// Arrow's own destructor would make visible what there is.
+    ~BucketWriter() override {
+        if (out_ != nullptr) (void)out_->Abort();
+    }
+
+    Status write(std::string_view bytes) override {
+        if (auto status = out_->Write(bytes.data(), static_cast<int64_t>(bytes.size())); !status.ok())
+            return fail(store_error("write", store_.url(name_), status));
+        return {};
+    }
+
+    Result<bool> close() override {
+        if (exclusive_) {
+            PN_TRY(auto there, store_.info(name_));
+            if (there) return false;
+        }
+        auto status = out_->Close();
+        if (!status.ok()) return fail(store_error("write", store_.url(name_), status));
+        out_.reset();
+        return true;
+    }
+
+  private:
+    ObjectStore& store_;
+    std::string name_;
+    std::shared_ptr<arrow::io::OutputStream> out_;
+    bool exclusive_;
+};
+
+class BucketStore : public ObjectStore {
+  public:
+    BucketStore(FileSystem system, std::string scheme, std::string root)
+        : system_(std::move(system)), scheme_(std::move(scheme)), root_(std::move(root)) {}
+
+    Result<std::unique_ptr<ObjectWriter>> write(const std::string& name) override { return begin(name, false); }
+    Result<std::unique_ptr<ObjectWriter>> write_new(const std::string& name) override { return begin(name, true); }
+
+    Result<std::string> get_range(const std::string& name, uint64_t offset, uint64_t size) override {
+        if (size == 0) return std::string();
+        auto in = system_->OpenInputFile(path(name));
+        if (!in.ok()) return fail(store_error("read", url(name), in.status()));
+        std::string content(size, '\0');
+        auto got = (*in)->ReadAt(static_cast<int64_t>(offset), static_cast<int64_t>(size), content.data());
+        if (!got.ok()) return fail(store_error("read", url(name), got.status()));
+        content.resize(static_cast<size_t>(*got));
+        return content;
+    }
+
+    Result<std::optional<ObjectInfo>> info(const std::string& name) override {
+        auto found = system_->GetFileInfo(path(name));
+        if (!found.ok()) return fail(store_error("look at", url(name), found.status()));
+        if (found->type() != fs::FileType::File) return std::optional<ObjectInfo>();
+        return std::optional(ObjectInfo{.name = name, .size = static_cast<uint64_t>(found->size())});
+    }
+
+    Result<std::vector<ObjectInfo>> list(const std::string& folder) override {
+        fs::FileSelector selector;
+        selector.base_dir = path(folder);
+        while (selector.base_dir.ends_with('/')) selector.base_dir.pop_back();
+        selector.recursive = true;
+        selector.allow_not_found = true;
+        auto found = system_->GetFileInfo(selector);
+        if (!found.ok()) return fail(store_error("list", url(folder), found.status()));
+        std::vector<ObjectInfo> objects;
+        for (const auto& one : *found)
+            if (one.type() == fs::FileType::File)
+                objects.push_back(
+                    {.name = one.path().substr(root_.size() + 1), .size = static_cast<uint64_t>(one.size())});
+        std::ranges::sort(objects, {}, &ObjectInfo::name);
+        return objects;
+    }
+
+    Status remove(const std::string& name) override {
+        PN_TRY(auto there, info(name));
+        if (!there) return {};
+        if (auto status = system_->DeleteFile(path(name)); !status.ok()) {
+            PN_TRY(auto still, info(name));  // an attempt whose answer was lost has done it
+            if (still) return fail(store_error("remove", url(name), status));
+        }
+        return {};
+    }
+
+    std::string url(const std::string& name) const override { return fmt::format("{}://{}/{}", scheme_, root_, name); }
+    bool names_exclusive() const override { return false; }
+
+  private:
+    std::string path(const std::string& name) const { return root_ + "/" + name; }
+
+    Result<std::unique_ptr<ObjectWriter>> begin(const std::string& name, bool exclusive) {
+        auto out = system_->OpenOutputStream(path(name), nullptr);
+        if (!out.ok()) return fail(store_error("write", url(name), out.status()));
+        return std::make_unique<BucketWriter>(*this, name, *out, exclusive);
+    }
+
+    FileSystem system_;
+    std::string scheme_;
+    std::string root_;  ///< bucket/prefix
+};
+
+}  // namespace
+
+Result<std::shared_ptr<ObjectStore>> bucket_store(const ObjectStoreSettings& settings) {
+    std::string_view url = settings.url;
+    auto after = url.find("://");
+    std::string scheme(url.substr(0, after));
+    std::string root(after == url.npos ? std::string_view{} : url.substr(after + 3));
+    while (root.ends_with('/')) root.pop_back();
+    bool s3 = scheme == "s3";
+    if ((!s3 && scheme != "gs") || root.empty() || root.front() == '/' || root.find_first_of("@?#") != root.npos)
+        return fail({.kind = ErrorKind::configuration,
+                     .code = "bad_url",
+                     .message = fmt::format("\"{}\" is no URL of objects", redact(settings.url)),
+                     .hint = "write file:lake, gs://bucket/prefix or s3://bucket/prefix"});
+    std::string bucket = root.substr(0, root.find('/'));
+    PN_TRY(auto system, s3 ? open_s3(settings, bucket) : open_gs(settings));
+    return std::make_shared<BucketStore>(std::move(system), std::move(scheme), std::move(root));
+}
+
+}  // namespace penstock::io
