@@ -33,7 +33,7 @@ struct Shape {
     std::string pattern = {};   ///< of texts with a form of their own, as JSON Schema has it
     bool secret = false;
     std::vector<Choice> choices = {};
-    std::shared_ptr<const Shape> element = {};  ///< of lists and maps
+    std::shared_ptr<const Shape> element = {};  ///< of lists and maps, and of an object's keys that are names
     const SpecBase* object = nullptr;
     std::shared_ptr<const Shape> alternative = {};  ///< another form of the same option
 };

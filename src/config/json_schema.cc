@@ -90,7 +90,11 @@ Json schema_of(const Shape& shape, const Option& option) {
                 return or_reference(
                     {{"type", Json::array({"string", "number"})}, {"pattern", R"(^[0-9.]+ *(us|ms|s|m|min|h|d|w)?$)"}});
             case Kind::choice: return choice_schema(shape);
-            case Kind::object: return schema_of(*shape.object);
+            case Kind::object: {
+                Json object = schema_of(*shape.object);
+                if (shape.element) object["additionalProperties"] = schema_of(*shape.element, option);
+                return object;
+            }
             case Kind::list: {
                 Json element = schema_of(*shape.element, option);
                 return {{"anyOf", Json::array({{{"type", "array"}, {"items", element}}, element})}};

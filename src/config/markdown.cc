@@ -44,8 +44,10 @@ void rows(const SpecBase& spec, const std::string& prefix, const SpecBase* witho
         if (without != nullptr && without->find(option.name)) continue;
         out += fmt::format("| `{}{}` | {} | {} | {} |\n", prefix, option.name, cell(option.shape.noun),
                            default_cell(option), meaning(option));
+        std::string inner = prefix + option.name + ".";
+        if (option.shape.object && option.shape.element) rows(*option.shape.object, inner, without, out), inner += "NAME.";
         if (const SpecBase* nested = leaf_of(option.shape).object; nested && nested != without)
-            rows(*nested, prefix + option.name + ".", without, out);
+            rows(*nested, inner, without, out);
     }
 }
 

@@ -67,6 +67,7 @@ struct Field {
     std::optional<std::string> initial = {};
     /// The source cannot tell what rows older than the column hold: they must be read.
     bool initial_unknown = false;
+    std::string description = {};  ///< what its author says of it, for targets that keep such
 
     bool operator==(const Field& other) const { return name == other.name && type == other.type; }
 

@@ -238,11 +238,23 @@ Status Attempt::load_part(Part& part, Loaded& loaded) {
     auto& table = state(part.table);
     if (request_.observer != nullptr) request_.observer->table_started(target, table.progress);
     PN_FAILPOINT(target_stage_before);
-    PN_TRY(Counts counts, sink_->load(target, *part.scan, context(table)));
+    PN_TRY(Counts counts, target.info.rejects_only ? take_rejects(*part.scan, table)
+                                                   : sink_->load(target, *part.scan, context(table)));
     PN_TRY(loaded.checkpoint, part.scan->finish());
     loaded.counts += counts;
     loaded.last = part.last;
     return {};
+}
+
+/// A part without rows: what is no reject was filtered.
+Result<Counts> Attempt::take_rejects(Scan& scan, const TableState& table) {
+    int64_t read = table.progress.rows_read, rejected = table.progress.rows_rejected;
+    PN_TRY(auto reader, scan.reader());
+    data::Block block(scan.schema());
+    PN_CHECK(reader->fill(block));
+    Counts counts;
+    counts.rows_filtered = table.progress.rows_read - read - (table.progress.rows_rejected - rejected);
+    return counts;
 }
 
 Status Attempt::check_accounts(std::vector<Loaded>& loaded) {

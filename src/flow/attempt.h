@@ -65,6 +65,7 @@ class Attempt {
     Status give_up(const std::vector<Loaded>& loaded, Error error);
     Result<bool> set_aside(const Error& error);
     Status load_segment(Segment& segment, std::vector<Loaded>& loaded);
+    static Result<Counts> take_rejects(Scan& scan, const TableState& table);
     Status load_part(Part& part, Loaded& loaded);
     Status check_accounts(std::vector<Loaded>& loaded);
     Status may_commit() const;

@@ -76,6 +76,8 @@ struct Component {
     const config::SpecBase& (*target_spec)() = nullptr;
     /// Whether the pipeline's source goes on for ever: a stream, which a run drains or follows.
     bool (*is_stream)(const BuildContext&) = nullptr;
+    /// Whether its stream is one of events, which the pipeline's `route` gives their tables, and not of changes.
+    bool (*is_routed)(const BuildContext&) = nullptr;
     Status (*validate_source)(const BuildContext&) = nullptr;
     Status (*validate_target)(const BuildContext&) = nullptr;
     Result<std::unique_ptr<Source>> (*build_source)(const BuildContext&) = nullptr;
@@ -94,6 +96,7 @@ struct Component {
     bool light_commits = false;  ///< a commit of few rows costs the target little more than the rows: a log, not a table
     /// How long a stream waits between two commits at least, by the target's options: where each has a price.
     std::chrono::microseconds (*commit_every)(const config::Node& target) = nullptr;
+    bool keeps_streams = false;  ///< the sink keeps where a stream goes on (Segment::stream)
     bool takes_changes = false;  ///< the sink applies parts of changes (flow/change.h)
     bool logs_changes = false;   ///< …by keeping each as a row: in mode append, and in no other
     /// The target's own name of a type: "DECIMAL(12,2)". For `penstock types`.

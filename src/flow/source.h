@@ -28,6 +28,11 @@ struct TableInfo {
     std::string database = {};   ///< where the table lives, "" where that is not known; set for changes
     bool old_rows = false;       ///< parts of changes bring change::transaction …
     bool full_old_rows = false;  ///< … and change::before of each column: the source sends whole old rows
+    /// Holds no rows of its own: its parts have nothing but rejects, which no table can be said to be of. No target makes it.
+    bool rejects_only = false;
+    std::string partition_by = {};  ///< what holds where the target's options say nothing
+    std::vector<std::string> cluster_by = {};
+    std::string description = {};
 };
 
 /// A piece of one table inside a segment.

@@ -20,4 +20,10 @@ std::string_view TextStore::keep(std::string_view text) {
     return {memory, text.size()};
 }
 
+std::string_view TextStore::keep_aligned(std::string_view bytes) {
+    used_ += -used_ % alignof(uint32_t);
+    if (used_ > size_) used_ = size_;
+    return keep(bytes);
+}
+
 }  // namespace penstock::flow

@@ -15,6 +15,8 @@ inline constexpr size_t text_padding = 64;
 class TextStore {
   public:
     std::string_view keep(std::string_view text);
+    /// The same at an address that 32-bit numbers may have.
+    std::string_view keep_aligned(std::string_view bytes);
     uint64_t bytes() const { return bytes_; }
 
   private:

@@ -119,6 +119,7 @@ const flow::Component& component() {
         .open_ledger = open_ledger,
         .target_holds = {.interval = true},
         .commit_every = commit_every,
+        .keeps_streams = true,
         .takes_changes = true,
         .target_type = [](const data::Type& type) { return type_name(type); },
         .doctor = doctor,

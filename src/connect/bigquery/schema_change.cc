@@ -305,7 +305,7 @@ Result<std::vector<Column>> incoming_columns(const flow::TableTarget& target, co
                                  "columns {} and {} of {} have the same name in BigQuery, which ignores case",
                                  other.name, field.name, target.info.name),
                              .hint = "read the table by `query:` and give one of them another name"});
-        column->description = field.source_type;
+        column->description = field.description.empty() ? field.source_type : field.description;
         columns.push_back(std::move(*column));
     }
     return columns;
@@ -333,7 +333,8 @@ Result<NewTable> new_table(const flow::TableTarget& target, const TargetTable& f
                      .hint = "name the four that queries filter by most"});
     if (target.mode == Mode::merge) made.primary_key = target.key;
     for (auto& column : own_columns(target)) made.columns.push_back(std::move(column));
-    made.description = fmt::format("{}, loaded by Penstock", target.info.name);
+    made.description = target.info.description.empty() ? fmt::format("{}, loaded by Penstock", target.info.name)
+                                                       : target.info.description;
     return made;
 }
 

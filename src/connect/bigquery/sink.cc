@@ -180,6 +180,10 @@ Result<std::vector<flow::TablePlan>> Sink::plan(const std::vector<flow::TableTar
     int64_t beside = jobs_->spent().bytes_billed;  // a run asks the same
     bool streams = settings_.publish == Publish::storage_write;
     for (const auto& target : tables) {
+        if (target.info.rejects_only) {
+            plans.emplace_back();
+            continue;
+        }
         PN_CHECK(flow::check_target(target));
         PN_TRY(auto found, inspect(target));
         PN_CHECK(check_history(target, found));

@@ -55,6 +55,7 @@ const flow::Component& component() {
         .target_name = name_for,
         .open_ledger = open_ledger,
         .target_holds = {.infinite_dates = true, .end_of_day = true, .timetz = true, .interval = true},
+        .keeps_streams = true,
         .takes_changes = true,
         .target_type = [](const data::Type& type) { return engine::sql_type(type); },
         .doctor = doctor,

@@ -70,6 +70,10 @@ Result<std::vector<flow::TablePlan>> Sink::plan(const std::vector<flow::TableTar
     }
     std::vector<flow::TablePlan> plans;
     for (const auto& target : tables) {
+        if (target.info.rejects_only) {
+            plans.emplace_back();
+            continue;
+        }
         PN_CHECK(flow::check_target(target));
         TargetTable found = absent_table(target);
         if (connection) {
