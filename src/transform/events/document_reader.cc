@@ -1,0 +1,99 @@
+#include "transform/events/document_reader.h"
+
+#include <fmt/format.h>
+
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+namespace penstock::events {
+namespace {
+
+/// What a refused event left in the row must not be seen by the next.
+void forget(data::Column& column, size_t row) {
+    column.set_valid(row);
+    if (column.layout() != data::Layout::structure) return;
+    for (auto& child : column.children()) forget(child, row);
+}
+
+void store_text(std::string_view text, data::Block& block, int column, size_t row) {
+    block.columns[static_cast<size_t>(column)].values<data::StringRef>()[row] = data::StringRef(text);
+}
+
+}  // namespace
+
+std::string column_of(std::string_view path) { return std::string(path.substr(0, path.find_first_of(".["))); }
+
+bool DocumentReader::read(const flow::Message& message, const JsonIndex& index, data::Block& block, Refusal& refusal) {
+    refusal = {};
+    if (fill(message, index, block, refusal)) {
+        ++block.rows;
+        return true;
+    }
+    for (auto& column : block.columns) forget(column, block.rows);
+    refusal.column = column_of(refusal.path);
+    return false;
+}
+
+bool DocumentReader::fill(const flow::Message& message, const JsonIndex& index, data::Block& block, Refusal& refusal) {
+    JsonCursor cursor(message.payload, index);
+    ValueReader values(cursor, block, refusal);
+    if (message.payload.size() > table_.max_bytes)
+        return values.refuse(
+            "too_large", fmt::format("the event has {} bytes, more than `max_bytes` allows", message.payload.size()));
+    if (index.fault != nullptr) return cursor.fail(index.fault) || values.broken();
+    if (cursor.peek() != '{') return refuse_other(cursor, refusal), false;
+    const auto& fields = table_.fields.children;
+    SeenFields seen(fields.size());
+    size_t next = 0;
+    kept_.clear();
+    bool good = cursor.object([&](std::string_view raw) {
+        int found = -1;
+        std::string_view name;
+        if (!values.find(table_.fields, raw, next, found, name)) return false;
+        if (found < 0) return unknown(cursor, values, name);
+        auto at = static_cast<size_t>(found);
+        if (!seen.add(at)) return values.refuse("field_twice", "the field is there twice") || values.inside(name);
+        next = at + 1;
+        return values.read(fields[at], block.columns[at], block.rows) || values.inside(name);
+    });
+    if (!good) return !refusal.code.empty() ? false : values.broken();
+    if (!cursor.done()) return cursor.fail("something stands behind the event") || values.broken();
+    for (size_t i = 0; i < fields.size(); ++i) {
+        if (seen.has(i)) continue;
+        if (fields[i].required)
+            return values.refuse("missing_field", "the field is missing") || values.inside(fields[i].name);
+        block.columns[i].set_null(block.rows);
+    }
+    own_columns(message, block, seen);
+    return true;
+}
+
+bool DocumentReader::unknown(JsonCursor& cursor, ValueReader& values, std::string_view name) {
+    if (table_.unknown_fields == config::UnknownFields::reject)
+        return values.refuse("unknown_field", "the table has no such column") || values.inside(name);
+    std::string_view text;
+    if (!cursor.value(text)) return values.broken() || values.inside(name);
+    if (table_.unknown_fields == config::UnknownFields::keep)
+        kept_ += fmt::format("{}{}:{}", kept_.empty() ? "{" : ",", nlohmann::json(name).dump(), text);
+    return true;
+}
+
+void DocumentReader::own_columns(const flow::Message& message, data::Block& block, const SeenFields& seen) {
+    size_t row = block.rows;
+    auto ingestion = static_cast<size_t>(table_.ingestion);
+    bool said = ingestion < table_.fields.children.size() && seen.has(ingestion) && block.columns[ingestion].valid(row);
+    if (!said) {
+        block.columns[ingestion].set_valid(row);
+        block.columns[ingestion].values<int64_t>()[row] = message.received_micros;
+    }
+    store_text(message.position, block, table_.position, row);
+    store_text(table_.version, block, table_.version_column, row);
+    if (table_.kept < 0) return;
+    if (kept_.empty()) return block.columns[static_cast<size_t>(table_.kept)].set_null(row);
+    kept_ += '}';
+    char* memory = block.allocate(kept_.size());
+    std::memcpy(memory, kept_.data(), kept_.size());
+    store_text({memory, kept_.size()}, block, table_.kept, row);
+}
+
+}  // namespace penstock::events

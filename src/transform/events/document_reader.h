@@ -1,0 +1,33 @@
+#pragma once
+
+#include <string>
+
+#include "data/block.h"
+#include "flow/messages.h"
+#include "transform/events/value_reader.h"
+
+namespace penstock::events {
+
+/// Reads the events of one route into rows. One thread.
+class DocumentReader {
+  public:
+    /// `table` outlives the reader.
+    explicit DocumentReader(const EventTable& table) : table_(table) {}
+
+    /// The event as one more row of the block, of the columns of EventTable::info; false with the reason, and no row. Values point
+    /// into the message and into memory of the block. The index is the payload's.
+    bool read(const flow::Message& message, const JsonIndex& index, data::Block& block, Refusal& refusal);
+
+  private:
+    bool fill(const flow::Message& message, const JsonIndex& index, data::Block& block, Refusal& refusal);
+    bool unknown(JsonCursor& cursor, ValueReader& values, std::string_view name);
+    void own_columns(const flow::Message& message, data::Block& block, const SeenFields& seen);
+
+    const EventTable& table_;
+    std::string kept_;
+};
+
+/// What column a refusal is of: the first name of its path.
+std::string column_of(std::string_view path);
+
+}  // namespace penstock::events

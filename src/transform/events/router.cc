@@ -1,0 +1,74 @@
+#include "transform/events/router.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace penstock::events {
+namespace {
+
+/// Moves to the value of the member; false where there is none, or (with a fault) no JSON.
+bool enter(JsonCursor& cursor, std::string_view name) {
+    std::string plain;
+    bool found = false;
+    if (cursor.peek() != '{') return false;
+    // Ends at the value by a visit that is false.
+    cursor.object([&](std::string_view raw) {
+        bool escaped = raw.find('\\') != raw.npos;
+        if (escaped && !unescape(raw, plain)) return cursor.fail("an escape in a name is none");
+        found = (escaped ? std::string_view(plain) : raw) == name;
+        return !found && cursor.skip();
+    });
+    return found;
+}
+
+}  // namespace
+
+Router::Router(const config::Route& route)
+    : by_(route.by.value), ignore_unmatched_(route.unmatched == config::Unmatched::ignore) {
+    for (size_t begin = 0; !by_.empty() && begin <= by_.size();) {
+        size_t end = std::min(by_.find('.', begin), by_.size());
+        path_.push_back(by_.substr(begin, end - begin));
+        begin = end + 1;
+    }
+    for (size_t i = 0; i < route.to.size(); ++i) {
+        const auto& to = route.to[i];
+        if (to.match.empty()) routes_.emplace(to.name, i);
+        for (const auto& value : to.match) routes_.emplace(value.value, i);
+    }
+}
+
+int Router::refuse(Refusal& refusal, std::string code, std::string reason) const {
+    refusal = {.column = "", .path = "", .code = std::move(code), .reason = std::move(reason)};
+    return nowhere;
+}
+
+int Router::route(std::string_view payload, const JsonIndex& index, Refusal& refusal) const {
+    if (path_.empty()) return 0;
+    JsonCursor cursor(payload, index);
+    auto broken = [&](std::string_view why) {
+        return refuse(refusal, "bad_json", fmt::format("the event is no valid JSON: {}", why));
+    };
+    if (index.fault != nullptr) return broken(index.fault);
+    if (cursor.peek() != '{') return refuse_other(cursor, refusal), nowhere;
+    for (const auto& name : path_) {
+        if (enter(cursor, name)) continue;
+        if (!cursor.fault.empty()) return broken(cursor.fault);
+        return refuse(refusal, "no_routing_field", fmt::format("the event has no field {}", by_));
+    }
+    std::string_view name;
+    if (cursor.peek() != '"')
+        return refuse(refusal, "no_routing_field", fmt::format("{} of the event is no text", by_));
+    if (!cursor.string(name)) return broken(cursor.fault);
+    std::string plain;
+    if (name.find('\\') != name.npos) {
+        if (!unescape(name, plain)) return broken("an escape in a string is none");
+        name = plain;
+    }
+    auto found = routes_.find(name);
+    if (found != routes_.end()) return found->second;
+    if (ignore_unmatched_) return filtered;
+    return refuse(refusal, "no_route", fmt::format("no route takes {} '{}'", by_, name.substr(0, 100)));
+}
+
+}  // namespace penstock::events

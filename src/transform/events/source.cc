@@ -1,0 +1,137 @@
+#include "transform/events/source.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "base/failpoint.h"
+#include "base/log.h"
+
+namespace penstock::events {
+namespace {
+
+/// A commit of the target is worth one when there is much, or the first message has waited.
+constexpr size_t segment_events = 500'000;
+constexpr auto most_latency = std::chrono::milliseconds(500);
+
+Error interrupted() {
+    return {.kind = ErrorKind::interrupted, .code = "interrupted", .message = "stopped while waiting for events"};
+}
+
+Result<std::vector<std::unique_ptr<EventTable>>> tables_of(const config::Route& route) {
+    std::vector<std::unique_ptr<EventTable>> tables;
+    for (const auto& to : route.to) {
+        PN_TRY(auto table, EventTable::make(to));
+        tables.push_back(std::make_unique<EventTable>(std::move(table)));
+    }
+    return tables;
+}
+
+}  // namespace
+
+EventSource::EventSource(EventOptions options, std::unique_ptr<flow::MessageStream> stream)
+    : options_(std::move(options)),
+      stream_(std::move(stream)),
+      router_(options_.route),
+      batch_(std::make_shared<IndexedBatch>()),
+      events_(options_.route.to.size()) {}
+
+Status EventSource::check(const config::Route& route) {
+    PN_CHECK(tables_of(route));
+    return {};
+}
+
+Result<std::vector<flow::TableInfo>> EventSource::discover(std::stop_token stop) {
+    stop_ = stop;
+    PN_FAILPOINT(source_connect_before);
+    PN_TRY(tables_, tables_of(options_.route));
+    PN_TRY(int64_t waiting, stream_->connect(stop));
+    std::vector<flow::TableInfo> infos;
+    for (const auto& table : tables_) infos.push_back(table->info);
+    if (infos.size() == 1) infos[0].estimated_rows = waiting;
+    infos.push_back({.name = unrouted_table});
+    infos.back().rejects_only = true;
+    return infos;
+}
+
+Status EventSource::resume(std::optional<flow::Checkpoint> at) {
+    from_ = std::move(at);
+    return {};
+}
+
+/// `--full-refresh` of a table begins anew, and no table can without the others.
+Status EventSource::open(std::vector<flow::TableRead> tables) {
+    contexts_ = std::vector<std::optional<flow::ScanContext>>(tables_.size() + 1);
+    bool anew = false;
+    for (auto& read : tables) {
+        contexts_[read.table].emplace(read.context);
+        anew |= read.anew;
+    }
+    std::optional<std::string> begin;
+    if (from_ && !anew) begin = from_->position;
+    return stream_->begin(begin);
+}
+
+bool EventSource::enough(Clock::time_point since) const {
+    auto waits = std::max<std::chrono::microseconds>(most_latency, options_.commit_every);
+    return batch_->batch.messages.size() >= segment_events || batch_->bytes() >= options_.memory_bytes / 2 ||
+           Clock::now() - since >= waits;
+}
+
+/// Which table gets which of the messages that came last.
+void EventSource::divide(size_t from) {
+    Refusal refusal;
+    for (size_t i = from; i < batch_->batch.messages.size(); ++i) {
+        auto event = static_cast<uint32_t>(i);
+        const auto& payload = batch_->batch.messages[i].payload;
+        batch_->indexes.push_back(indexer_.index(payload, batch_->index_memory));
+        int route = router_.route(payload, batch_->indexes.back(), refusal);
+        if (route >= 0) events_[static_cast<size_t>(route)].push_back(event);
+        else if (route == Router::filtered) unrouted_.push_back({event, {}});
+        else unrouted_.push_back({event, std::exchange(refusal, {})});
+    }
+}
+
+flow::Segment EventSource::segment() {
+    flow::Segment out;
+    auto at = now();
+    // What a table's own row says; where the stream goes on is in the stream's.
+    auto until = nlohmann::json{{"until", batch_->batch.messages.back().position}}.dump();
+    flow::Checkpoint checkpoint{.cursor_from = "", .cursor_to = "", .position = until, .read_at = at};
+    std::shared_ptr<const IndexedBatch> batch = std::exchange(batch_, std::make_shared<IndexedBatch>());
+    for (size_t i = 0; i < events_.size(); ++i) {
+        if (events_[i].empty()) continue;
+        out.parts.push_back({.table = i,
+                             .scan = std::make_unique<EventScan>(*tables_[i], batch, std::exchange(events_[i], {}),
+                                                                 *contexts_[i], checkpoint),
+                             .last = false});
+    }
+    if (!unrouted_.empty())
+        out.parts.push_back(
+            {.table = tables_.size(),
+             .scan = std::make_unique<UnroutedScan>(batch, std::exchange(unrouted_, {}), *contexts_.back(), checkpoint),
+             .last = false});
+    out.stream = flow::Checkpoint{.cursor_from = "", .cursor_to = "", .position = stream_->position(), .read_at = at};
+    return out;
+}
+
+Result<std::optional<flow::Segment>> EventSource::next() {
+    std::optional<Clock::time_point> since;
+    while (true) {
+        if (stop_.stop_requested()) return fail(interrupted());
+        size_t before = batch_->batch.messages.size();
+        PN_CHECK(stream_->receive(batch_->batch, options_.memory_bytes / 4));
+        divide(before);
+        PN_FAILPOINT(changes_receive_after);
+        bool drained = !options_.follow && stream_->drained();
+        if (batch_->batch.messages.empty()) {
+            if (drained) return std::nullopt;
+            continue;
+        }
+        if (!since) since = Clock::now();
+        if (enough(*since) || drained) return segment();
+    }
+}
+
+Status EventSource::confirm_stream(const flow::Checkpoint& durable) { return stream_->confirm(durable.position); }
+
+}  // namespace penstock::events

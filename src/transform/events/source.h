@@ -1,0 +1,69 @@
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/route.h"
+#include "flow/messages.h"
+#include "flow/source.h"
+#include "transform/events/event_table.h"
+#include "transform/events/router.h"
+#include "transform/events/scan.h"
+
+namespace penstock::events {
+
+/// What a source of events works from.
+struct EventOptions {
+    config::Route route;
+    uint64_t memory_bytes = 0;  ///< of messages on their way
+    bool follow = false;        ///< go on when everything was read
+    std::chrono::microseconds commit_every{0};
+};
+
+/// Messages of a stream, each a row of the table that its route names:
+///
+///     discover   the routes' schemas; what waits in the stream
+///     resume     where the target's checkpoint is
+///     next       messages as they come, until there are enough or the first has waited; a part for each route
+///     confirm    the stream lets go of what is durable
+///
+/// One position covers all tables: they commit together. What no route takes is a reject of a table that no target makes.
+class EventSource : public flow::Source {
+  public:
+    EventSource(EventOptions options, std::unique_ptr<flow::MessageStream> stream);
+
+    /// Reads the schemas, without the stream.
+    static Status check(const config::Route& route);
+
+    Result<std::vector<flow::TableInfo>> discover(std::stop_token stop) override;
+    Status resume(std::optional<flow::Checkpoint> at) override;
+    Status open(std::vector<flow::TableRead> tables) override;
+    Result<std::optional<flow::Segment>> next() override;
+    Status confirm(size_t, const flow::Checkpoint&) override { return {}; }
+    Status confirm_stream(const flow::Checkpoint& durable) override;
+
+  private:
+    using Clock = std::chrono::steady_clock;
+
+    bool enough(Clock::time_point since) const;
+    void divide(size_t from);
+    flow::Segment segment();
+
+    EventOptions options_;
+    std::unique_ptr<flow::MessageStream> stream_;
+    std::stop_token stop_;
+    std::vector<std::unique_ptr<EventTable>> tables_;
+    Router router_;
+    JsonIndexer indexer_;
+    std::optional<flow::Checkpoint> from_;
+    std::vector<std::optional<flow::ScanContext>> contexts_;  // by table, the unrouted last
+
+    std::shared_ptr<IndexedBatch> batch_;
+    std::vector<std::vector<uint32_t>> events_;  // by table
+    std::vector<Unrouted> unrouted_;
+};
+
+}  // namespace penstock::events
