@@ -10,6 +10,7 @@
 #include "app/components.h"
 #include "base/humane.h"
 #include "config/suggest.h"
+#include "transform/events/source.h"
 
 namespace penstock::app {
 namespace {
@@ -68,9 +69,9 @@ flow::SchemaChange to_flow(config::SchemaChange policy) {
     std::unreachable();
 }
 
-/// Whoever bounds the rejects expects some: a bound without `on_reject` lets the run go on up to it.
-flow::RejectPolicy reject_policy(const config::PipelineConfig& config) {
-    bool bounded = config.max_rejects.rows || config.max_rejects.share;
+/// Events come from everywhere, and whoever bounds the rejects expects some: a bound without `on_reject` lets the run go on up to it.
+flow::RejectPolicy reject_policy(const config::PipelineConfig& config, bool events) {
+    bool bounded = events || config.max_rejects.rows || config.max_rejects.share;
     auto choice = config.on_reject.value_or(bounded ? config::OnReject::go_on : config::OnReject::stop);
     return {.stop = choice == config::OnReject::stop,
             .max_count = config.max_rejects.rows.value_or(-1),
@@ -116,6 +117,10 @@ bool Pipeline::is_stream() const {
     return source_component_->is_stream != nullptr && source_component_->is_stream(source_);
 }
 
+bool Pipeline::is_routed() const {
+    return source_component_->is_routed != nullptr && source_component_->is_routed(source_);
+}
+
 Result<Pipeline> Pipeline::find(const config::Document& document, const std::string& name) {
     const auto* config = document.pipeline(name);
     if (config == nullptr) return fail(config::no_such_pipeline(document, name));
@@ -126,7 +131,41 @@ Result<Pipeline> Pipeline::find(const config::Document& document, const std::str
 Status Pipeline::validate() const {
     if (source_component_->validate_source != nullptr) PN_CHECK(source_component_->validate_source(source_));
     if (target_component_->validate_target != nullptr) PN_CHECK(target_component_->validate_target(target_));
+    if (is_routed()) return validate_route();
+    if (config_->route)
+        return fail({.kind = ErrorKind::configuration,
+                     .code = "option_without_effect",
+                     .message = fmt::format("{}: `route` is for streams of events", name()),
+                     .where = config_->route->by.place.text(),
+                     .hint = "leave it out, or read events with `format: json`"});
     return is_stream() ? validate_stream() : validate_read();
+}
+
+Status Pipeline::validate_route() const {
+    if (!config_->route)
+        return fail(
+            {.kind = ErrorKind::configuration,
+             .code = "no_routes",
+             .message = fmt::format("{}: nothing says what events look like and where they go", name()),
+             .where = config_->place.text(),
+             .hint = "route: {by: event_type, order: {schema: ddl/order_events.sql, table: data.order_events}}"});
+    if (!target_component_->keeps_streams)
+        return fail(at_target("events_not_taken",
+                              fmt::format("a {} target does not take events in this version", target_component_->type),
+                              "write them to a duckdb or a bigquery connection"));
+    for (const char* option : {"table", "dataset", "deletes", "update_when"})
+        if (config_->target.find(option) != nullptr)
+            return fail(at_target("option_without_effect",
+                                  fmt::format("`{}` says nothing of events: each route has its table", option),
+                                  "leave it out"));
+    auto of_rows = [](auto mode) {
+        return !mode || *mode == config::WriteMode::append || *mode == config::WriteMode::merge;
+    };
+    if (!of_rows(options_.mode))
+        return fail(at_target("mode_without_effect",
+                              fmt::format("mode {} is not for events", config::to_string(*options_.mode)),
+                              "use mode: append, or mode: merge with a key"));
+    return events::EventSource::check(*config_->route);
 }
 
 Error Pipeline::at_target(std::string code, std::string message, std::string hint) const {
@@ -206,10 +245,11 @@ Status Pipeline::limit(const flow::ReadBounds& bounds) {
 Status Pipeline::travel_to(TimePoint as_of) {
     source_.as_of = as_of;
     if (source_component_->takes_as_of && !is_stream()) return {};
-    return fail({.kind = ErrorKind::usage,
-                 .code = "as_of_not_taken",
-                 .message = fmt::format("{}: a {} source has no rows but those of now", name(), source_component_->type),
-                 .hint = "--as-of is for tables of BigQuery; PostgreSQL's past is in its backups"});
+    return fail(
+        {.kind = ErrorKind::usage,
+         .code = "as_of_not_taken",
+         .message = fmt::format("{}: a {} source has no rows but those of now", name(), source_component_->type),
+         .hint = "--as-of is for tables of BigQuery; PostgreSQL's past is in its backups"});
 }
 
 Result<std::unique_ptr<flow::Source>> Pipeline::build_replay_source(
@@ -269,34 +309,52 @@ Result<std::vector<std::string>> Pipeline::known_columns(const std::vector<confi
     return known;
 }
 
+/// The target's options, with those of the table's route over them.
+config::TargetOptions Pipeline::options_for(const flow::TableInfo& info) const {
+    auto out = options_;
+    if (!is_routed()) return out;
+    if (!out.mode) out.mode = config::WriteMode::append;
+    auto to = std::ranges::find(config_->route->to, info.name, [](const auto& one) { return one.table.value; });
+    if (to == config_->route->to.end()) return out;
+    if (to->mode) out.mode = to->mode;
+    if (!to->key.empty()) out.key = to->key;
+    return out;
+}
+
 Result<flow::TableTarget> Pipeline::target_for(const flow::TableInfo& info) const {
     flow::TableTarget target{.info = info};
+    if (info.rejects_only) {
+        target.name = info.name;
+        return target;
+    }
+    auto options = options_for(info);
     PN_TRY(target.name, target_component_->target_name(target_, info));
-    PN_TRY(target.key, known_columns(options_.key, info, "key"));
-    PN_TRY(target.cluster_by, known_columns(options_.cluster_by, info, "cluster_by"));
+    PN_TRY(target.key, known_columns(options.key, info, "key"));
+    PN_TRY(target.cluster_by, known_columns(options.cluster_by, info, "cluster_by"));
+    if (target.cluster_by.empty()) target.cluster_by = info.cluster_by;
     if (info.changes) {
         target.key = info.key;
-        target.mode = options_.mode == config::WriteMode::history ? flow::Mode::history : flow::Mode::merge;
+        target.mode = options.mode == config::WriteMode::history ? flow::Mode::history : flow::Mode::merge;
         if (target_component_->logs_changes) target.mode = flow::Mode::append;
-        target.deletes = options_.deletes == config::Deletes::soft ? flow::Deletes::soft : flow::Deletes::hard;
-        target.partition_by = options_.partition_by.value;
-        target.schema_change = to_flow(options_.schema_change);
+        target.deletes = options.deletes == config::Deletes::soft ? flow::Deletes::soft : flow::Deletes::hard;
+        target.partition_by = options.partition_by.value;
+        target.schema_change = to_flow(options.schema_change);
         return target;
     }
     // An increment of a table with a primary key is merged by it unless the configuration says otherwise.
     bool has_key = info.key_is_unique && !info.key.empty();
     bool incremental = !info.cursor.empty();
-    auto mode = options_.mode_for(incremental);
-    if (!options_.mode && incremental && target.key.empty() && has_key) mode = config::WriteMode::merge;
+    auto mode = options.mode_for(incremental);
+    if (!options.mode && incremental && target.key.empty() && has_key) mode = config::WriteMode::merge;
     bool keyed = mode == config::WriteMode::merge || mode == config::WriteMode::history;
     if (keyed && target.key.empty()) {
         if (!has_key) return fail(no_key(info, mode, config_->target.place.text()));
         target.key = info.key;
     }
     target.mode = to_flow(mode);
-    target.update_when = options_.update_when.value;
-    target.partition_by = options_.partition_by.value;
-    target.schema_change = to_flow(options_.schema_change);
+    target.update_when = options.update_when.value;
+    target.partition_by = options.partition_by.empty() ? info.partition_by : options.partition_by.value;
+    target.schema_change = to_flow(options.schema_change);
     return target;
 }
 
@@ -320,7 +378,7 @@ flow::RunRequest Pipeline::request(const std::string& run_id, bool full_refresh)
         target.full_refresh = full_refresh;
         return target;
     };
-    request.rejects = reject_policy(*config_);
+    request.rejects = reject_policy(*config_, is_routed());
     request.retries = {.max = static_cast<int>(config_->retries.max),
                        .delay = config_->retries.delay,
                        .backoff = config_->retries.backoff,

@@ -38,6 +38,8 @@ class Pipeline {
 
     /// Whether it goes on for ever unless it is drained.
     bool is_stream() const;
+    /// Whether it is a stream of events, which `route` gives their tables.
+    bool is_routed() const;
     /// Of a stream: whether a run goes on when everything was read.
     void set_follow(bool follow) { source_.follow = follow; }
     bool follows() const { return is_stream() && source_.follow; }
@@ -60,7 +62,9 @@ class Pipeline {
   private:
     Status validate_stream() const;
     Status validate_log() const;
+    Status validate_route() const;
     Status validate_read() const;
+    config::TargetOptions options_for(const flow::TableInfo& info) const;
     Error at_target(std::string code, std::string message, std::string hint) const;
     Pipeline(const config::Document& document, const config::PipelineConfig& config, config::TargetOptions options);
 

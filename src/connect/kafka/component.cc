@@ -64,6 +64,7 @@ const flow::Component& component() {
         .source_spec = []() -> const config::SpecBase& { return source_spec(); },
         .target_spec = []() -> const config::SpecBase& { return target_spec(); },
         .is_stream = is_event_stream,
+        .is_routed = is_routed,
         .validate_source = validate_events,
         .validate_target = validate_target,
         .build_source = build_event_source,

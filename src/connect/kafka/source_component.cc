@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include "connect/kafka/message_stream.h"
 #include "connect/kafka/source.h"
+#include "transform/events/source.h"
 
 namespace penstock::kafka {
 namespace {
@@ -23,9 +25,26 @@ Result<EventSourceOptions> event_options(const flow::BuildContext& context) {
     return out;
 }
 
+/// A share of the memory for what the client fetches ahead.
+std::unique_ptr<flow::Source> routed(EventSourceOptions options, const flow::BuildContext& context) {
+    std::vector<std::string> topics(options.source.topics.begin(), options.source.topics.end());
+    auto stream = std::make_unique<KafkaStream>(std::move(options.connection), std::move(options.group),
+                                                std::move(topics), context.memory_bytes);
+    return std::make_unique<events::EventSource>(events::EventOptions{.route = *context.pipeline.route,
+                                                                      .memory_bytes = context.memory_bytes,
+                                                                      .follow = context.follow,
+                                                                      .commit_every = context.commit_every},
+                                                 std::move(stream));
+}
+
 }  // namespace
 
 bool is_event_stream(const flow::BuildContext&) { return true; }
+
+bool is_routed(const flow::BuildContext& context) {
+    auto options = source_spec().parse(context.pipeline.source);
+    return options && options->format == SourceFormat::json;
+}
 
 Status validate_events(const flow::BuildContext& context) {
     PN_CHECK(event_options(context));
@@ -34,6 +53,7 @@ Status validate_events(const flow::BuildContext& context) {
 
 Result<std::unique_ptr<flow::Source>> build_event_source(const flow::BuildContext& context) {
     PN_TRY(auto options, event_options(context));
+    if (options.source.format == SourceFormat::json) return routed(std::move(options), context);
     return std::make_unique<EventSource>(std::move(options));
 }
 

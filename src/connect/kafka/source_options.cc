@@ -1,5 +1,7 @@
 #include "connect/kafka/source_options.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "config/spec.h"
@@ -25,7 +27,18 @@ config::Codec<DeclaredColumns> columns_codec() {
             [](const DeclaredColumns&) { return config::Node{}; }};
 }
 
+/// Types of columns and the connector's options are for change events.
+Status check_json(const SourceOptions& options, const config::Node& node) {
+    for (const char* name : {"columns", "decimals", "times", "intervals", "binaries", "unavailable_value"})
+        if (const auto* given = node.find(name))
+            return fail(config::problem(*given, "option_without_effect", fmt::format("`{}` is for change events", name),
+                                        "leave it out: the route's schema has the types"));
+    if (!options.topics.empty()) return {};
+    return fail(config::problem(node, "no_topics", "`topics` is empty", "name the topics: [shop.events]"));
+}
+
 Status check_topics(const SourceOptions& options, const config::Node& node) {
+    if (options.format == SourceFormat::json) return check_json(options, node);
     auto of = [](const config::Text& topic) { return table_of_topic(topic.value); };
     for (size_t i = 0; i < options.topics.size(); ++i)
         for (size_t j = 0; j < i; ++j)
@@ -74,13 +87,15 @@ const config::Spec<SourceOptions>& source_spec() {
         config::Spec<S>(
             "kafka source",
             "Change events of Debezium's PostgreSQL connector, or Penstock's own, applied to a target in the "
-            "order of each key. One topic is one table.")
+            "order of each key: one topic is one table. Or events of any kind, routed into tables.")
             .include(config::source_spec())
             .required("topics", &S::topics, "Topics by name; the table is named by the last two parts.",
                       {.example = "[shop.public.orders]"})
-            .choice("format", &S::format,
-                    {{"debezium", SourceFormat::debezium, "Envelopes as JSON, with schemas or without."}},
-                    "How the messages are written.")
+            .choice(
+                "format", &S::format,
+                {{"debezium", SourceFormat::debezium, "Change events: envelopes as JSON, with schemas or without."},
+                 {"json", SourceFormat::json, "Events of any kind, a JSON object each; `route` says where they go."}},
+                "How the messages are written.")
             .field("group", &S::group,
                    "The consumer group whose offsets follow what is durable, for tools that show lag. The target's "
                    "checkpoint decides where a run begins.",

@@ -9,7 +9,7 @@
 
 namespace penstock::kafka {
 
-enum class SourceFormat { debezium };
+enum class SourceFormat { debezium, json };
 
 /// Columns with their types, in the order in which they were written.
 struct DeclaredColumns {

@@ -15,16 +15,6 @@ Topic::Topic(std::string name, Sample sample, std::map<int32_t, OffsetRange> ran
       ranges_(std::move(ranges)),
       batch_(std::make_unique<EventBatch>(ranges_.size() > 1)) {}
 
-Error Topic::gone(int32_t partition, std::string why) const {
-    return {.kind = ErrorKind::refused,
-            .code = "events_lost",
-            .message = fmt::format("topic {} cannot be gone on with: {}", name_, why),
-            .where = fmt::format("topic {}, partition {}", name_, partition),
-            .hint =
-                "have the connector take a new snapshot into the topic, then run once with --full-refresh; a longer "
-                "retention.ms, or cleanup.policy=compact, keeps events until they are read"};
-}
-
 Status Topic::begin(const std::optional<flow::Checkpoint>& from, const std::string& cluster,
                     flow::ScanContext context) {
     context_.emplace(context);
@@ -59,18 +49,7 @@ Status Topic::check_begin(const TopicPosition& held) const {
                                             held.topic, held.cluster, name_, position_.cluster),
                      .where = "table " + info().name,
                      .hint = "set the topic back, or run once with --full-refresh"});
-    for (const auto& [partition, at] : held.partitions) {
-        auto range = ranges_.find(partition);
-        if (range == ranges_.end())
-            return fail(gone(partition, "it has fewer partitions than it had: it was made anew"));
-        if (at.next > range->second.end)
-            return fail(gone(partition, fmt::format("it ends at offset {}, and {} was read: it was made anew",
-                                                    range->second.end, at.next)));
-        if (at.next < range->second.begin)
-            return fail(gone(partition, fmt::format("offsets {} to {} were not read and are gone: retention took them",
-                                                    at.next, range->second.begin - 1)));
-    }
-    return {};
+    return check_offsets(held, ranges_);
 }
 
 std::vector<Consumer::Start> Topic::starts() const {
@@ -90,10 +69,10 @@ Result<bool> Topic::is_anchor(const rd_kafka_message_t& message, const Taken& ta
     anchors_.erase(anchor);
     if (message.offset != before.last) return message.offset < before.next;  // compaction took it
     if (digest_of(taken) != before.digest)
-        return fail(
-            gone(message.partition, fmt::format("offset {} has another message than the one that was read there: it "
-                                                "was made anew",
-                                                before.last)));
+        return fail(gone(name_, message.partition,
+                         fmt::format("offset {} has another message than the one that was read there: it "
+                                     "was made anew",
+                                     before.last)));
     auto key = keys_.split(taken.key), value = values_.split(taken.value);
     if (key || taken.key.empty())
         batch_->remember(taken, key.value_or(debezium::Split{}), value.value_or(debezium::Split{}));

@@ -12,6 +12,7 @@
 #include "connect/kafka/event_batch.h"
 #include "connect/kafka/event_scan.h"
 #include "connect/kafka/source_options.h"
+#include "connect/kafka/topic_checks.h"
 #include "flow/source.h"
 
 namespace penstock::kafka {
@@ -59,7 +60,6 @@ class Topic {
 
   private:
     Status check_begin(const TopicPosition& held) const;
-    Error gone(int32_t partition, std::string why) const;
     Result<bool> is_anchor(const rd_kafka_message_t& message, const Taken& taken);
     Result<bool> same_shape(const debezium::Split& key, const debezium::Split& value);
 

@@ -1,0 +1,147 @@
+#include "connect/kafka/message_stream.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/clock.h"
+#include "connect/kafka/topic_checks.h"
+
+namespace penstock::kafka {
+namespace {
+
+constexpr int glance_ms = 20;
+constexpr int most_at_once = 10'000;
+
+using Json = nlohmann::ordered_json;
+
+std::string_view view(const void* bytes, size_t size) {
+    return bytes == nullptr ? std::string_view() : std::string_view(static_cast<const char*>(bytes), size);
+}
+
+/// Headers as an object; of several with one name the last. What is no UTF-8 is replaced, the archive has the payload alone.
+std::string headers_of(const rd_kafka_message_t& message) {
+    rd_kafka_headers_t* headers = nullptr;
+    if (rd_kafka_message_headers(&message, &headers) != 0) return "";
+    Json out = Json::object();
+    const char* name = nullptr;
+    const void* bytes = nullptr;
+    size_t size = 0;
+    for (size_t i = 0; rd_kafka_header_get_all(headers, i, &name, &bytes, &size) == 0; ++i)
+        out[name] = bytes == nullptr ? Json() : Json(view(bytes, size));
+    return out.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+Error not_a_position(const std::string& why) {
+    return {.kind = ErrorKind::refused,
+            .code = "other_source",
+            .message = "the pipeline's checkpoint is not one of these topics: " + why,
+            .hint = "set the source back, or run once with --full-refresh"};
+}
+
+}  // namespace
+
+KafkaStream::KafkaStream(ConnectionOptions connection, std::string group, std::vector<std::string> topics,
+                         uint64_t memory_bytes)
+    : connection_(std::move(connection)),
+      group_(std::move(group)),
+      names_(std::move(topics)),
+      memory_bytes_(memory_bytes) {}
+
+Result<int64_t> KafkaStream::connect(std::stop_token) {
+    PN_TRY(auto consumer, Consumer::open(connection_, group_, memory_bytes_ / 4));
+    consumer_.emplace(std::move(consumer));
+    PN_TRY(cluster_, consumer_->cluster());
+    int64_t waiting = 0;
+    for (const auto& name : names_) {
+        PN_TRY(auto ranges, consumer_->ranges(name));
+        for (const auto& [partition, range] : ranges) waiting += range.end - range.begin;
+        ranges_[name] = std::move(ranges);
+    }
+    return waiting;
+}
+
+Status KafkaStream::resume(const std::string& position) {
+    auto json = Json::parse(position, nullptr, false);
+    if (!json.is_array()) return fail(not_a_position("it was written by another kind of source"));
+    for (const auto& entry : json) {
+        PN_TRY(auto held, TopicPosition::from_json(entry.dump()));
+        if (held.cluster != cluster_) return fail(not_a_position("it is of another cluster, " + held.cluster));
+        auto ranges = ranges_.find(held.topic);
+        if (ranges == ranges_.end()) continue;  // a topic that was taken out of the pipeline
+        PN_CHECK(check_offsets(held, ranges->second));
+        positions_[held.topic] = std::move(held);
+    }
+    return {};
+}
+
+Status KafkaStream::begin(const std::optional<std::string>& position) {
+    if (position) PN_CHECK(resume(*position));
+    std::vector<Consumer::Start> starts;
+    for (const auto& [topic, ranges] : ranges_) {
+        auto& at = positions_[topic];
+        at.topic = topic;
+        at.cluster = cluster_;
+        for (const auto& [partition, range] : ranges) {
+            if (!at.partitions.contains(partition)) at.partitions[partition].next = range.begin;
+            starts.push_back({topic, partition, at.partitions[partition].next});
+        }
+    }
+    return consumer_->assign(starts);
+}
+
+void KafkaStream::take(const rd_kafka_message_t& message, flow::MessageBatch& batch) {
+    std::string_view topic = rd_kafka_topic_name(message.rkt);
+    auto& at = positions_.find(topic)->second.partitions[message.partition];
+    if (message.err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+        at.next = std::max(at.next, message.offset);
+        ended_.emplace(topic, message.partition);
+        return;
+    }
+    if (message.offset < at.next) return;
+    at.next = message.offset + 1;
+    at.last = message.offset;
+    auto& texts = batch.texts;
+    batch.messages.push_back({.payload = texts.keep(view(message.payload, message.len)),
+                              .key = texts.keep(view(message.key, message.key_len)),
+                              .attributes = texts.keep(headers_of(message)),
+                              .position = texts.keep(fmt::format("{}/{}/{}", topic, message.partition, message.offset)),
+                              .sent_micros = rd_kafka_message_timestamp(&message, nullptr) * 1000,
+                              .received_micros = now().time_since_epoch().count()});
+}
+
+Status KafkaStream::receive(flow::MessageBatch& batch, uint64_t most_bytes) {
+    PN_TRY(auto message, consumer_->poll(glance_ms));
+    for (int i = 0; message; ++i) {
+        take(*message, batch);
+        if (i == most_at_once || batch.bytes() >= most_bytes) break;
+        PN_TRY(auto following, consumer_->poll(0));
+        message = std::move(following);
+    }
+    return {};
+}
+
+bool KafkaStream::drained() const {
+    for (const auto& [topic, ranges] : ranges_)
+        for (const auto& [partition, range] : ranges)
+            if (positions_.at(topic).partitions.at(partition).next < range.end && !ended_.contains({topic, partition}))
+                return false;
+    return true;
+}
+
+std::string KafkaStream::position() {
+    Json out = Json::array();
+    for (const auto& [topic, position] : positions_) out.push_back(Json::parse(position.to_json()));
+    return out.dump();
+}
+
+/// The group's offsets are for tools that show lag: the target's checkpoint decides where a run begins.
+Status KafkaStream::confirm(const std::string& position) {
+    for (const auto& entry : Json::parse(position)) {
+        PN_TRY(auto at, TopicPosition::from_json(entry.dump()));
+        PN_CHECK(consumer_->commit(at, false));
+    }
+    return {};
+}
+
+}  // namespace penstock::kafka
