@@ -16,6 +16,7 @@
 #include <iterator>
 #include <mutex>
 #include <utility>
+#include <vector>
 
 #include "io/url.h"
 
@@ -56,7 +57,7 @@ Error store_error(std::string_view what, const std::string& url, const arrow::St
         error.kind = ErrorKind::refused;
         error.code = "store_no_credentials";
         error.hint = "name a key in the connection, or set the variables that the system's own tools read";
-    } else if (says(text, {"NO_SUCH_KEY", "NoSuchKey", "RESOURCE_NOT_FOUND", "NOT_FOUND", "does not exist"})) {
+    } else if (says(text, {"NO_SUCH_KEY", "NoSuchKey", "RESOURCE_NOT_FOUND", "NOT_FOUND", "Path does not exist"})) {
         error.kind = ErrorKind::refused;
         error.code = "no_such_object";
         error.hint = "somebody removed it; restore it, or leave it out";
@@ -65,6 +66,8 @@ Error store_error(std::string_view what, const std::string& url, const arrow::St
 }
 
 // ---------------------------------------------------------------- Arrow's library for S3
+
+arrow::Status (*s3_finalizer)() = nullptr;
 
 /// The one beside the libarrow that this program has loaded; an Arrow that has S3 in itself needs none.
 Status load_s3() {
@@ -80,16 +83,25 @@ Status load_s3() {
     std::string name = library.filename().string();
     if (auto stem = name.find("libarrow"); stem != name.npos) name.replace(stem, 8, "libarrow_s3");
     std::error_code ignored;
-    if (auto beside = library.parent_path() / name; std::filesystem::exists(beside, ignored))
+    auto beside = library.parent_path() / name;
+    if (std::filesystem::exists(beside, ignored))
         if (auto status = load(beside.c_str()); !status.ok())
             return fail({.kind = ErrorKind::internal,
                          .code = "store_library",
                          .message = fmt::format("cannot load {}: {}", beside.string(), status.message()),
                          .hint = "install Penstock anew: the libraries beside it belong together"});
-    // The SDK has threads of its own that must end before its library goes.
-    std::atexit([] { fs::EnsureFinalized(); });
+    void* s3 = ::dlopen(beside.c_str(), RTLD_NOW | RTLD_NOLOAD);
+    s3_finalizer = reinterpret_cast<arrow::Status (*)()>(
+        ::dlsym(s3 == nullptr ? RTLD_DEFAULT : s3, "_ZN5arrow2fs17EnsureS3FinalizedEv"));
     loaded = true;
     return {};
+}
+
+/// The SDK has threads of its own that must end before its library goes. Called once the SDK is up, so that this comes before
+/// what itself does at exit; by name, because what is loaded late cannot be linked to.
+void finalize_s3_at_exit() {
+    static const int done = s3_finalizer == nullptr ? 0 : std::atexit([] { (void)s3_finalizer(); });
+    (void)done;
 }
 
 /// Waits 0.2 s, 0.4 s … up to 10 s, as often as fits into the time given.
@@ -142,6 +154,7 @@ Result<FileSystem> open_s3(const ObjectStoreSettings& settings, const std::strin
     }
     auto made = fs::FileSystemFromUriAndOptions(uri, options);
     if (!made.ok()) return fail(cannot_open(settings, made.status()));
+    finalize_s3_at_exit();
     return *made;
 }
 
@@ -179,13 +192,19 @@ Result<FileSystem> open_gs(const ObjectStoreSettings& settings) {
 
 // ---------------------------------------------------------------- the store
 
+using Out = std::shared_ptr<arrow::io::OutputStream>;
+
 class BucketWriter : public ObjectWriter {
   public:
-    BucketWriter(ObjectStore& store, std::string name, std::shared_ptr<arrow::io::OutputStream> out, bool exclusive)
-        : store_(store), name_(std::move(name)), out_(std::move(out)), exclusive_(exclusive) {}
-    /// Arrow's own destructor would make visible what there is.
+    BucketWriter(ObjectStore& store, std::string name, Out out, bool can_abort)
+        : store_(store), name_(std::move(name)), out_(std::move(out)), can_abort_(can_abort) {}
+
+    /// Arrow's own destructor makes visible what there is, and so does Abort() of its streams to Google. Such a stream is left
+    /// as it is, for ever: the memory of one upload, which has failed. The service forgets it after a week.
     ~BucketWriter() override {
-        if (out_ != nullptr) (void)out_->Abort();
+        if (out_ == nullptr) return;
+        if (can_abort_) (void)out_->Abort();
+        else keep_for_ever(std::move(out_));
     }
 
     Status write(std::string_view bytes) override {
@@ -195,21 +214,30 @@ class BucketWriter : public ObjectWriter {
     }
 
     Result<bool> close() override {
-        if (exclusive_) {
-            PN_TRY(auto there, store_.info(name_));
-            if (there) return false;
-        }
-        auto status = out_->Close();
-        if (!status.ok()) return fail(store_error("write", store_.url(name_), status));
+        if (auto status = out_->Close(); !status.ok()) return fail(store_error("write", store_.url(name_), status));
         out_.reset();
         return true;
     }
 
   private:
+    static void keep_for_ever(Out out) {
+        static std::mutex one_at_once;
+        static auto* kept = new std::vector<Out>;  // outlives every destructor
+        std::scoped_lock lock(one_at_once);
+        kept->push_back(std::move(out));
+    }
+
     ObjectStore& store_;
     std::string name_;
-    std::shared_ptr<arrow::io::OutputStream> out_;
-    bool exclusive_;
+    Out out_;
+    bool can_abort_;
+};
+
+/// The name was taken before the first byte: takes everything, and does nothing.
+class TakenWriter : public ObjectWriter {
+  public:
+    Status write(std::string_view) override { return {}; }
+    Result<bool> close() override { return false; }
 };
 
 class BucketStore : public ObjectStore {
@@ -217,15 +245,28 @@ class BucketStore : public ObjectStore {
     BucketStore(FileSystem system, std::string scheme, std::string root)
         : system_(std::move(system)), scheme_(std::move(scheme)), root_(std::move(root)) {}
 
-    Result<std::unique_ptr<ObjectWriter>> write(const std::string& name) override { return begin(name, false); }
-    Result<std::unique_ptr<ObjectWriter>> write_new(const std::string& name) override { return begin(name, true); }
+    Result<std::unique_ptr<ObjectWriter>> write(const std::string& name) override {
+        auto out = system_->OpenOutputStream(path(name), nullptr);
+        if (!out.ok()) return fail(store_error("write", url(name), out.status()));
+        return std::make_unique<BucketWriter>(*this, name, *out, scheme_ == "s3");
+    }
+
+    Result<std::unique_ptr<ObjectWriter>> write_new(const std::string& name) override {
+        PN_TRY(auto there, info(name));
+        if (there) return std::make_unique<TakenWriter>();
+        return write(name);
+    }
 
     Result<std::string> get_range(const std::string& name, uint64_t offset, uint64_t size) override {
         if (size == 0) return std::string();
         auto in = system_->OpenInputFile(path(name));
         if (!in.ok()) return fail(store_error("read", url(name), in.status()));
-        std::string content(size, '\0');
-        auto got = (*in)->ReadAt(static_cast<int64_t>(offset), static_cast<int64_t>(size), content.data());
+        auto whole = (*in)->GetSize();
+        if (!whole.ok()) return fail(store_error("read", url(name), whole.status()));
+        auto end = static_cast<uint64_t>(*whole);
+        if (offset >= end) return std::string();
+        std::string content(std::min(size, end - offset), '\0');
+        auto got = (*in)->ReadAt(static_cast<int64_t>(offset), static_cast<int64_t>(content.size()), content.data());
         if (!got.ok()) return fail(store_error("read", url(name), got.status()));
         content.resize(static_cast<size_t>(*got));
         return content;
@@ -270,12 +311,6 @@ class BucketStore : public ObjectStore {
 
   private:
     std::string path(const std::string& name) const { return root_ + "/" + name; }
-
-    Result<std::unique_ptr<ObjectWriter>> begin(const std::string& name, bool exclusive) {
-        auto out = system_->OpenOutputStream(path(name), nullptr);
-        if (!out.ok()) return fail(store_error("write", url(name), out.status()));
-        return std::make_unique<BucketWriter>(*this, name, *out, exclusive);
-    }
 
     FileSystem system_;
     std::string scheme_;

@@ -40,8 +40,8 @@ class ObjectWriter {
   public:
     virtual ~ObjectWriter() = default;
     virtual Status write(std::string_view bytes) = 0;
-    /// Makes the object visible and, on `file:`, durable. False where `write_new` began it and the name has been taken: then
-    /// nothing has happened.
+    /// Makes the object visible and, on `file:`, durable. False where `write_new` began it and the name is taken: then nothing
+    /// has happened.
     virtual Result<bool> close() = 0;
 };
 
@@ -57,8 +57,8 @@ class ObjectStore {
 
     /// Replaces an object that is there.
     Status put(const std::string& name, std::string_view content);
-    /// False, and nothing done, where the name is taken. Two at once: on `file:` one of them gets false; elsewhere both may
-    /// get true, so names there must be the writer's own.
+    /// False, and nothing done, where the name is taken. Two at once: where names_exclusive() one of them gets false; elsewhere
+    /// both may get true, so names there must be the writer's own.
     Result<bool> put_new(const std::string& name, std::string_view content);
 
     virtual Result<std::unique_ptr<ObjectWriter>> write(const std::string& name) = 0;
