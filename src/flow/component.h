@@ -24,6 +24,10 @@ class SpecBase;
 struct PipelineConfig;
 }  // namespace penstock::config
 
+namespace penstock::io {
+class ObjectStore;
+}
+
 namespace penstock::flow {
 
 /// What `doctor` says about a connection; `fix` is what to do, "" when all is well.
@@ -49,15 +53,15 @@ struct BuildContext {
     const config::PipelineConfig& pipeline;
     const config::Node& connection;  ///< the mapping under `connections:`
     std::string connection_name;
-    std::filesystem::path directory;  ///< of penstock.yaml; relative paths start here
-    unsigned parallel = 1;            ///< resolved from `parallel: auto`
-    uint64_t memory_bytes = 0;        ///< the whole pipeline's budget; of a stream's, this side's share
-    data::Holds holds = {};           ///< of the target; for sources
-    bool light_commits = false;       ///< of the target; for sources that choose when a segment is full
+    std::filesystem::path directory;            ///< of penstock.yaml; relative paths start here
+    unsigned parallel = 1;                      ///< resolved from `parallel: auto`
+    uint64_t memory_bytes = 0;                  ///< the whole pipeline's budget; of a stream's, this side's share
+    data::Holds holds = {};                     ///< of the target; for sources
+    bool light_commits = false;                 ///< of the target; for sources that choose when a segment is full
     std::chrono::microseconds commit_every{0};  ///< likewise: a target whose commits cost is given few
-    ReadBounds bounds = {};           ///< for sources that take them
-    bool follow = false;              ///< for streams: go on when everything was read
-    std::string run_id = {};          ///< "" where nothing is run
+    ReadBounds bounds = {};                     ///< for sources that take them
+    bool follow = false;                        ///< for streams: go on when everything was read
+    std::string run_id = {};                    ///< "" where nothing is run
     /// The moment whose rows are wanted instead of now's; for sources that take one.
     std::optional<TimePoint> as_of = {};
     /// Where the project's state is, for targets that have no place for checkpoints of their own: an URL, and where relative
@@ -93,7 +97,8 @@ struct Component {
     /// What was written beside the data. Never creates the target; writes only in Ledger::resolve.
     Result<std::unique_ptr<Ledger>> (*open_ledger)(const BuildContext&) = nullptr;
     data::Holds target_holds = {};
-    bool light_commits = false;  ///< a commit of few rows costs the target little more than the rows: a log, not a table
+    bool light_commits =
+        false;  ///< a commit of few rows costs the target little more than the rows: a log, not a table
     /// How long a stream waits between two commits at least, by the target's options: where each has a price.
     std::chrono::microseconds (*commit_every)(const config::Node& target) = nullptr;
     bool keeps_streams = false;  ///< the sink keeps where a stream goes on (Segment::stream)
@@ -108,6 +113,8 @@ struct Component {
                                                    std::stop_token stop) = nullptr;
     Result<std::vector<Finding>> (*doctor)(const config::Node& connection, const std::filesystem::path& directory,
                                            std::stop_token stop) = nullptr;
+    /// The connection's place as objects by name, where an event stream's archive may be.
+    Result<std::shared_ptr<io::ObjectStore>> (*open_store)(const config::Node& connection) = nullptr;
     /// What a stream's own checkpoint (Segment::stream) says of tables that are not captured as they should be.
     std::vector<std::string> (*troubles)(const Checkpoint& stream) = nullptr;
     /// What a pipeline's source needs of its server beyond a connection. Nothing where it needs no more.

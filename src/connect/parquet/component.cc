@@ -11,6 +11,7 @@
 #include "connect/parquet/options.h"
 #include "connect/parquet/path_template.h"
 #include "connect/parquet/sink.h"
+#include "connect/parquet/store.h"
 #include "connect/parquet/targets.h"
 #include "engine/types.h"
 
@@ -26,7 +27,8 @@ constexpr uint64_t least_memory = uint64_t{64} << 20;
 constexpr uint64_t little_room = uint64_t{1} << 30;
 
 Status validate_target(const flow::BuildContext& context) {
-    PN_CHECK(connection_spec().parse(context.connection));
+    PN_TRY(auto connection, connection_spec().parse(context.connection));
+    PN_CHECK(root_of(connection));
     PN_CHECK(target_spec().parse(context.pipeline.target));
     return {};
 }
@@ -85,8 +87,14 @@ Finding room_finding(const Path& root) {
 
 Result<std::vector<Finding>> doctor(const config::Node& connection, const std::filesystem::path&, std::stop_token) {
     PN_TRY(auto options, connection_spec().parse(connection));
+    if (options.in_bucket()) return examine_bucket(options);
     PN_TRY(auto root, root_of(options));
     return std::vector<Finding>{folder_finding(root), room_finding(root)};
+}
+
+Result<std::shared_ptr<io::ObjectStore>> open_archive(const config::Node& connection) {
+    PN_TRY(auto options, connection_spec().parse(connection));
+    return open_store(options);
 }
 
 }  // namespace
@@ -96,7 +104,7 @@ const flow::Component& component() {
         .type = "files",
         .doc =
             "Parquet files in a folder: append, replace, merge and history, each run published at once with its "
-            "checkpoint. Changes are kept as a log.",
+            "checkpoint. Changes are kept as a log. Archives of event streams, also in buckets.",
         .connection_spec = []() -> const config::SpecBase& { return connection_spec(); },
         .target_spec = []() -> const config::SpecBase& { return target_spec(); },
         .validate_target = validate_target,
@@ -108,6 +116,7 @@ const flow::Component& component() {
         .logs_changes = true,
         .target_type = [](const data::Type& type) { return engine::sql_type(type); },
         .doctor = doctor,
+        .open_store = open_archive,
     };
     return made;
 }

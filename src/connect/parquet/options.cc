@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 
+#include "base/secret.h"
 #include "config/spec.h"
 #include "connect/parquet/path_template.h"
+#include "io/url.h"
 
 namespace penstock::parquet {
 namespace {
@@ -16,8 +18,38 @@ std::unexpected<Error> refuse(const config::Text& at, std::string code, std::str
                  .hint = std::move(hint)});
 }
 
+Status check_bucket(const ConnectionOptions& options) {
+    bool s3 = options.url.value.starts_with("s3:");
+    std::string_view root = std::string_view(options.url.value).substr(3);
+    if (!root.starts_with("//") || root.size() < 3 || root[2] == '/' || root.find_first_of("@?#") != root.npos)
+        return refuse(options.url, "bad_url", redact(fmt::format("\"{}\" names no bucket", options.url.value)),
+                      fmt::format("write url: \"{}://bucket/prefix\", without user and options", s3 ? "s3" : "gs"));
+    if (!s3 && !(options.access_key.empty() && options.region.empty()))
+        return refuse(options.url, "option_without_effect", "access_key and region are for s3: URLs only",
+                      "leave them out; of gs: `credentials` names a key file");
+    if (s3 && !options.credentials.empty())
+        return refuse(options.url, "option_without_effect", "credentials, a Google key file, is for gs: URLs only",
+                      "write access_key and secret_key, or leave all out for AWS_ACCESS_KEY_ID and the like");
+    if (options.endpoint.empty()) return {};
+    auto origin = io::origin_of(options.endpoint.value);
+    if (!origin)
+        return refuse(options.endpoint, "bad_endpoint",
+                      redact(fmt::format("\"{}\" is no endpoint", options.endpoint.value)),
+                      "write https:// and a host, or http://127.0.0.1:9000 for an emulator");
+    if (!origin->encrypted && !origin->is_loopback() && !options.credentials.empty())
+        return refuse(options.endpoint, "credentials_in_the_clear",
+                      "credentials are never sent over a network without encryption",
+                      "leave `credentials` out for an emulator, or write https://");
+    return {};
+}
+
 Status check_connection(const ConnectionOptions& options, const config::Node&) {
+    if (options.in_bucket()) return check_bucket(options);
     PN_CHECK(root_of(options));
+    if (!options.endpoint.empty() || !options.region.empty() || !options.credentials.empty() ||
+        !options.access_key.empty())
+        return refuse(options.url, "option_without_effect", "endpoint, region and credentials are for gs: and s3: URLs",
+                      "leave them out");
     return {};
 }
 
@@ -45,6 +77,8 @@ Status check_path(const TargetOptions& options, const config::Node&) {
 
 }  // namespace
 
+bool ConnectionOptions::in_bucket() const { return url.value.starts_with("gs:") || url.value.starts_with("s3:"); }
+
 WriteOptions TargetOptions::write() const {
     WriteOptions options{.compression = compression,
                          .compression_level = compression_level,
@@ -57,17 +91,34 @@ WriteOptions TargetOptions::write() const {
 }
 
 const config::Spec<ConnectionOptions>& connection_spec() {
-    static const auto made = config::Spec<ConnectionOptions>("files connection", "A folder that holds tables as files.")
-                                 .include(config::connection_spec())
-                                 .required("url", &ConnectionOptions::url,
-                                           "The folder, as `file:` and a path; a relative one starts at the "
-                                           "configuration file. It is created by the "
-                                           "first run. Besides the data it holds `_penstock/`, which readers skip. "
-                                           "`gs:` and `s3:` are not available in "
-                                           "this version.",
-                                           {.example = "file:lake"})
-                                 .unavailable("endpoint", "object stores (gs:, s3:) are planned")
-                                 .check(check_connection);
+    using C = ConnectionOptions;
+    static const auto made =
+        config::Spec<C>("files connection", "A folder or a bucket that holds tables or archived messages as files.")
+            .include(config::connection_spec())
+            .required("url", &C::url,
+                      "A folder, as `file:` and a path; a relative one starts at the configuration file, and the first "
+                      "run creates it. Or, for the archive of an event stream, `gs://bucket/prefix` or "
+                      "`s3://bucket/prefix`. Besides the data it holds `_penstock/`, which readers skip.",
+                      {.example = "file:lake"})
+            .field("endpoint", &C::endpoint, "Of gs: and s3:, another service that speaks the same.",
+                   {.example = "http://127.0.0.1:9000"})
+            .field("region", &C::region, "Of s3:, the bucket's.",
+                   {.example = "eu-west-1", .default_note = "AWS_REGION, the profile's, or the machine's"})
+            .field("credentials", &C::credentials, "Of gs:, a service account's key file (JSON).",
+                   {.example = "service-account.json",
+                    .default_note = "Application Default Credentials; nothing for an http:// endpoint"})
+            .field("access_key", &C::access_key, "Of s3:, an access key's id.",
+                   {.example = "\"${LAKE_ACCESS_KEY}\"",
+                    .default_note = "AWS_ACCESS_KEY_ID, the profile of ~/.aws, or the machine's role"})
+            .field("secret_key", &C::secret_key, "Of s3:, the secret of `access_key`.",
+                   {.example = "\"${LAKE_SECRET_KEY}\""})
+            .field("session_token", &C::session_token, "Of s3:, where the key is a temporary one.")
+            .requires_other("access_key", "secret_key")
+            .requires_other("secret_key", "access_key")
+            .requires_other("session_token", "access_key")
+            .field("retry_for", &C::retry_for,
+                   "Of gs: and s3:, how long a call that failed for the moment is tried again.")
+            .check(check_connection);
     return made;
 }
 
@@ -111,11 +162,18 @@ const config::Spec<TargetOptions>& target_spec() {
 
 Result<Path> root_of(const ConnectionOptions& options) {
     const std::string& url = options.url.value;
-    for (std::string_view scheme : {"gs:", "s3:", "az:", "abfss:", "https:", "http:"})
+    if (options.in_bucket())
+        return refuse(
+            options.url, "not_available",
+            fmt::format("tables cannot be written to \"{}\" URLs in this version, only the archive of an event "
+                        "stream can",
+                        url.substr(0, 3)),
+            "write tables to a folder: url: \"file:lake\"");
+    for (std::string_view scheme : {"az:", "abfss:", "https:", "http:"})
         if (url.starts_with(scheme))
-            return refuse(options.url, "not_available",
-                          fmt::format("\"{}\" URLs are not available in this version", scheme),
-                          "write to a folder: url: \"file:lake\"");
+            return refuse(
+                options.url, "not_available", fmt::format("\"{}\" URLs are not available in this version", scheme),
+                "write url: \"file:lake\", or \"gs://bucket/prefix\" or \"s3://bucket/prefix\" for an archive");
     if (!url.starts_with("file:"))
         return refuse(options.url, "bad_url", fmt::format("\"{}\" is not a file: URL", url),
                       "write url: \"file:lake\" or \"file:///data/lake\"");

@@ -1,9 +1,11 @@
 #pragma once
 
+#include <chrono>
 #include <optional>
 #include <string>
 
 #include "base/error.h"
+#include "base/secret.h"
 #include "config/pipeline.h"
 #include "connect/parquet/write.h"
 
@@ -12,6 +14,15 @@ namespace penstock::parquet {
 /// `connections: {lake: {type: files, …}}`
 struct ConnectionOptions : config::ConnectionOptions {
     config::Text url;
+    config::Text endpoint;
+    std::string region;
+    config::FilePath credentials;
+    Secret access_key;
+    Secret secret_key;
+    Secret session_token;
+    std::chrono::microseconds retry_for = std::chrono::minutes(2);
+
+    bool in_bucket() const;  ///< gs: or s3:
 };
 
 enum class Format { parquet };
@@ -33,7 +44,8 @@ struct TargetOptions : config::TargetOptions {
 const config::Spec<ConnectionOptions>& connection_spec();
 const config::Spec<TargetOptions>& target_spec();
 
-/// The folder that a `file:` URL names; relative ones start at the configuration file.
+/// The folder that a `file:` URL names; relative ones start at the configuration file. Where the URL is a bucket's this is an
+/// error: tables are kept in folders only.
 Result<Path> root_of(const ConnectionOptions& options);
 
 }  // namespace penstock::parquet

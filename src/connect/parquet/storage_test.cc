@@ -92,15 +92,35 @@ TEST_CASE("options: what is written, what is refused") {
     CHECK_FALSE(refusal(target_spec(), "{connection: lake, file_bytes: 1MiB, partition_by: x}").empty());
     CHECK_FALSE(refusal(target_spec(), "{connection: lake, compression: gzip, compression_level: 3}").empty());
     CHECK_FALSE(refusal(target_spec(), "{connection: lake, format: csv}").empty());
-    CHECK_FALSE(refusal(connection_spec(), "{type: files, url: 's3://bucket/x'}").empty());
     CHECK_FALSE(refusal(connection_spec(), "{type: files, url: 'lake'}").empty());
     auto connection = connection_spec().parse(yaml("{type: files, url: 'file:///data/lake'}"));
     REQUIRE(connection);
     CHECK(*root_of(*connection) == Path("/data/lake"));
-    CHECK(connection_spec()
-              .parse(yaml("{type: files, url: 'gs://b'}"))
-              .error()
-              .message.find("not available in this version") != std::string::npos);
+}
+
+TEST_CASE("buckets are for archives: their options, and no tables") {
+    for (auto good : {"{type: files, url: 'gs://b'}", "{type: files, url: 'gs://b/x', credentials: key.json}",
+                      "{type: files, url: 's3://b/x', region: eu-west-1, access_key: a, secret_key: b}",
+                      "{type: files, url: 's3://b/x', endpoint: 'http://127.0.0.1:9000'}"}) {
+        auto options = connection_spec().parse(yaml(good));
+        REQUIRE_MESSAGE(options, good);
+        CHECK(options->in_bucket());
+        auto root = root_of(*options);
+        REQUIRE(!root);
+        CHECK(root.error().code == "not_available");
+        CHECK(root.error().hint.find("file:") != std::string::npos);
+    }
+    auto code = [](const char* text) { return refusal(connection_spec(), text); };
+    CHECK(code("{type: files, url: 's3:///x'}") == "bad_url");
+    CHECK(code("{type: files, url: 's3://key:secret@b/x'}") == "bad_url");
+    CHECK(code("{type: files, url: 'gs://b', endpoint: 'here'}") == "bad_endpoint");
+    CHECK(code("{type: files, url: 'gs://b', endpoint: 'http://there:1', credentials: k.json}") ==
+          "credentials_in_the_clear");
+    CHECK(code("{type: files, url: 'gs://b', region: x}") == "option_without_effect");
+    CHECK(code("{type: files, url: 's3://b', credentials: k.json}") == "option_without_effect");
+    CHECK(code("{type: files, url: 'file:lake', region: x}") == "option_without_effect");
+    CHECK_FALSE(code("{type: files, url: 's3://b', access_key: x}").empty());
+    CHECK_FALSE(code("{type: files, url: 'az://b'}").empty());
 }
 
 }  // namespace
