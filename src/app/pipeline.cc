@@ -286,8 +286,9 @@ Result<std::unique_ptr<flow::Ledger>> Pipeline::open_ledger() const {
     return target_component_->open_ledger(target_);
 }
 
-std::string Pipeline::target_type(const data::Type& type) const {
-    return target_component_->target_type == nullptr ? data::to_string(type) : target_component_->target_type(type);
+std::string Pipeline::target_type(const data::Field& field) const {
+    return target_component_->target_type == nullptr ? data::to_string(field.type)
+                                                     : target_component_->target_type(field);
 }
 
 Result<std::vector<std::string>> Pipeline::known_columns(const std::vector<config::Text>& names,

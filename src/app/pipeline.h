@@ -52,7 +52,7 @@ class Pipeline {
     /// How a table of the source is written: the target options, matched with what the source knows of the table.
     Result<flow::TableTarget> target_for(const flow::TableInfo& info) const;
     /// The target's own name of a type.
-    std::string target_type(const data::Type& type) const;
+    std::string target_type(const data::Field& field) const;
 
     /// What `status` says of tables that the stream's checkpoint has set aside.
     std::vector<std::string> stream_troubles(const flow::Checkpoint& stream) const;

@@ -97,7 +97,7 @@ Result<int> command::schema_show(const Session& session) {
     Json list = Json::array();
     TextTable table({{.heading = "COLUMN"}, {.heading = "SOURCE"}, {.heading = "TARGET"}, {.heading = "NULL"}});
     for (const auto& field : schema.fields) {
-        std::string type = registered.pipeline.target_type(field.type);
+        std::string type = registered.pipeline.target_type(field);
         table.add({field.name, field.source_type, type, field.nullable ? "yes" : "no"});
         list.push_back({{"column", field.name},
                         {"source_type", field.source_type},

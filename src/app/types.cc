@@ -21,8 +21,8 @@ std::string table_text(const Pipeline& pipeline, const flow::TableInfo& info, co
                      {.heading = "NULL"},
                      {.heading = "NOT HELD"}});
     for (const auto& field : info.schema.fields)
-        table.add({"  " + field.name, field.source_type, pipeline.target_type(field.type),
-                   field.nullable ? "yes" : "no", field.note});
+        table.add({"  " + field.name, field.source_type, pipeline.target_type(field), field.nullable ? "yes" : "no",
+                   field.note});
     std::string text = fmt::format("{} -> {}\n{}", paint_stdout(Colour::bold, info.name), target, table.text());
     for (const auto& note : info.notes) text += "  " + note + "\n";
     return text + "\n";
@@ -35,7 +35,7 @@ void add_json(Json& columns, const Pipeline& pipeline, const flow::TableInfo& in
                            {"target", target},
                            {"column", field.name},
                            {"source_type", field.source_type},
-                           {"target_type", pipeline.target_type(field.type)},
+                           {"target_type", pipeline.target_type(field)},
                            {"nullable", field.nullable},
                            {"lossy", !field.note.empty()},
                            {"note", field.note.empty() ? Json(nullptr) : Json(field.note)}});

@@ -187,6 +187,12 @@ const Spec<PipelineSettings>& settings_spec() {
                      {"text", WideJsonNumbers::text, "Make the column text."},
                      {"round", WideJsonNumbers::round, "Let the target round."}},
                     "Numbers within JSON that the target would round.")
+            .choice("ranges", &S::ranges,
+                    {{"reject", Ranges::reject, "Reject the row."},
+                     {"struct", Ranges::structure, "Make the column a structure of bounds and flags."}},
+                    "Ranges of dates and times that the target's own ranges do not hold: empty ones, and those that "
+                    "are not "
+                    "closed below and open above.")
             .field("keep_runs", &S::keep_runs,
                    "How many runs of the pipeline the history keeps; older ones are forgotten.",
                    {.least = 1, .most = 1'000'000})

@@ -53,6 +53,7 @@ enum class SpecialNumbers { reject, null, text };
 enum class SpecialDates { reject, null, clamp };
 enum class ArrayNulls { reject, drop, json };
 enum class WideJsonNumbers { reject, text, round };
+enum class Ranges { reject, structure };
 
 /// Values that the target's type cannot hold: see the type contract.
 struct TypePolicies {
@@ -61,6 +62,7 @@ struct TypePolicies {
     SpecialDates special_dates = SpecialDates::reject;
     ArrayNulls array_nulls = ArrayNulls::reject;
     WideJsonNumbers wide_json_numbers = WideJsonNumbers::reject;
+    Ranges ranges = Ranges::reject;
 };
 
 enum class OnExceed { stop };

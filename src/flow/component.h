@@ -104,8 +104,8 @@ struct Component {
     bool keeps_streams = false;  ///< the sink keeps where a stream goes on (Segment::stream)
     bool takes_changes = false;  ///< the sink applies parts of changes (flow/change.h)
     bool logs_changes = false;   ///< …by keeping each as a row: in mode append, and in no other
-    /// The target's own name of a type: "DECIMAL(12,2)". For `penstock types`.
-    std::string (*target_type)(const data::Type&) = nullptr;
+    /// The target's own name of a column's type: "DECIMAL(12,2)". For `penstock types`.
+    std::string (*target_type)(const data::Field&) = nullptr;
     /// Every table of a database that somebody may want to load, for `penstock init --from`: their cursor is a guess, a
     /// column whose name and type say that it is set at each change. `connection` is a mapping as under `connections:`.
     Result<std::vector<TableInfo>> (*discover_all)(const config::Node& connection,

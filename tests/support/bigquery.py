@@ -13,6 +13,7 @@ import grpc
 from google.api_core.client_options import ClientOptions
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
+from google.cloud.bigquery import QueryJobConfig
 from google.cloud.bigquery_storage_v1 import BigQueryReadClient, BigQueryWriteClient
 from google.cloud.bigquery_storage_v1.services.big_query_read.transports import BigQueryReadGrpcTransport
 from google.cloud.bigquery_storage_v1.services.big_query_write.transports import BigQueryWriteGrpcTransport
@@ -20,6 +21,7 @@ from google.cloud.bigquery_storage_v1.services.big_query_write.transports import
 from .postgres import _die_with_parent
 
 PROJECT = "stand-in"
+COUNTS = "rows_read, rows_written, rows_rejected, rows_filtered"
 TESTS = Path(__file__).resolve().parent.parent
 
 
@@ -89,3 +91,32 @@ class BigQueryServer:
 
     def reader(self) -> BigQueryReadClient:
         return BigQueryReadClient(transport=BigQueryReadGrpcTransport(channel=self.channel()))
+
+
+class Warehouse:
+    """What a reader of the project sees."""
+
+    def __init__(self, server):
+        self.server = server
+        self.client = server.client(default_query_job_config=QueryJobConfig(maximum_bytes_billed=10**12))
+
+    def connection(self, **more) -> dict:
+        return {"bq": {"type": "bigquery", "project": self.client.project, "endpoint": self.server.endpoint, **more}}
+
+    def rows(self, sql: str) -> list[tuple]:
+        return [tuple(row.values()) for row in self.client.query(sql).result()]
+
+    def value(self, sql: str):
+        return self.rows(sql)[0][0]
+
+    def orders(self, where: str = "TRUE") -> list[tuple]:
+        return [(*row[:2], row[2] and f"{row[2]:.2f}", *row[3:]) for row in self.rows(
+            "SELECT id, customer, amount, status, UNIX_MICROS(updated_at), TO_JSON_STRING(note) FROM shop.orders"
+            f" WHERE {where} ORDER BY id, customer, amount, 5")]
+
+    def staging(self) -> list[str]:
+        return [table.table_id for dataset in self.client.list_datasets() for table in self.client.list_tables(dataset.dataset_id)
+                if "__staging" in table.table_id]
+
+    def batches(self) -> list[tuple]:
+        return self.rows(f"SELECT batch, {COUNTS} FROM penstock.pipeline_metadata ORDER BY batch")

@@ -57,6 +57,12 @@ def parse_interval(text: str) -> tuple[int, int, int]:
     return months, days, micros
 
 
+def parse_google_interval(text: str) -> tuple[int, int, int]:
+    """BigQuery's canonical format, "Y-M D H:M:S[.F]": each sign stands before its group."""
+    sign, years, months, days, minus, clock = re.fullmatch(r"(-?)(\d+)-(\d+) (-?\d+) (-?)(\d+:\d+:\d+(?:\.\d+)?)", text).groups()
+    return (int(years) * 12 + int(months)) * (-1 if sign else 1), int(days), parse_time(clock) * (-1 if minus else 1)
+
+
 class Scanner:
     def __init__(self, text: str):
         self.text = text

@@ -108,8 +108,8 @@ def compare(truth: list[tuple], stored: dict, rejected: dict, kind: Kind, target
     """Every row of the source is in exactly one of `stored` (equal) and `rejected` (for a reason that holds)."""
     wrong = []
     for row, text in truth:
-        expected = None if text is None else kind.parse(text)
-        problem = None if expected is None else kind.problem(expected, target)
+        value = None if text is None else kind.parse(text)
+        problem, expected = None if value is None else kind.problem(value, target), kind.held(value, target)
         shown = repr(text)[:200]
         if (row in stored) == (row in rejected):
             wrong.append(f"{shown}: {'stored and rejected' if row in stored else 'neither stored nor rejected'}")

@@ -121,7 +121,7 @@ const flow::Component& component() {
         .commit_every = commit_every,
         .keeps_streams = true,
         .takes_changes = true,
-        .target_type = [](const data::Type& type) { return type_name(type); },
+        .target_type = [](const data::Field& field) { return type_name(field); },
         .doctor = doctor,
         .examine_source = examine_source,
     };

@@ -148,8 +148,8 @@ LocalStage::Marks LocalStage::marks_of(const flow::TableTarget& target, const Sh
     Marks marks;
     std::vector<Fault> faults;
     for (const auto& column : shape.columns)
-        for (auto& fault :
-             faults_of(target.info.schema.fields[column.field].type, engine_name(column.source), policies_)) {
+        for (auto& fault : faults_of(target.info.schema.fields[column.field].type, column.incoming,
+                                     engine_name(column.source), policies_)) {
             marks.faults.push_back(column.source + "\n" + fault.code);
             faults.push_back(std::move(fault));
         }

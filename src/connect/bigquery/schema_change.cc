@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cctype>
 #include <set>
+#include <utility>
 
 #include "base/humane.h"
 #include "connect/bigquery/own_columns.h"
@@ -145,7 +146,8 @@ class Comparison {
         auto known = versions(field.name);
         if (known.empty()) return add(index);
         for (auto* candidate : known)
-            if (holds(*candidate, incoming_[index])) return carry(index, *candidate);
+            if (holds(*candidate, incoming_[index]) || candidate->type == incoming_[index].carrier)
+                return carry(index, *candidate);
         if (can_widen(*known.front(), incoming_[index])) return widen(index, *known.front());
         replace_type(index, *known.front());
     }
@@ -156,6 +158,9 @@ class Comparison {
                                   .incoming = incoming_[index],
                                   .column = into,
                                   .fresh = fresh});
+        auto& incoming = shape_.columns.back().incoming;
+        if (into.type == incoming.carrier)
+            incoming.type = std::exchange(incoming.carrier, {});  // stored as it is staged
         carried_.insert(into.name);
     }
 
@@ -321,7 +326,7 @@ Result<NewTable> new_table(const flow::TableTarget& target, const TargetTable& f
             auto column = std::ranges::find_if(made.columns, [&](const auto& c) { return c.name == name; });
             bool can = column != made.columns.end() && !column->repeated && column->type != "JSON" &&
                        column->type != "STRUCT" && column->type != "FLOAT64" && column->type != "BYTES" &&
-                       column->type != "INTERVAL" && column->type != "TIME";
+                       column->type != "INTERVAL" && column->type != "TIME" && range_element(*column).empty();
             return !can;
         });
         if (made.clustering.size() > 4) made.clustering.resize(4);  // BigQuery clusters by four columns at most

@@ -100,6 +100,37 @@ std::string dated(const Type& type, const std::string& value, const TypePolicies
     std::unreachable();
 }
 
+bool is_dated(const Type& type) {
+    return type.kind == Kind::date || type.kind == Kind::timestamp || type.kind == Kind::timestamptz;
+}
+
+bool is_range(const Column& column) { return !range_element(column).empty(); }
+
+std::string field_of(const std::string& value, const char* name) {
+    return fmt::format("struct_extract({}, '{}')", value, name);
+}
+
+/// The bound of a range, as it is staged.
+std::string bound_of(const Type& type, const std::string& value, const char* name, const TypePolicies& policies) {
+    return dated(type.children.front().type, field_of(value, name), policies);
+}
+
+/// "Range type": from start up to but not including end, a NULL bound is none; start lies before end.
+std::string range_is_held(const Type& type, const std::string& value, const TypePolicies& policies) {
+    return fmt::format("NOT {} AND NOT {} AND ({} OR {} IS NULL) AND coalesce({} < {}, true)", field_of(value, "empty"),
+                       field_of(value, "upper_inclusive"), field_of(value, "lower_inclusive"), field_of(value, "lower"),
+                       bound_of(type, value, "lower", policies), bound_of(type, value, "upper", policies));
+}
+
+/// NULL where the row is marked: a RANGE that is none would fail the transaction.
+std::string stage_range(const Type& type, const std::string& value, const TypePolicies& policies) {
+    return fmt::format("CASE WHEN {} THEN struct_pack(\"start\" := {}, \"end\" := {}) END",
+                       range_is_held(type, value, policies), bound_of(type, value, "lower", policies),
+                       bound_of(type, value, "upper", policies));
+}
+
+constexpr const char* special_numbers = "('NaN', 'Infinity', '-Infinity')";
+
 std::string stage(const Type& type, const Column& column, const std::string& value, const TypePolicies& policies,
                   int depth);
 
@@ -118,11 +149,15 @@ std::string stage_structure(const Type& type, const Column& column, const std::s
 std::string stage_list(const Type& type, const Column& column, const std::string& value, const TypePolicies& policies,
                        int depth) {
     // Under `drop` for good; else the row is marked, and a load would fail over the NULL.
-    std::string list = fmt::format("list_filter({0}, lambda {1}: {1} IS NOT NULL)", value, parameter_at(depth));
-    std::string inner = stage(type.children.front().type, column, parameter_at(depth), policies, depth + 1);
-    return inner == parameter_at(depth)
-               ? list
-               : fmt::format("list_transform({}, lambda {}: {})", list, parameter_at(depth), inner);
+    auto without_nulls = [&](const std::string& list) {
+        return fmt::format("list_filter({0}, lambda {1}: {1} IS NOT NULL)", list, parameter_at(depth));
+    };
+    Column element = column;
+    element.repeated = false;
+    std::string inner = stage(type.children.front().type, element, parameter_at(depth), policies, depth + 1);
+    return without_nulls(inner == parameter_at(depth)
+                             ? value
+                             : fmt::format("list_transform({}, lambda {}: {})", value, parameter_at(depth), inner));
 }
 
 std::string stage(const Type& type, const Column& column, const std::string& value, const TypePolicies& policies,
@@ -133,7 +168,10 @@ std::string stage(const Type& type, const Column& column, const std::string& val
         case Kind::float64:
         case Kind::decimal:
         case Kind::time: return value;
-        case Kind::text: return fmt::format("CASE WHEN strlen({0}) <= {1} THEN {0} END", value, most_text);
+        case Kind::text:
+            if (!column.carrier.empty())
+                return fmt::format("CASE WHEN {0} NOT IN {1} THEN {0} END", value, special_numbers);
+            return fmt::format("CASE WHEN strlen({0}) <= {1} THEN {0} END", value, most_text);
         case Kind::bytes: return fmt::format("CASE WHEN octet_length({0}) <= {1} THEN {0} END", value, most_text);
         case Kind::int16:
         case Kind::int32:
@@ -148,7 +186,9 @@ std::string stage(const Type& type, const Column& column, const std::string& val
         case Kind::timestamptz: return dated(type, value, policies);
         case Kind::interval: return interval_text(value);
         case Kind::map: return fmt::format("CAST(to_json({}) AS VARCHAR)", value);
-        case Kind::structure: return stage_structure(type, column, value, policies, depth);
+        case Kind::structure:
+            if (is_range(column)) return stage_range(type, value, policies);
+            return stage_structure(type, column, value, policies, depth);
         case Kind::list:
             if (column.type == "JSON" && !column.repeated)
                 return fmt::format("CASE WHEN {} IS NOT NULL THEN CAST(to_json({}) AS VARCHAR) END", value,
@@ -190,7 +230,8 @@ void add_interval(const std::string& value, std::vector<Fault>& faults) {
     faults.push_back(
         {fmt::format(
              "(abs(datepart('year', {0}) * 12 + datepart('month', {0})) > 120000 OR abs(datepart('day', {0})) > "
-             "3660000 OR abs(datepart('hour', {0})) > 87840000)",
+             "3660000 OR abs(datepart('hour', {0}) * 3600000000 + datepart('minute', {0}) * 60000000 + "
+             "datepart('microsecond', {0})) > 87840000 * 3600000000)",
              value),
          "interval_out_of_range", fmt::format("CAST({} AS VARCHAR) || ' is longer than BigQuery holds'", value)});
 }
@@ -201,17 +242,30 @@ void add_text(const std::string& value, const char* measure, std::vector<Fault>&
                                   measure, value)});
 }
 
-void add_nested(const Type& type, const std::string& value, const TypePolicies& policies, int depth,
-                std::vector<Fault>& faults);
+void add_range(const Type& type, const std::string& value, const TypePolicies& policies, std::vector<Fault>& faults) {
+    for (const char* bound : {"lower", "upper"})
+        add_dates(type.children.front().type, field_of(value, bound), policies, faults);
+    faults.push_back(
+        {fmt::format("NOT ({})", range_is_held(type, value, policies)), "range_not_canonical",
+         "'a RANGE of BigQuery holds [a, b) only, and not an empty range; ranges: struct makes the column one "
+         "that holds any'"});
+}
 
-void add(const Type& type, const std::string& value, const TypePolicies& policies, int depth,
+void add_nested(const Type& type, const Column& column, const std::string& value, const TypePolicies& policies,
+                int depth, std::vector<Fault>& faults);
+
+void add(const Type& type, const Column& column, const std::string& value, const TypePolicies& policies, int depth,
          std::vector<Fault>& faults) {
     switch (type.kind) {
         case Kind::date:
         case Kind::timestamp:
         case Kind::timestamptz: return add_dates(type, value, policies, faults);
         case Kind::interval: return add_interval(value, faults);
-        case Kind::text: return add_text(value, "strlen", faults);
+        case Kind::text:
+            if (!column.carrier.empty() && policies.special_numbers == config::SpecialNumbers::reject)
+                faults.push_back({fmt::format("{} IN {}", value, special_numbers), "special_number",
+                                  value + " || ' has no place in BIGNUMERIC; special_numbers decides'"});
+            return add_text(value, "strlen", faults);
         case Kind::bytes: return add_text(value, "octet_length", faults);
         case Kind::uint64:
             faults.push_back({fmt::format("{} > 9223372036854775807", value), "number_out_of_range",
@@ -223,31 +277,39 @@ void add(const Type& type, const std::string& value, const TypePolicies& policie
                 faults.push_back({has_wide_number(value), "wide_json_number",
                                   "'it holds a number that BigQuery would round; wide_json_numbers decides'"});
             return;
-        case Kind::list:
-        case Kind::structure: return add_nested(type, value, policies, depth, faults);
+        case Kind::list: return add_nested(type, column, value, policies, depth, faults);
+        case Kind::structure:
+            if (is_range(column)) return add_range(type, value, policies, faults);
+            return add_nested(type, column, value, policies, depth, faults);
         default: return;
     }
 }
 
-void add_nested(const Type& type, const std::string& value, const TypePolicies& policies, int depth,
-                std::vector<Fault>& faults) {
-    std::vector<Fault> inner;
+void add_nested(const Type& type, const Column& column, const std::string& value, const TypePolicies& policies,
+                int depth, std::vector<Fault>& faults) {
     if (type.kind == Kind::structure) {
-        for (const auto& field : type.children)
-            add(field.type, fmt::format("struct_extract({}, {})", value, quote_literal(field.name)), policies, depth,
+        for (size_t i = 0; i < type.children.size(); ++i)
+            add(type.children[i].type, column.fields[i],
+                fmt::format("struct_extract({}, {})", value, quote_literal(type.children[i].name)), policies, depth,
                 faults);
         return;
     }
+    if (!column.repeated) return;  // JSON, which holds them all
     const auto& element = type.children.front().type;
+    Column one = column;
+    one.repeated = false;
     auto parameter = parameter_at(depth);
-    bool as_json = element.kind == Kind::list || policies.array_nulls == ArrayNulls::json;
-    if (!as_json) add(element, parameter, policies, depth + 1, inner);
     auto any = [&](const std::string& condition) {
         return fmt::format("len(list_filter({}, lambda {}: coalesce({}, false))) > 0", value, parameter, condition);
     };
-    if (!as_json && policies.array_nulls == ArrayNulls::reject)
-        faults.push_back({any(parameter + " IS NULL"), "array_null",
+    // A date that becomes NULL is one that an ARRAY does not hold.
+    bool nulls = is_dated(element) && policies.special_dates == SpecialDates::null;
+    std::string kept = nulls ? dated(element, parameter, policies) : parameter;
+    if (policies.array_nulls == ArrayNulls::reject)
+        faults.push_back({any(kept + " IS NULL"), "array_null",
                           "'it holds a NULL, which an ARRAY of BigQuery cannot; array_nulls decides'"});
+    std::vector<Fault> inner;
+    add(element, one, parameter, policies, depth + 1, inner);
     for (const auto& fault : inner)
         faults.push_back({any(fault.condition), fault.code,
                           fmt::format("'an element of it is a value that BigQuery cannot hold ({})'", fault.code)});
@@ -259,9 +321,10 @@ std::string stage_sql(const Type& type, const Column& column, const std::string&
     return stage(type, column, value, policies, 0);
 }
 
-std::vector<Fault> faults_of(const Type& type, const std::string& value, const TypePolicies& policies) {
+std::vector<Fault> faults_of(const Type& type, const Column& column, const std::string& value,
+                             const TypePolicies& policies) {
     std::vector<Fault> faults;
-    add(type, value, policies, 0, faults);
+    add(type, column, value, policies, 0, faults);
     for (auto& fault : faults) fault.condition = fmt::format("coalesce({}, false)", fault.condition);
     return faults;
 }

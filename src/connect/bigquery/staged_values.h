@@ -21,7 +21,8 @@ struct Fault {
 std::string stage_sql(const data::Type& type, const Column& column, const std::string& value,
                       const config::TypePolicies& policies);
 
-/// What of the type's values BigQuery cannot hold; nothing where it holds all.
-std::vector<Fault> faults_of(const data::Type& type, const std::string& value, const config::TypePolicies& policies);
+/// What of the type's values the column cannot hold; nothing where it holds all.
+std::vector<Fault> faults_of(const data::Type& type, const Column& column, const std::string& value,
+                             const config::TypePolicies& policies);
 
 }  // namespace penstock::bigquery

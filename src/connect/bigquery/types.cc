@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cstdio>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <utility>
@@ -68,6 +69,39 @@ Status check_name(const std::string& name, const std::string& place) {
                      "first"});
 }
 
+/// Of a structure of the fields that a source makes of a range, the type of its bounds, if BigQuery has ranges of it.
+const char* range_bound(const data::Type& type) {
+    constexpr const char* names[] = {"lower", "upper", "lower_inclusive", "upper_inclusive", "empty"};
+    bool range = std::ranges::equal(type.children, names, {}, &data::Field::name) &&
+                 type.children[0].type == type.children[1].type;
+    for (size_t i = 2; i < type.children.size(); ++i) range = range && type.children[i].type.kind == Kind::boolean;
+    if (!range) return nullptr;
+    switch (type.children[0].type.kind) {
+        case Kind::date: return "DATE";
+        case Kind::timestamp: return "DATETIME";
+        case Kind::timestamptz: return "TIMESTAMP";
+        default: return nullptr;
+    }
+}
+
+/// "numeric(60,30)" of a type that is text for its digits: whether BIGNUMERIC has them.
+bool has_digits(const std::string& source_type) {
+    int precision = 0, scale = 0;
+    char end = 0;
+    if (std::sscanf(source_type.c_str(), "numeric(%d,%d%c", &precision, &scale, &end) != 3 || end != ')') return false;
+    return precision > 38 && scale >= 0 && scale <= 38 && precision - scale <= 38;
+}
+
+/// What the source's own type says beyond the kind: how many digits a number may have one day.
+void widen_number(const data::Field& field, const config::TypePolicies& policies, Column& column) {
+    bool wide = column.type == "STRING" && has_digits(field.source_type) &&
+                policies.special_numbers != config::SpecialNumbers::text;
+    bool free = column.type == "NUMERIC" && field.source_type == "numeric" && field.type == data::decimal(38, 9);
+    if (!wide && !free) return;
+    column.carrier = column.type;
+    column.type = "BIGNUMERIC";
+}
+
 Result<Column> map_type(const data::Type& type, const std::string& name, const std::string& place,
                         const config::TypePolicies& policies);
 
@@ -99,7 +133,11 @@ Result<Column> map_structure(const data::Type& type, const std::string& name, co
 
 Result<Column> map_type(const data::Type& type, const std::string& name, const std::string& place,
                         const config::TypePolicies& policies) {
-    if (type.kind == Kind::structure) return map_structure(type, name, place, policies);
+    if (type.kind == Kind::structure) {
+        const char* bound = policies.ranges == config::Ranges::reject ? range_bound(type) : nullptr;
+        if (bound != nullptr) return Column{.name = name, .type = fmt::format("RANGE<{}>", bound)};
+        return map_structure(type, name, place, policies);
+    }
     if (type.kind != Kind::list) return Column{.name = name, .type = simple_type(type, policies)};
     const auto& element = type.children.front().type;
     // An array of arrays has no place; one that may hold NULL neither, if the user would rather have JSON than a reject.
@@ -111,7 +149,8 @@ Result<Column> map_type(const data::Type& type, const std::string& name, const s
 }
 
 bool needs_unstaging(const Column& column) {
-    return column.type == "JSON" || column.type == "INTERVAL" || std::ranges::any_of(column.fields, needs_unstaging);
+    return column.type == "JSON" || column.type == "INTERVAL" || !column.carrier.empty() ||
+           !range_element(column).empty() || std::ranges::any_of(column.fields, needs_unstaging);
 }
 
 std::string unstage_value(const Column& column, const std::string& value, const config::TypePolicies& policies,
@@ -129,6 +168,9 @@ std::string unstage_value(const Column& column, const std::string& value, const 
     if (column.type == "JSON")
         return fmt::format("PARSE_JSON({}, wide_number_mode => '{}')", value,
                            policies.wide_json_numbers == config::WideJsonNumbers::round ? "round" : "exact");
+    if (!column.carrier.empty()) return fmt::format("CAST({} AS {})", value, column.type);
+    if (!range_element(column).empty())
+        return fmt::format("IF({0} IS NULL, NULL, RANGE({0}.`start`, {0}.`end`))", value);
     std::string fields;
     for (const auto& field : column.fields)
         fields += fmt::format("{}{} AS {}", fields.empty() ? "" : ", ",
@@ -152,7 +194,9 @@ bool Column::same_type(const Column& other) const {
 
 Result<Column> column_of(const data::Field& field, const config::TypePolicies& policies) {
     PN_CHECK(check_name(field.name, "column " + field.name));
-    return map_type(field.type, field.name, "column " + field.name, policies);
+    PN_TRY(auto column, map_type(field.type, field.name, "column " + field.name, policies));
+    widen_number(field, policies, column);
+    return column;
 }
 
 std::string sql_type(const Column& column) {
@@ -166,13 +210,25 @@ std::string sql_type(const Column& column) {
     return column.repeated ? fmt::format("ARRAY<{}>", type) : type;
 }
 
-std::string type_name(const data::Type& type) {
-    auto column = map_type(type, "value", "value", {});
+std::string type_name(const data::Field& field) {
+    data::Field value = field;
+    value.name = "value";
+    auto column = column_of(value, {});
     return column ? sql_type(*column) : "none";
+}
+
+std::string range_element(const Column& column) {
+    if (!column.type.starts_with("RANGE<")) return {};
+    return column.type.substr(6, column.type.size() - 7);
 }
 
 Column staged(Column column) {
     if (column.type == "JSON" || column.type == "INTERVAL") column.type = "STRING";
+    if (!column.carrier.empty()) column.type = std::exchange(column.carrier, {});
+    if (auto element = range_element(column); !element.empty()) {
+        column.type = "STRUCT";
+        column.fields = {{.name = "start", .type = element}, {.name = "end", .type = element}};
+    }
     for (auto& field : column.fields) field = staged(std::move(field));
     column.required = false;
     column.description.clear();
@@ -201,6 +257,10 @@ Json to_json(const Column& column) {
                  {"mode", column.repeated   ? "REPEATED"
                           : column.required ? "REQUIRED"
                                             : "NULLABLE"}};
+    if (auto element = range_element(column); !element.empty()) {
+        json["type"] = "RANGE";
+        json["rangeElementType"] = {{"type", element}};
+    }
     if (!column.description.empty()) json["description"] = column.description;
     if (!column.fields.empty()) {
         json["fields"] = Json::array();
@@ -217,6 +277,8 @@ Column column_from_json(const Json& field) {
     Column column{.name = text("name"), .type = text("type")};
     for (const auto& [name, rest] : rest_names)
         if (column.type == rest) column.type = name;
+    if (column.type == "RANGE")
+        column.type = fmt::format("RANGE<{}>", field.at("rangeElementType").at("type").get<std::string>());
     column.repeated = text("mode") == "REPEATED";
     column.required = text("mode") == "REQUIRED";
     column.description = text("description");

@@ -14,11 +14,12 @@ namespace penstock::bigquery {
 /// A column as BigQuery has it.
 struct Column {
     std::string name;
-    std::string type;  ///< INT64, NUMERIC, STRUCT …: GoogleSQL's names
+    std::string type;  ///< INT64, NUMERIC, STRUCT, RANGE<DATE> …: GoogleSQL's names
     bool repeated = false;
     bool required = false;
     std::vector<Column> fields = {};  ///< of a STRUCT
     std::string description = {};
+    std::string carrier = {};  ///< the type its values are staged in, where that is another; "" the same
 
     /// The same type, whatever names and modes.
     bool same_type(const Column& other) const;
@@ -30,9 +31,11 @@ Result<Column> column_of(const data::Field& field, const config::TypePolicies& p
 /// "ARRAY<STRUCT<`a` INT64, `b` STRING>>"
 std::string sql_type(const Column& column);
 /// For `penstock types`, by the default policies.
-std::string type_name(const data::Type& type);
+std::string type_name(const data::Field& field);
+/// DATE, DATETIME or TIMESTAMP of "RANGE<DATE>"; "" of any other type.
+std::string range_element(const Column& column);
 
-/// The column as it is staged: what Parquet cannot bring (JSON, INTERVAL) comes as STRING.
+/// The column as it is staged: what Parquet cannot bring comes as STRING (JSON, INTERVAL), or as a STRUCT of start and end (RANGE).
 Column staged(Column column);
 /// A staged value as the column's, in GoogleSQL; the expression itself where they are the same.
 std::string unstage_sql(const Column& column, const std::string& value, const config::TypePolicies& policies);

@@ -30,7 +30,7 @@ std::pair<std::string, std::string> staged_value(const data::Type& type, const s
     auto column = column_of({.name = "x", .type = type}, policies);
     REQUIRE(column);
     std::string code = "CASE";
-    auto faults = faults_of(type, "x", policies);
+    auto faults = faults_of(type, *column, "x", policies);
     for (const auto& fault : faults) code += fmt::format(" WHEN {} THEN '{}'", fault.condition, fault.code);
     code = faults.empty() ? "''" : code + " ELSE '' END";
     auto rows = connection->query(fmt::format("SELECT CAST({} AS VARCHAR), {} FROM (SELECT {} AS x)",
@@ -104,6 +104,65 @@ TEST_CASE("values are staged as BigQuery reads them, or have a fault") {
     CHECK(staged_value(data::list_of(scalar(Kind::date)), "[DATE '10000-01-01']").second == "date_out_of_range");
     CHECK(staged_value(data::list_of(data::list_of(data::decimal(4, 1))), "[[1.5::DECIMAL(4,1)]]").first ==
           R"([["1.5"]])");
+}
+
+TEST_CASE("intervals to the microsecond") {
+    CHECK(staged_value(scalar(Kind::interval), "INTERVAL '87840000 hours'").second == "");
+    CHECK(staged_value(scalar(Kind::interval), "INTERVAL '-87840000 hours' - INTERVAL '1 microsecond'").second ==
+          "interval_out_of_range");
+}
+
+TEST_CASE("elements that are not taken leave no NULL in a list, which a load would fail over") {
+    auto dates = data::list_of(scalar(Kind::date));
+    const char* list = "[DATE '2024-02-29', DATE '10000-01-01']";
+    CHECK(staged_value(dates, list) == std::pair<std::string, std::string>{"[2024-02-29]", "date_out_of_range"});
+    CHECK(staged_value(dates, list, {.numeric = {}, .special_dates = config::SpecialDates::null}).second ==
+          "array_null");
+}
+
+TEST_CASE("ranges of dates and times are RANGE where it holds them") {
+    using Pair = std::pair<std::string, std::string>;
+    auto flag = scalar(Kind::boolean), date = scalar(Kind::date);
+    auto range = data::structure_of({{.name = "lower", .type = date},
+                                     {.name = "upper", .type = date},
+                                     {.name = "lower_inclusive", .type = flag},
+                                     {.name = "upper_inclusive", .type = flag},
+                                     {.name = "empty", .type = flag}});
+    auto value = [](const char* lower, const char* upper, const char* flags) {
+        return fmt::format("{{lower: CAST({} AS DATE), upper: CAST({} AS DATE), {}}}", lower, upper, flags);
+    };
+    constexpr const char* usual = "lower_inclusive: true, upper_inclusive: false, empty: false";
+    auto day = value("'2024-01-01'", "'2024-01-02'", usual);
+    CHECK(type_of(range) == "RANGE<DATE>");
+    CHECK(type_of(data::list_of(range)) == "ARRAY<RANGE<DATE>>");
+    CHECK(type_of(range, {.numeric = {}, .ranges = config::Ranges::structure}).starts_with("STRUCT<`lower` DATE"));
+    CHECK(staged_value(range, day) == Pair{"{'start': 2024-01-01, 'end': 2024-01-02}", ""});
+    CHECK(staged_value(range, value("'2024-01-01'", "NULL", usual)) == Pair{"{'start': 2024-01-01, 'end': NULL}", ""});
+    for (const char* flags : {"lower_inclusive: true, upper_inclusive: true, empty: false",
+                              "lower_inclusive: false, upper_inclusive: false, empty: false",
+                              "lower_inclusive: false, upper_inclusive: false, empty: true"})
+        CHECK(staged_value(range, value("'2024-01-01'", "'2024-01-02'", flags)) == Pair{"NULL", "range_not_canonical"});
+    CHECK(staged_value(range, value("'10000-01-01'", "NULL", usual)).second == "date_out_of_range");
+    CHECK(staged_value(range, value("'10000-01-01'", "'10000-01-02'", usual),
+                       {.numeric = {}, .special_dates = config::SpecialDates::clamp})
+              .second == "range_not_canonical");
+    auto column = column_of({.name = "x", .type = range}, {});
+    CHECK(sql_type(staged(*column)) == "STRUCT<`start` DATE, `end` DATE>");
+    CHECK(unstage_sql(*column, "S.`x`", {}) == "IF(S.`x` IS NULL, NULL, RANGE(S.`x`.`start`, S.`x`.`end`))");
+    CHECK(column_from_json(to_json(*column)).type == "RANGE<DATE>");
+}
+
+TEST_CASE("numbers by the digits that the source's own type has") {
+    auto column = [](data::Type type, const char* source, config::TypePolicies policies = {}) {
+        auto made = column_of({.name = "x", .type = std::move(type), .source_type = source}, policies);
+        return made->type + " by " + made->carrier;
+    };
+    CHECK(column(data::decimal(38, 9), "numeric") == "BIGNUMERIC by NUMERIC");
+    CHECK(column(data::decimal(38, 9), "numeric(38,9)") == "NUMERIC by ");
+    CHECK(column(scalar(Kind::text), "numeric(60,30)") == "BIGNUMERIC by STRING");
+    CHECK(column(scalar(Kind::text), "numeric(50,10)") == "STRING by ");
+    CHECK(column(scalar(Kind::text), "numeric(60,30)",
+                 {.numeric = {}, .special_numbers = config::SpecialNumbers::text}) == "STRING by ");
 }
 
 TEST_CASE("numbers of JSON that a double does not hold are found, and no others") {

@@ -57,7 +57,7 @@ const flow::Component& component() {
         .target_holds = {.infinite_dates = true, .end_of_day = true, .timetz = true, .interval = true},
         .keeps_streams = true,
         .takes_changes = true,
-        .target_type = [](const data::Type& type) { return engine::sql_type(type); },
+        .target_type = [](const data::Field& field) { return engine::sql_type(field.type); },
         .doctor = doctor,
     };
     return made;

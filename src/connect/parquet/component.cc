@@ -114,7 +114,7 @@ const flow::Component& component() {
         .target_holds = {},
         .takes_changes = true,
         .logs_changes = true,
-        .target_type = [](const data::Type& type) { return engine::sql_type(type); },
+        .target_type = [](const data::Field& field) { return engine::sql_type(field.type); },
         .doctor = doctor,
         .open_store = open_archive,
     };

@@ -56,6 +56,8 @@ CREATE OR REPLACE MACRO interval_text(i) AS
     || CAST(abs(datepart('microsecond', i)) // 1000000 AS VARCHAR)
     || CASE WHEN datepart('microsecond', i) % 1000000 = 0 THEN ''
             ELSE '.' || rtrim(lpad(CAST(abs(datepart('microsecond', i)) % 1000000 AS VARCHAR), 6, '0'), '0') END END;
+CREATE OR REPLACE MACRO make_range(low, high) AS
+  CASE WHEN low >= high THEN error('RANGE: range start must be less than range end') ELSE struct_pack(_range_start := low, _range_end := high) END;
 CREATE OR REPLACE MACRO farm_fingerprint(t) AS CAST(hash(t) >> 1 AS BIGINT);
 CREATE OR REPLACE MACRO trimmed(t) AS CASE WHEN contains(t, '.') THEN rtrim(rtrim(t, '0'), '.') ELSE t END;
 CREATE OR REPLACE MACRO decimal_text(x) AS

@@ -1,7 +1,6 @@
 """Parquet files of load jobs (page "Loading Parquet data from Cloud Storage")."""
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from .arrow import decimal_texts
@@ -169,8 +168,6 @@ def converted(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def texts(column, kind):
-    if pa.types.is_decimal(column.type):
-        return pc.cast(column, kind)
     return pa.array([as_text(value, kind) for value in column.to_pylist()], kind)
 
 

@@ -48,7 +48,7 @@ def translate(node: exp.Expression) -> exp.Expression:
 
 # Functions whose DuckDB form gives another type than GoogleSQL's.
 KEEPS = {exp.DateAdd: "DATE", exp.DateSub: "DATE", exp.DateTrunc: "DATE", exp.DateFromUnixDate: "DATE", exp.StrToTime: "TIMESTAMPTZ"}
-RENAMED = {"TIMESTAMP_MICROS": "make_timestamptz", "TO_HEX": "hex", "BYTE_LENGTH": "strlen", "ARRAY_LENGTH": "len"}
+RENAMED = {"TIMESTAMP_MICROS": "make_timestamptz", "TO_HEX": "hex", "BYTE_LENGTH": "strlen", "ARRAY_LENGTH": "len", "RANGE": "make_range"}
 
 
 def decimal_of(kind: exp.DataType) -> exp.DataType:
