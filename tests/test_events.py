@@ -185,7 +185,7 @@ def test_a_topic_made_anew_is_not_taken_for_the_old_one(project, kafka, topic):
     (("table: backend_events_data.inventory_events", "table: backend_events_data.order_events"), "route order goes to the same table"),
     (("mode: append", "mode: history"), "mode history is not for events"),
     (("mode: append", "dataset: data"), "each route has its table"),
-    (("format: json", "format: debezium"), "`route` is for streams of events"),
+    (("format: json", "format: debezium"), "`route` and `archive` are for streams of events"),
 ])
 def test_mistakes_are_named(project, kafka, change, said):
     shipped(project, kafka, "any")

@@ -50,6 +50,16 @@ const flow::Component* component_of(const config::Document& document, const std:
     return find_component(document.connection(connection)->type);
 }
 
+/// Null where there is no such connection, or none that holds objects.
+std::function<Result<std::shared_ptr<io::ObjectStore>>()> archive_opener(const config::Document& document,
+                                                                         const std::string& name) {
+    const auto* connection = document.connection(name);
+    if (connection == nullptr) return {};
+    auto* open = find_component(connection->type)->open_store;
+    if (open == nullptr) return {};
+    return [open, connection] { return open(connection->options); };
+}
+
 flow::Mode to_flow(config::WriteMode mode) {
     switch (mode) {
         case config::WriteMode::append: return flow::Mode::append;
@@ -107,6 +117,7 @@ Pipeline::Pipeline(const config::Document& document, const config::PipelineConfi
       source_(context(document, config, config.source_connection, *target_component_)),
       target_(context(document, config, config.target_connection, *target_component_)) {
     source_.follow = config.run == config::RunKind::follow;
+    if (config.archive) source_.open_archive = archive_opener(document, config.archive->connection.value);
     if (!is_stream()) return;
     // What was received and not written yet has a budget of its own.
     source_.memory_bytes /= 4;
@@ -132,13 +143,24 @@ Status Pipeline::validate() const {
     if (source_component_->validate_source != nullptr) PN_CHECK(source_component_->validate_source(source_));
     if (target_component_->validate_target != nullptr) PN_CHECK(target_component_->validate_target(target_));
     if (is_routed()) return validate_route();
-    if (config_->route)
+    if (config_->route || config_->archive)
         return fail({.kind = ErrorKind::configuration,
                      .code = "option_without_effect",
-                     .message = fmt::format("{}: `route` is for streams of events", name()),
-                     .where = config_->route->by.place.text(),
-                     .hint = "leave it out, or read events with `format: json`"});
+                     .message = fmt::format("{}: `route` and `archive` are for streams of events", name()),
+                     .where = config_->place.text(),
+                     .hint = "leave them out, or read events with `format: json`"});
     return is_stream() ? validate_stream() : validate_read();
+}
+
+Status Pipeline::validate_archive() const {
+    if (!config_->archive || source_.open_archive) return {};
+    const auto& connection = config_->archive->connection;
+    return fail(
+        {.kind = ErrorKind::configuration,
+         .code = "no_archive_there",
+         .message = fmt::format("{}: connection '{}' is none that an archive can be in", name(), connection.value),
+         .where = connection.place.text(),
+         .hint = "name a connection of type files"});
 }
 
 Status Pipeline::validate_route() const {
@@ -165,7 +187,8 @@ Status Pipeline::validate_route() const {
         return fail(at_target("mode_without_effect",
                               fmt::format("mode {} is not for events", config::to_string(*options_.mode)),
                               "use mode: append, or mode: merge with a key"));
-    return events::EventSource::check(*config_->route);
+    PN_CHECK(validate_archive());
+    return events::EventSource::check(*config_);
 }
 
 Error Pipeline::at_target(std::string code, std::string message, std::string hint) const {

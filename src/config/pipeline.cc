@@ -179,9 +179,9 @@ const Spec<PipelineConfig>& pipeline_spec() {
             .include(settings_spec())
             .unavailable("steps", "steps in flight are planned; until then use `query:` at the source")
             .unavailable("checks", "checks before publishing are planned")
-            .unavailable("archive", "the raw archive belongs to event streams")
             .unavailable("rejects", "rejected rows go to the table penstock.rejects of the target")
             .field("route", &P::route, route_codec(), "Of an event stream: which events go into which table.")
+            .field("archive", &P::archive, archive_spec(), "Of an event stream: where its messages are kept as they came.")
             .choice("run", &P::run,
                     {{"drain", RunKind::drain, "Up to where the stream was when the run began; then it ends."},
                      {"follow", RunKind::follow, "On and on, until it is stopped."}},

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "config/archive.h"
 #include "config/route.h"
 #include "config/settings.h"
 #include "config/trigger.h"
@@ -91,6 +92,7 @@ struct PipelineConfig : PipelineSettings {
     std::optional<JobTable> jobs;
     std::optional<Trigger> trigger;
     std::optional<Route> route;
+    std::optional<Archive> archive;
 
     // Of one that stands for a row of `for_each` (app/for_each.h).
     std::string origin;               ///< the pipeline of the file

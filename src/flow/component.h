@@ -64,6 +64,8 @@ struct BuildContext {
     std::string run_id = {};                    ///< "" where nothing is run
     /// The moment whose rows are wanted instead of now's; for sources that take one.
     std::optional<TimePoint> as_of = {};
+    /// Of a stream of events whose messages are kept: the place of its `archive`.
+    std::function<Result<std::shared_ptr<io::ObjectStore>>()> open_archive = {};
     /// Where the project's state is, for targets that have no place for checkpoints of their own: an URL, and where relative
     /// paths in it start.
     Secret state = {};

@@ -30,11 +30,7 @@ std::unique_ptr<flow::Source> routed(EventSourceOptions options, const flow::Bui
     std::vector<std::string> topics(options.source.topics.begin(), options.source.topics.end());
     auto stream = std::make_unique<KafkaStream>(std::move(options.connection), std::move(options.group),
                                                 std::move(topics), context.memory_bytes);
-    return std::make_unique<events::EventSource>(events::EventOptions{.route = *context.pipeline.route,
-                                                                      .memory_bytes = context.memory_bytes,
-                                                                      .follow = context.follow,
-                                                                      .commit_every = context.commit_every},
-                                                 std::move(stream));
+    return std::make_unique<events::EventSource>(events::EventOptions::of(context), std::move(stream));
 }
 
 }  // namespace

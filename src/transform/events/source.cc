@@ -26,7 +26,28 @@ Result<std::vector<std::unique_ptr<EventTable>>> tables_of(const config::Route& 
     return tables;
 }
 
+archive::ArchiveOptions archive_options(const EventOptions& options) {
+    using config::ArchiveCompression;
+    const auto& from = *options.archive;
+    archive::ArchiveOptions out{.path = from.path.value, .segment_bytes = from.object_bytes.count};
+    out.by = from.by == config::ArchiveTime::sent ? archive::ArchiveTime::event : archive::ArchiveTime::ingestion;
+    if (from.compression == ArchiveCompression::gzip) out.compression = archive::ArchiveCompression::gzip;
+    if (from.compression == ArchiveCompression::zstd) out.compression = archive::ArchiveCompression::zstd;
+    out.memory_bytes = options.memory_bytes / 4;
+    return out;
+}
+
 }  // namespace
+
+EventOptions EventOptions::of(const flow::BuildContext& context) {
+    return {.pipeline = context.pipeline.name,
+            .route = *context.pipeline.route,
+            .archive = context.pipeline.archive,
+            .open_archive = context.open_archive,
+            .memory_bytes = context.memory_bytes,
+            .follow = context.follow,
+            .commit_every = context.commit_every};
+}
 
 EventSource::EventSource(EventOptions options, std::unique_ptr<flow::MessageStream> stream)
     : options_(std::move(options)),
@@ -35,8 +56,11 @@ EventSource::EventSource(EventOptions options, std::unique_ptr<flow::MessageStre
       batch_(std::make_shared<IndexedBatch>()),
       events_(options_.route.to.size()) {}
 
-Status EventSource::check(const config::Route& route) {
-    PN_CHECK(tables_of(route));
+Status EventSource::check(const config::PipelineConfig& pipeline) {
+    PN_CHECK(tables_of(*pipeline.route));
+    if (!pipeline.archive) return {};
+    auto good = archive::check_archive_path(pipeline.archive->path.value);
+    if (!good) return fail(std::move(good.error()).at(pipeline.archive->path.place.text()));
     return {};
 }
 
@@ -66,32 +90,56 @@ Status EventSource::open(std::vector<flow::TableRead> tables) {
         contexts_[read.table].emplace(read.context);
         anew |= read.anew;
     }
+    PN_CHECK(open_archive(anew));
     std::optional<std::string> begin;
     if (from_ && !anew) begin = from_->position;
     return stream_->begin(begin);
 }
 
+/// What a killed run has shown there and not committed is taken away, before it is shown again.
+Status EventSource::open_archive(bool anew) {
+    if (!options_.archive) return {};
+    PN_TRY(store_, options_.open_archive());
+    archive_ = std::make_unique<archive::ArchiveWriter>(*store_, options_.pipeline, archive_options(options_));
+    PN_TRY(size_t removed, archive_->recover(from_ ? from_->position : ""));
+    if (removed > 0) log::info("{} objects of a run that was cut off are written again", removed);
+    if (anew && from_)
+        log::warning("the archive keeps what it has of {}, and gets what is read again once more", options_.pipeline);
+    return {};
+}
+
 bool EventSource::enough(Clock::time_point since) const {
     auto waits = std::max<std::chrono::microseconds>(most_latency, options_.commit_every);
+    if (archive_) {
+        waits = std::max(waits, options_.archive->every);
+        if (archive_->full()) return true;
+    }
     return batch_->batch.messages.size() >= segment_events || batch_->bytes() >= options_.memory_bytes / 2 ||
            Clock::now() - since >= waits;
 }
 
 /// Which table gets which of the messages that came last.
-void EventSource::divide(size_t from) {
+Status EventSource::divide(size_t from) {
     Refusal refusal;
     for (size_t i = from; i < batch_->batch.messages.size(); ++i) {
         auto event = static_cast<uint32_t>(i);
-        const auto& payload = batch_->batch.messages[i].payload;
-        batch_->indexes.push_back(indexer_.index(payload, batch_->index_memory));
-        int route = router_.route(payload, batch_->indexes.back(), refusal);
+        const auto& message = batch_->batch.messages[i];
+        batch_->indexes.push_back(indexer_.index(message.payload, batch_->index_memory));
+        int route = router_.route(message.payload, batch_->indexes.back(), refusal);
         if (route >= 0) events_[static_cast<size_t>(route)].push_back(event);
         else if (route == Router::filtered) unrouted_.push_back({event, {}});
         else unrouted_.push_back({event, std::exchange(refusal, {})});
+        if (archive_) PN_CHECK(keep(message, route));
     }
+    return {};
 }
 
-flow::Segment EventSource::segment() {
+Status EventSource::keep(const flow::Message& message, int route) {
+    std::string_view name = route >= 0 ? std::string_view(tables_[static_cast<size_t>(route)]->route) : unrouted_table;
+    return archive_->add(name, message, TimePoint(std::chrono::microseconds(message.sent_micros)));
+}
+
+Result<flow::Segment> EventSource::segment() {
     flow::Segment out;
     auto at = now();
     // What a table's own row says; where the stream goes on is in the stream's.
@@ -111,6 +159,13 @@ flow::Segment EventSource::segment() {
              .scan = std::make_unique<UnroutedScan>(batch, std::exchange(unrouted_, {}), *contexts_.back(), checkpoint),
              .last = false});
     out.stream = flow::Checkpoint{.cursor_from = "", .cursor_to = "", .position = stream_->position(), .read_at = at};
+    if (archive_) {
+        auto objects = archive_->publish(out.stream->position);
+        if (!objects) {
+            if (auto undone = archive_->abort(); !undone) log::warning("{}", undone.error().message);
+            return fail(std::move(objects.error()));
+        }
+    }
     return out;
 }
 
@@ -120,15 +175,18 @@ Result<std::optional<flow::Segment>> EventSource::next() {
         if (stop_.stop_requested()) return fail(interrupted());
         size_t before = batch_->batch.messages.size();
         PN_CHECK(stream_->receive(batch_->batch, options_.memory_bytes / 4));
-        divide(before);
+        PN_CHECK(divide(before));
         PN_FAILPOINT(changes_receive_after);
         bool drained = !options_.follow && stream_->drained();
         if (batch_->batch.messages.empty()) {
-            if (drained) return std::nullopt;
-            continue;
+            if (!drained) continue;
+            if (archive_) PN_CHECK(archive_->finish());
+            return std::nullopt;
         }
         if (!since) since = Clock::now();
-        if (enough(*since) || drained) return segment();
+        if (!enough(*since) && !drained) continue;
+        PN_TRY(auto full, segment());
+        return full;
     }
 }
 

@@ -1,14 +1,17 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "config/route.h"
+#include "config/pipeline.h"
+#include "flow/component.h"
 #include "flow/messages.h"
 #include "flow/source.h"
+#include "transform/archive/archive.h"
 #include "transform/events/event_table.h"
 #include "transform/events/router.h"
 #include "transform/events/scan.h"
@@ -17,10 +20,16 @@ namespace penstock::events {
 
 /// What a source of events works from.
 struct EventOptions {
+    std::string pipeline;
     config::Route route;
+    std::optional<config::Archive> archive = {};
+    std::function<Result<std::shared_ptr<io::ObjectStore>>()> open_archive = {};
     uint64_t memory_bytes = 0;  ///< of messages on their way
     bool follow = false;        ///< go on when everything was read
     std::chrono::microseconds commit_every{0};
+
+    /// Of a pipeline that has a `route`.
+    static EventOptions of(const flow::BuildContext& context);
 };
 
 /// Messages of a stream, each a row of the table that its route names:
@@ -36,7 +45,7 @@ class EventSource : public flow::Source {
     EventSource(EventOptions options, std::unique_ptr<flow::MessageStream> stream);
 
     /// Reads the schemas, without the stream.
-    static Status check(const config::Route& route);
+    static Status check(const config::PipelineConfig& pipeline);
 
     Result<std::vector<flow::TableInfo>> discover(std::stop_token stop) override;
     Status resume(std::optional<flow::Checkpoint> at) override;
@@ -49,8 +58,10 @@ class EventSource : public flow::Source {
     using Clock = std::chrono::steady_clock;
 
     bool enough(Clock::time_point since) const;
-    void divide(size_t from);
-    flow::Segment segment();
+    Status open_archive(bool anew);
+    Status divide(size_t from);
+    Status keep(const flow::Message& message, int route);
+    Result<flow::Segment> segment();
 
     EventOptions options_;
     std::unique_ptr<flow::MessageStream> stream_;
@@ -63,6 +74,8 @@ class EventSource : public flow::Source {
 
     std::shared_ptr<IndexedBatch> batch_;
     std::vector<std::vector<uint32_t>> events_;  // by table
+    std::shared_ptr<io::ObjectStore> store_;
+    std::unique_ptr<archive::ArchiveWriter> archive_;
     std::vector<Unrouted> unrouted_;
 };
 
