@@ -286,6 +286,22 @@ def test_keys_that_are_not_unique(database, project, warehouse):
     assert warehouse.rows("SELECT code, COUNT(*) FROM penstock.rejects GROUP BY 1 ORDER BY 1") == [("duplicate_key", 2), ("null_key", 1)]
 
 
+@pytest.mark.parametrize("mode", ["merge", "history"])
+def test_keys_that_are_nan_or_minus_zero(mode, database, project, warehouse):
+    """PostgreSQL's NaN is itself and its -0 is 0; for BigQuery a NaN is not even itself."""
+    database.execute("CREATE TABLE levels (level float8 PRIMARY KEY, note text, at timestamptz DEFAULT clock_timestamp());"
+                     "INSERT INTO levels VALUES ('NaN', 'a'), ('0', 'a'), ('0.1', 'a'), ('-Infinity', 'a')")
+    configure(project, database, warehouse, {"table": "public.levels", "cursor": "at"}, {"connection": "bq", "table": "shop.levels", "mode": mode, "key": ["level"]})
+    project.load()
+    for note in ("b", "c"):
+        database.execute("UPDATE levels SET level = CASE level WHEN 0 THEN -level ELSE level END, note = %s, at = clock_timestamp()", [note])
+        project.load()
+    now = "TRUE" if mode == "merge" else "_penstock_valid_to IS NULL"
+    assert sorted(warehouse.rows(f"SELECT CAST(level + 0 AS STRING), note FROM shop.levels WHERE {now}")) == [
+        ("-inf", "c"), ("0", "c"), ("0.1", "c"), ("nan", "c")]
+    assert warehouse.value("SELECT COUNT(*) FROM shop.levels") == (4 if mode == "merge" else 12)
+
+
 # -- faults -----------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("method, kind", [
     ("jobs.insert", "error"), ("jobs.insert", "lost"), ("jobs.insert", "reset"), ("jobs.upload", "error"), ("jobs.upload", "reset"),

@@ -168,6 +168,26 @@ def test_values_that_bigquery_cannot_hold(database, project, warehouse):
         drop_slots(database)
 
 
+@pytest.mark.parametrize("target, where, rows", [({}, "TRUE", 3), ({"deletes": "soft"}, "NOT _penstock_deleted", 4), ({"mode": "history"}, HISTORY_NOW, 8)],
+                         ids=["hard", "soft", "history"])
+def test_keys_that_are_nan(database, project, warehouse, target, where, rows):
+    database.execute("CREATE TABLE levels (level float8 PRIMARY KEY, note text, body text); ALTER TABLE levels ALTER COLUMN body SET STORAGE EXTERNAL;"
+                     "INSERT INTO levels SELECT level, 'a', repeat(md5(level::text), 200) FROM unnest('{NaN,0,0.1,-Infinity}'::float8[]) level")
+    try:
+        follow_up(database, project, warehouse, tables=["levels"], target=target)
+        project.load()
+        database.execute("UPDATE levels SET note = 'b'")
+        project.load()
+        assert_equal(database, warehouse, ["levels"], where)
+        database.execute("DELETE FROM levels WHERE level = 'NaN'")
+        project.load()
+        assert_equal(database, warehouse, ["levels"], where)
+        assert warehouse.value("SELECT COUNT(*) FROM shop.levels") == rows
+        assert not warehouse.rows("SELECT * FROM penstock.rejects")
+    finally:
+        drop_slots(database)
+
+
 def test_a_merge_reads_the_partitions_it_must(shop, project, warehouse):
     follow_up(shop, project, warehouse, tables=["parts"], target={"partition_by": "day"})
     project.load()

@@ -26,9 +26,7 @@ std::vector<const ColumnPlan*> key_of(const StagedLoad& load) {
 }
 
 std::string same_value(const Column& column, const std::string& left, const std::string& right) {
-    if (column.repeated || column.type == "STRUCT")
-        return fmt::format("TO_JSON_STRING({}) = TO_JSON_STRING({})", left, right);
-    return fmt::format("{} = {}", left, right);
+    return fmt::format("{} = {}", comparable(column, left), comparable(column, right));
 }
 
 /// "T.`a` = S.`a` AND …", by the target's names on both sides.

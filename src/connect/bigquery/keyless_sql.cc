@@ -44,9 +44,11 @@ std::string row_text(const StagedLoad& load, std::string_view from) {
 
 std::string key_text(const StagedLoad& load, std::string_view from) {
     std::string fields;
-    for (const auto& name : load.target.info.key)
-        fields +=
-            fmt::format("{0}{1}.`{2}` AS `{2}`", fields.empty() ? "" : ", ", from, load.shape.find(name)->column.name);
+    for (const auto& name : load.target.info.key) {
+        const auto& column = load.shape.find(name)->column;
+        fields += fmt::format("{}{} AS `{}`", fields.empty() ? "" : ", ",
+                              comparable(column, fmt::format("{}.`{}`", from, column.name)), column.name);
+    }
     return fmt::format("TO_JSON_STRING(STRUCT({}))", fields);
 }
 

@@ -1,6 +1,7 @@
 #include "connect/bigquery/publish_sql.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
@@ -17,10 +18,24 @@ std::vector<std::string> names_of(const Shape& shape) {
     return names;
 }
 
-std::string join_on(const std::vector<std::string>& names, std::string_view left = "T", std::string_view right = "S") {
+/// A key's columns, by the target's names, as expressions of a row to compare or to partition by.
+std::vector<std::string> comparables(const StagedLoad& load, const std::vector<std::string>& names,
+                                     std::string_view row) {
+    std::vector<std::string> values;
+    for (const auto& name : names) {
+        auto plan = std::ranges::find(load.shape.columns, name, [](const auto& c) { return c.column.name; });
+        auto value = fmt::format("{}.`{}`", row, name);
+        values.push_back(plan == load.shape.columns.end() ? value : comparable(plan->column, value));
+    }
+    return values;
+}
+
+std::string join_on(const StagedLoad& load, const std::vector<std::string>& names, std::string_view left = "T",
+                    std::string_view right = "S") {
     std::string on;
-    for (const auto& name : names)
-        on += fmt::format("{}{}.`{}` = {}.`{}`", on.empty() ? "" : " AND ", left, name, right, name);
+    auto ours = comparables(load, names, left), theirs = comparables(load, names, right);
+    for (size_t i = 0; i < names.size(); ++i)
+        on += fmt::format("{}{} = {}", on.empty() ? "" : " AND ", ours[i], theirs[i]);
     return on;
 }
 
@@ -76,7 +91,7 @@ std::string outdated(const StagedLoad& load, const std::vector<std::string>& key
     if (std::ranges::all_of(*primary, [&](const auto& name) { return std::ranges::find(key, name) != key.end(); }))
         return "";
     return fmt::format("NOT ({0}) AND T.{1} IS NOT NULL AND (S.{1} IS NULL OR S.{1} < T.{1})",
-                       join_on(*primary, "S", "T"), at);
+                       join_on(load, *primary, "S", "T"), at);
 }
 
 /// Rows that neither update_when nor a newer row in the target keeps out.
@@ -88,7 +103,7 @@ std::string wanted_rows_sql(const StagedLoad& load, const std::vector<std::strin
     std::string rows = staged_rows_sql(load);
     if (not_wanted.empty()) return rows;
     return fmt::format("SELECT S.* FROM ({}) AS S WHERE NOT EXISTS (SELECT 1 FROM {} AS T WHERE {} AND (({})){})", rows,
-                       load.into.quoted(), join_on(key), not_wanted, among);
+                       load.into.quoted(), join_on(load, key), not_wanted, among);
 }
 
 bool is_time(const Column& column) {
@@ -106,7 +121,8 @@ std::string begins(const StagedLoad& load, std::string_view row) {
 /// target or an older row of the same load. One that is not newer than the current version is either an old acquaintance and
 /// is left out, or, if it is the newest of its load, the source's present truth with a cursor that did not advance.
 std::string versions_sql(const StagedLoad& load, const std::vector<std::string>& key) {
-    auto keys = quote_list(key), columns = quote_list(names_of(load.shape));
+    auto columns = quote_list(names_of(load.shape));
+    auto keys = fmt::format("{}", fmt::join(comparables(load, key, "S"), ", "));
     std::string current = fmt::format(" AND T.{} IS NULL", valid_to_column);
     bool nothing_there = load.into_empty || rebuilds(load.target);
     std::string rows = fmt::format("SELECT R.*, {} AS penstock_at, {} AS {} FROM ({}) AS R", begins(load, "R"),
@@ -120,7 +136,7 @@ std::string versions_sql(const StagedLoad& load, const std::vector<std::string>&
         "SELECT S.*, ROW_NUMBER() OVER (PARTITION BY {0} ORDER BY S.penstock_at DESC) = 1 AS penstock_newest, EXISTS "
         "(SELECT 1 FROM "
         "there AS K WHERE {1} AND K.{2} = S.{2} AND K.penstock_since = S.penstock_at) AS penstock_known FROM came AS S",
-        quote_list(key, "S."), join_on(key, "K"), row_column);
+        keys, join_on(load, key, "K"), row_column);
     std::string wanted = fmt::format(
         "SELECT S.*, CASE WHEN C.penstock_since IS NULL OR S.penstock_at > C.penstock_since THEN S.penstock_at ELSE "
         "GREATEST({0}, "
@@ -129,16 +145,16 @@ std::string versions_sql(const StagedLoad& load, const std::vector<std::string>&
         "S.{1} AS penstock_same FROM placed AS S LEFT JOIN (SELECT * FROM there WHERE penstock_until IS NULL) AS C ON "
         "{2} WHERE "
         "C.penstock_since IS NULL OR S.penstock_at > C.penstock_since OR (S.penstock_newest AND NOT S.penstock_known)",
-        moment(load.began), row_column, join_on(key, "C"));
+        moment(load.began), row_column, join_on(load, key, "C"));
     std::string chained = fmt::format(
         "SELECT *, COALESCE({0} = LAG({0}) OVER (PARTITION BY {1} ORDER BY penstock_from), penstock_same) AS "
         "penstock_repeats FROM "
-        "wanted",
+        "wanted AS S",
         row_column, keys);
     return fmt::format(
         "WITH there AS ({}), came AS ({}), placed AS ({}), wanted AS ({}), chained AS ({}) SELECT {}, penstock_from AS "
         "{}, "
-        "LEAD(penstock_from) OVER (PARTITION BY {} ORDER BY penstock_from) AS {} FROM chained WHERE NOT "
+        "LEAD(penstock_from) OVER (PARTITION BY {} ORDER BY penstock_from) AS {} FROM chained AS S WHERE NOT "
         "penstock_repeats",
         there, rows, placed, wanted, chained, columns, valid_from_column, keys, valid_to_column);
 }
@@ -155,7 +171,7 @@ std::string merge_sql(const StagedLoad& load, const std::vector<std::string>& ke
         if (std::ranges::find(key, name) == key.end())
             set += fmt::format("{0}`{1}` = S.`{1}`", set.empty() ? "" : ", ", name);
     }
-    std::string on = join_on(key);
+    std::string on = join_on(load, key);
     if (load.prunes && range != nullptr) on += " AND " + within(load, "T", *range);
     return fmt::format("MERGE INTO {} AS T USING ({}) AS S ON {}{} WHEN NOT MATCHED THEN INSERT ({}) VALUES ({})",
                        load.into.quoted(), rows, on, set.empty() ? "" : " WHEN MATCHED THEN UPDATE SET " + set, names,
@@ -238,7 +254,7 @@ Result<std::vector<std::string>> publish_sql(const StagedLoad& load, bool resolv
                                 "penstock_first FROM {4} GROUP BY {2}) AS "
                                 "V WHERE {5} AND T.{1} IS NULL",
                                 load.into.quoted(), valid_to_column, quote_list(key), valid_from_column,
-                                load.ready.quoted(), join_on(key, "T", "V")));
+                                load.ready.quoted(), join_on(load, key, "T", "V")));
             statements.push_back(fmt::format("INSERT INTO {0} ({1}, {2}) SELECT {1}, {2} FROM {3}", load.into.quoted(),
                                              names, validity, load.ready.quoted()));
             break;

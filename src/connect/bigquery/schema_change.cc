@@ -316,6 +316,13 @@ Result<std::vector<Column>> incoming_columns(const flow::TableTarget& target, co
     return columns;
 }
 
+/// "Use primary and foreign keys": types that a key may have.
+bool may_be_key(const Column& column) {
+    static constexpr std::string_view types[] = {"BIGNUMERIC", "BOOL",    "BYTES",  "DATE",     "DATETIME",
+                                                 "INT64",      "NUMERIC", "STRING", "TIMESTAMP"};
+    return !column.repeated && std::ranges::find(types, column.type) != std::end(types);
+}
+
 Result<NewTable> new_table(const flow::TableTarget& target, const TargetTable& found, std::vector<Column> columns) {
     NewTable made{.id = found.id, .columns = std::move(columns)};
     PN_TRY(made.partitioning, parse_partitioning(target.partition_by, made.columns));
@@ -336,7 +343,11 @@ Result<NewTable> new_table(const flow::TableTarget& target, const TargetTable& f
                      .code = "too_many_clustering_columns",
                      .message = fmt::format("cluster_by names {} columns, BigQuery takes four", made.clustering.size()),
                      .hint = "name the four that queries filter by most"});
-    if (target.mode == Mode::merge) made.primary_key = target.key;
+    bool keyed = std::ranges::all_of(target.key, [&](const auto& name) {
+        auto column = std::ranges::find(made.columns, name, &Column::name);
+        return column != made.columns.end() && may_be_key(*column);
+    });
+    if (target.mode == Mode::merge && keyed) made.primary_key = target.key;
     for (auto& column : own_columns(target)) made.columns.push_back(std::move(column));
     made.description = target.info.description.empty() ? fmt::format("{}, loaded by Penstock", target.info.name)
                                                        : target.info.description;

@@ -239,6 +239,12 @@ std::string unstage_sql(const Column& column, const std::string& value, const co
     return unstage_value(column, value, policies, 0);
 }
 
+std::string comparable(const Column& column, const std::string& value) {
+    if (column.repeated || column.type == "STRUCT") return fmt::format("TO_JSON_STRING({})", value);
+    if (column.type == "FLOAT64") return fmt::format("TO_JSON_STRING({} + 0)", value);
+    return value;
+}
+
 bool holds(const Column& wide, const Column& narrow) {
     if (wide.same_type(narrow)) return true;
     if (wide.repeated || narrow.repeated) return false;

@@ -40,6 +40,10 @@ Column staged(Column column);
 /// A staged value as the column's, in GoogleSQL; the expression itself where they are the same.
 std::string unstage_sql(const Column& column, const std::string& value, const config::TypePolicies& policies);
 
+/// A key's value as an expression that is equal where the source's are: there NaN is itself, and -0 is 0; BigQuery neither takes a NaN
+/// for another nor partitions by floating point ("Mathematical functions", "Window function calls"), nor compares arrays.
+std::string comparable(const Column& column, const std::string& value);
+
 /// Whether every value of `narrow` is a value of `wide`, exactly.
 bool holds(const Column& wide, const Column& narrow);
 /// Whether ALTER COLUMN … SET DATA TYPE leads from one to the other ("Data definition language": the table of coercions).

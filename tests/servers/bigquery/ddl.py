@@ -281,7 +281,7 @@ def check_key(fields, key) -> None:
         if found is None:
             raise bad_query(f"Primary key column {name} is not found in the table")
         # Primary and foreign keys page: top-level columns, at most 16, of types that can be compared.
-        if found.repeated or found.type in ("RECORD", "JSON", "FLOAT", "GEOGRAPHY", "INTERVAL", "RANGE"):
+        if found.repeated or found.type in ("RECORD", "JSON", "FLOAT", "GEOGRAPHY", "INTERVAL", "RANGE", "TIME"):
             raise bad_query(f"Column {name} of type {found.sql()} cannot be part of a primary key")
     if len(key) > 16:
         raise bad_query("A primary key can have at most 16 columns")

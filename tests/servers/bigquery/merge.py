@@ -55,13 +55,28 @@ class Merge:
         """Each pair that meets, each row of the target and of the source that met none, and the first clause that takes it."""
         target, source = f"{self.target_alias}.rowid", f"{self.source_alias}.rowid"
         met = self.keep(f"SELECT {target} AS __t, {source} AS __s, {self.choice('matched')} AS __act FROM {self.target} JOIN {self.source}"
-                        f" ON {self.dml.sql(self.statement.args['on'])}")
+                        f" ON {self.dml.sql(self.condition())}")
         parts = [f"SELECT * FROM {met}"]
         if any(kind_of(when) == "source" for when in self.whens):
             parts.append(f"SELECT {target}, NULL, {self.choice('source')} FROM {self.target} WHERE {target} NOT IN (SELECT __t FROM {met})")
         if any(kind_of(when) == "target" for when in self.whens):
             parts.append(f"SELECT NULL, {source}, {self.choice('target')} FROM {self.source} WHERE {source} NOT IN (SELECT __s FROM {met})")
         return " UNION ALL ".join(parts)
+
+    def condition(self):
+        """Operators page, comparison: any comparison with NaN is FALSE; for DuckDB NaN is NaN."""
+        floats = {field.name.lower() for field in self.fields if field.type == "FLOAT"}
+
+        def changed(item):
+            sides = [side for side in (item.this, item.expression) if isinstance(side, exp.Column) and side.name.lower() in floats
+                     and quoted(side.table) == self.target_alias] if isinstance(item, exp.EQ) and "strict" not in item.meta else []
+            if not sides:
+                return item
+            same = item.copy()
+            same.meta["strict"] = True
+            return exp.and_(same, *[exp.not_(exp.Anonymous(this="isnan", expressions=[side.copy()])) for side in sides])
+
+        return self.statement.args["on"].transform(changed)
 
     def choice(self, kind: str) -> str:
         cases = [f"WHEN {self.dml.sql(when.args['condition']) if when.args.get('condition') else 'TRUE'} THEN {index}"
