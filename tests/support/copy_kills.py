@@ -23,11 +23,11 @@ PASSED = {
 class CopyKills:
     """Rows of one COPY have one commit position. A reader of the target sees none of them or all, whenever the run is killed."""
 
-    def __init__(self, database, project, rows):
+    def __init__(self, database, project, rows, **options):
         self.database, self.project, self.rows = database, project, rows
         self.copied = self.copies = 0
         database.execute("CREATE TABLE copied (id bigint PRIMARY KEY, line text, v int); CREATE TABLE beside (id int PRIMARY KEY)")
-        capture(database, project, ["copied", "beside"])
+        capture(database, project, ["copied", "beside"], **options)
 
     def run(self, kind, visits=()) -> list[str]:
         """What was done, a line a kill; whatever differs is an error. `visits` of source_read_during besides the middle one."""
@@ -89,13 +89,17 @@ class CopyKills:
             time.sleep(0.02)
 
     def seen(self) -> int:
+        return sum(count for (count,) in self.stored("SELECT count(*) FROM copied"))
+
+    def stored(self, query: str) -> list[tuple]:
+        """Of the tables in the target; nothing as long as they are not there."""
         if not self.project.warehouse.exists() or not self.project.duck("SELECT 1 FROM duckdb_tables() WHERE table_name = 'copied'"):
-            return 0
-        return self.project.duck_value("SELECT count(*) FROM copied")
+            return []
+        return self.project.duck(query)
 
     def assert_equal(self):
         for first in range(0, self.copied, 250_000):
             query = f"SELECT id, line, v FROM copied WHERE id >= {first} AND id < {first + 250_000} ORDER BY id"
-            assert self.database.rows(query) == self.project.duck(query), f"differs from {first} on"
+            assert self.database.rows(query) == self.stored(query), f"differs from {first} on"
         assert self.seen() == self.copied == self.database.value("SELECT count(*) FROM copied")
-        assert self.project.duck("SELECT id FROM beside ORDER BY 1") == [(i,) for i in range(self.copies)]
+        assert self.stored("SELECT id FROM beside ORDER BY 1") == [(i,) for i in range(self.copies)]

@@ -147,7 +147,7 @@ class Comparison {
         if (known.empty()) return add(index);
         for (auto* candidate : known)
             if (holds(*candidate, incoming_[index]) || candidate->type == incoming_[index].carrier)
-                return carry(index, *candidate);
+                return was_left_unfilled(field) ? fill(index, *candidate) : carry(index, *candidate);
         if (can_widen(*known.front(), incoming_[index])) return widen(index, *known.front());
         replace_type(index, *known.front());
     }
@@ -189,16 +189,33 @@ class Comparison {
     }
 
     void add_evolving(size_t index, SchemaDecision& decision) {
-        const auto& field = fields()[index];
+        tell_old_rows(fields()[index], decision);
+        if (decision.decision == "refused") return;
+        decision.sql = add_column(incoming_[index]);
+        columns_.push_back(incoming_[index]);
+        carry(index, columns_.back(), true);
+    }
+
+    /// A column that is there and not on record: a run added it, which no transaction holds, and died before it committed rows.
+    bool was_left_unfilled(const data::Field& field) const {
+        return evolves() && found_.recorded && field_named(*found_.recorded, field.name) == nullptr &&
+               predecessor(field) == nullptr;
+    }
+
+    void fill(size_t index, const Column& into) {
+        SchemaDecision decision{.column = fields()[index].name, .change = "column_added", .decision = "applied"};
+        decision.detail = fmt::format("{} {}, which is there already", into.name, sql_type(into));
+        tell_old_rows(fields()[index], decision);
+        if (decision.decision != "refused") carry(index, into, true);
+        decide(std::move(decision));
+    }
+
+    void tell_old_rows(const data::Field& field, SchemaDecision& decision) {
         bool left_out = found_.recorded && field_named(*found_.recorded, field.name) != nullptr;
         bool certain = (found_.empty && !found_.batch) || rebuilds(target_) ||
                        (!field.initial && !field.initial_unknown && !made_anew_ && !left_out);
         if (certain) decision.detail += "; rows already there have NULL";
         else read_again(decision);
-        if (decision.decision == "refused") return;
-        decision.sql = add_column(incoming_[index]);
-        columns_.push_back(incoming_[index]);
-        carry(index, columns_.back(), true);
     }
 
     /// Only the source's rows tell what rows already there have in the column.
