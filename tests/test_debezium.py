@@ -9,7 +9,8 @@ import duckdb
 import pytest
 from confluent_kafka import Producer
 
-from support.changes import LOADER, SCHEMA, Workload, assert_mirrored, drop_slots
+from support.bigquery import Warehouse
+from support.changes import LOADER, SCHEMA, Workload, assert_mirrored, drop_slots, warehouse_rows
 from support.debezium import Connect
 from support.kafka import KafkaBroker
 
@@ -55,10 +56,10 @@ def captured(connect, shop):
         connect.remove(name)
 
 
-def from_kafka(project, kafka, shop, topics, mode="merge", target=None, settings=None, **source):
+def from_kafka(project, kafka, shop, topics, mode="merge", target=None, settings=None, connections=None, **source):
     project.pipeline(shop, {"connection": "bus", "topics": topics, "format": "debezium", **source},
                      {"connection": "warehouse", "dataset": "main", "mode": mode, **(target or {})},
-                     connections={"bus": {"type": "kafka", "brokers": kafka.brokers}}, retries={"delay": "100ms"}, **(settings or {}))
+                     connections={"bus": {"type": "kafka", "brokers": kafka.brokers}, **(connections or {})}, retries={"delay": "100ms"}, **(settings or {}))
 
 
 def topics_of(name, tables):
@@ -108,6 +109,59 @@ def test_a_killed_run_goes_on_where_the_target_is(kafka, shop, project, failpoin
     produce(kafka, topic, [(json.dumps({"id": 1}), envelope("d", before={"id": 1, "name": None})), (json.dumps({"id": 1}), None)])
     project.load()
     assert project.duck("SELECT id, name FROM things ORDER BY id") == [(0, "row 0"), (2, "row 2")]
+
+
+@pytest.fixture
+def warehouse(bigquery):
+    made = Warehouse(bigquery)
+    yield made
+    assert bigquery.stats()["unlimited"] == [], "a query job had no maximumBytesBilled"
+    made.client.close()
+
+
+def into_bigquery(project, kafka, shop, warehouse, topics, mode="merge", target=None, **source):
+    from_kafka(project, kafka, shop, topics, mode=mode, target={"connection": "bq", "dataset": "shop", **(target or {})}, connections=warehouse.connection(),
+               settings={"array_nulls": "json"}, **source)
+
+
+def test_a_real_debezium_is_applied_to_bigquery(kafka, connect, shop, captured, make_project, warehouse):
+    name = captured(ALL)
+    mirror, history = make_project(), make_project()
+    into_bigquery(mirror, kafka, shop, warehouse, topics_of(name, ALL))
+    into_bigquery(history, kafka, shop, warehouse, topics_of(name, KEYED), mode="history", target={"dataset": "kept"})
+    work = Workload(shop, seed=22)
+    for steps in (0, 30, 40):
+        work.run(steps)
+        connect.caught_up(name, shop)
+        mirror.load()
+        assert_mirrored(shop, warehouse, ALL, rows=warehouse_rows)
+        history.load()
+    kept = lambda _, columns, table, where: warehouse_rows(warehouse, columns, table, where, dataset="kept")
+    assert_mirrored(shop, warehouse, KEYED, "_penstock_valid_to IS NULL", rows=kept)
+    assert warehouse.value("SELECT COUNTIF(_penstock_valid_to IS NOT NULL) FROM kept.customers") > 0
+    assert mirror.load().counts() == (0, 0, 0, 0), "a drain without new events has nothing to do"
+    assert not warehouse.staging()
+
+
+def test_killed_runs_into_bigquery_go_on_where_the_target_is(kafka, shop, project, warehouse):
+    topic = f"{shop.name}bq.public.things"
+    into_bigquery(project, kafka, shop, warehouse, [topic], columns={"id": "bigint", "name": "text"})
+    kept, died, points = {}, [], ["changes_receive_after", "source_read_during", "target_schema_before", "target_publish_during", "target_stage_after",
+                                  "target_merge_after", "target_commit_before", "target_commit_after", "source_confirm_before"]
+    for number, point in enumerate(points):
+        new = {number * 10 + i: f"row {number}" for i in range(3)}
+        changes = [(json.dumps({"id": i}), envelope("c", {"id": i, "name": name})) for i, name in new.items()]
+        gone = number * 10 - 9
+        if kept.pop(gone, None):
+            changes += [(json.dumps({"id": gone}), envelope("d", before={"id": gone, "name": None})), (json.dumps({"id": gone}), None)]
+        produce(kafka, topic, changes)
+        kept |= new
+        died.append(project.run("run", "p", env={"PENSTOCK_FAILPOINT": f"{point}=kill"}, expect=None).code == -signal.SIGKILL)
+        project.load()
+        assert dict(warehouse.rows("SELECT id, name FROM shop.things")) == kept, point
+        assert warehouse.value("SELECT COUNT(*) FROM shop.things") == len(kept), point
+    assert all(died), [point for point, was in zip(points, died) if not was]
+    assert not warehouse.staging()
 
 
 KINDS = """

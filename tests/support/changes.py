@@ -63,7 +63,7 @@ def target_rows(project, columns, table, where):
     return project.duck(f"SELECT {listed} FROM {table} WHERE {where}")
 
 
-def warehouse_rows(warehouse, columns, table, where):
+def warehouse_rows(warehouse, columns, table, where, dataset="shop"):
     """The same out of BigQuery, by Google's client. Arrays are JSON there, so that NULLs in them and of them are kept."""
     def shown(name, kind):
         if kind.startswith("json") or kind.endswith("[]"):
@@ -73,7 +73,7 @@ def warehouse_rows(warehouse, columns, table, where):
         return f"CAST(`{name}` AS STRING)" if kind.startswith(("time", "date", "interval")) else f"`{name}`"
 
     listed = ", ".join(f"{shown(name, kind)} AS `{name}`" for name, kind in columns)
-    rows = warehouse.rows(f"SELECT {listed} FROM shop.{table} WHERE {where}")
+    rows = warehouse.rows(f"SELECT {listed} FROM {dataset}.{table} WHERE {where}")
     arrays = [kind.endswith("[]") for _, kind in columns]
     return [tuple(json.loads(value) if array and value is not None else value for array, value in zip(arrays, row)) for row in rows]
 
