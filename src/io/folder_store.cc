@@ -110,6 +110,29 @@ class FileWriter : public ObjectWriter {
     Descriptor out_;
 };
 
+class FileReader : public ObjectReader {
+  public:
+    FileReader(fs::path file, int in) : file_(std::move(file)), in_(in) {}
+
+    Result<std::string> read(uint64_t size) override {
+        std::string content(size, '\0');
+        uint64_t have = 0;
+        while (have < size) {
+            ssize_t got = ::read(in_.number(), content.data() + have, size - have);
+            if (got < 0 && errno == EINTR) continue;
+            if (got < 0) return fail(file_error("read", file_, errno));
+            if (got == 0) break;
+            have += static_cast<uint64_t>(got);
+        }
+        content.resize(have);
+        return content;
+    }
+
+  private:
+    fs::path file_;
+    Descriptor in_;
+};
+
 class FolderStore : public ObjectStore {
   public:
     explicit FolderStore(fs::path root) : root_(std::move(root)) {}
@@ -117,21 +140,12 @@ class FolderStore : public ObjectStore {
     Result<std::unique_ptr<ObjectWriter>> write(const std::string& name) override { return begin(name, false); }
     Result<std::unique_ptr<ObjectWriter>> write_new(const std::string& name) override { return begin(name, true); }
 
-    Result<std::string> get_range(const std::string& name, uint64_t offset, uint64_t size) override {
+    Result<std::unique_ptr<ObjectReader>> read(const std::string& name) override {
         auto file = root_ / name;
-        Descriptor in(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
-        if (in.number() < 0) return fail(file_error("read", file, errno));
-        std::string content(size, '\0');
-        uint64_t have = 0;
-        while (have < size) {
-            ssize_t got = ::pread(in.number(), content.data() + have, size - have, static_cast<off_t>(offset + have));
-            if (got < 0 && errno == EINTR) continue;
-            if (got < 0) return fail(file_error("read", file, errno));
-            if (got == 0) break;
-            have += static_cast<uint64_t>(got);
-        }
-        content.resize(have);
-        return content;
+        int in = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
+        if (in < 0 && (errno == ENOENT || errno == ENOTDIR)) return fail(no_such_object(url(name)));
+        if (in < 0) return fail(file_error("read", file, errno));
+        return std::make_unique<FileReader>(std::move(file), in);
     }
 
     Result<std::optional<ObjectInfo>> info(const std::string& name) override {

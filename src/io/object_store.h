@@ -15,6 +15,9 @@
 
 namespace penstock::io {
 
+/// The Error of reading what is not there.
+Error no_such_object(const std::string& url);
+
 /// Where objects are and who asks for them. What is left out comes from where the system's own tools take it: for gs:
 /// Application Default Credentials (nobody's at an http:// endpoint, which is an emulator's), for s3: AWS_ACCESS_KEY_ID and
 /// its like, ~/.aws, the machine's role.
@@ -45,6 +48,14 @@ class ObjectWriter {
     virtual Result<bool> close() = 0;
 };
 
+/// An object being read from its beginning. One thread.
+class ObjectReader {
+  public:
+    virtual ~ObjectReader() = default;
+    /// The next bytes: fewer than `size` at the end only.
+    virtual Result<std::string> read(uint64_t size) = 0;
+};
+
 /// Objects by name in a folder or a bucket: each is visible whole or not at all. Any thread. Passing failures are tried again
 /// inside; an error that comes back is of kind `unavailable` when another time may be better, and names the object by an URL
 /// without secrets.
@@ -66,8 +77,8 @@ class ObjectStore {
 
     /// Error code `no_such_object` where it is not there, `object_too_large` past `most_bytes`.
     Result<std::string> get(const std::string& name, uint64_t most_bytes = uint64_t{256} << 20);
-    /// Bytes from `offset` on, fewer than `size` at the end of the object only.
-    virtual Result<std::string> get_range(const std::string& name, uint64_t offset, uint64_t size) = 0;
+    /// The same code where it is not there.
+    virtual Result<std::unique_ptr<ObjectReader>> read(const std::string& name) = 0;
 
     /// Nothing where it is not there.
     virtual Result<std::optional<ObjectInfo>> info(const std::string& name) = 0;

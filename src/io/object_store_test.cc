@@ -38,9 +38,11 @@ TEST_CASE("objects of a folder are put, read, listed and removed") {
     REQUIRE(store.put("a.txt", ""));
     CHECK(store.get("a/b.txt") == std::string("three"));
     CHECK(store.get("a.txt") == std::string());
-    CHECK(store.get_range("a/b.txt", 1, 3) == std::string("hre"));
-    CHECK(store.get_range("a/b.txt", 4, 30) == std::string("e"));
-    CHECK(store.get_range("a/b.txt", 9, 3) == std::string());
+    auto reader = *store.read("a/b.txt");
+    CHECK(reader->read(2) == std::string("th"));
+    CHECK(reader->read(30) == std::string("ree"));
+    CHECK(reader->read(3) == std::string());
+    CHECK(store.read("a/c.txt").error().code == "no_such_object");
     CHECK((*store.info("a/b.txt"))->size == 5);
     CHECK(!*store.info("a/c.txt"));
     CHECK(!*store.info("a.txt/b"));

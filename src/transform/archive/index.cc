@@ -145,10 +145,10 @@ Result<std::optional<IndexHeader>> load_header(io::ObjectStore& store, const std
     if (!there) return std::optional<IndexHeader>();
     PN_TRY(auto unpacker, Unpacker::make(ArchiveCompression::zstd));
     std::string text;
-    for (uint64_t at = 0; at < there->size && at < most_header_bytes && text.find('\n') == text.npos;) {
-        PN_TRY(auto packed, store.get_range(name, at, header_read));
+    PN_TRY(auto reader, store.read(name));
+    while (text.size() < most_header_bytes && text.find('\n') == text.npos) {
+        PN_TRY(auto packed, reader->read(header_read));
         if (packed.empty()) break;
-        at += packed.size();
         for (std::string_view rest = packed; !rest.empty() && text.find('\n') == text.npos;) {
             auto used = unpacker.add(rest, text, header_read);
             if (!used) return fail(damaged(store.url(object), used.error()));

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <memory>
 #include <tuple>
 #include <utility>
 
@@ -90,9 +91,11 @@ class Content {
             used_ += *used;
             if (text_.size() > before) return true;
             if (used_ < packed_.size() && *used > 0) continue;
-            PN_TRY(packed_, store_.get_range(name_, offset_, read_bytes));
+            if (reader_ == nullptr) {
+                PN_TRY(reader_, store_.read(name_));
+            }
+            PN_TRY(packed_, reader_->read(read_bytes));
             used_ = 0;
-            offset_ += packed_.size();
             if (!packed_.empty()) continue;
             if (!unpacker_.whole()) return fail(damaged(store_.url(name_), "it ends too early"));
             return false;
@@ -104,7 +107,7 @@ class Content {
     Unpacker unpacker_;
     std::string packed_;
     size_t used_ = 0;
-    uint64_t offset_ = 0;
+    std::unique_ptr<io::ObjectReader> reader_;
     std::string text_;
     size_t begin_ = 0;
     size_t taken_ = 0;

@@ -25,9 +25,7 @@ class Loose : public io::ObjectStore {
     Result<std::unique_ptr<io::ObjectWriter>> write_new(const std::string& name) override {
         return folder_.write(name);
     }
-    Result<std::string> get_range(const std::string& name, uint64_t offset, uint64_t size) override {
-        return folder_.get_range(name, offset, size);
-    }
+    Result<std::unique_ptr<io::ObjectReader>> read(const std::string& name) override { return folder_.read(name); }
     Result<std::optional<io::ObjectInfo>> info(const std::string& name) override { return folder_.info(name); }
     Result<std::vector<io::ObjectInfo>> list(const std::string& folder) override { return folder_.list(folder); }
     Status remove(const std::string& name) override { return folder_.remove(name); }
