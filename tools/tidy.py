@@ -25,10 +25,11 @@ LAYERS = {
     "base": 0,
     "data": 1, "config": 1,
     "flow": 2, "io": 2,
-    "engine": 3, "state": 3, "transform": 3, "check": 3,
-    "connect": 4, "backup": 4,
-    "plan": 5,
-    "app": 6,
+    "engine": 3, "state": 3, "check": 3,
+    "transform": 4,
+    "connect": 5, "backup": 5,
+    "plan": 6,
+    "app": 7,
 }
 
 # The systems flow must not know by name.

@@ -11,6 +11,7 @@
 #include "base/humane.h"
 #include "config/suggest.h"
 #include "transform/events/source.h"
+#include "transform/steps/stepped_source.h"
 
 namespace penstock::app {
 namespace {
@@ -278,7 +279,7 @@ Status Pipeline::travel_to(TimePoint as_of) {
 Result<std::unique_ptr<flow::Source>> Pipeline::build_replay_source(
     const std::vector<flow::RejectRecord>& rejects) const {
     if (source_component_->build_replay_source != nullptr)
-        return source_component_->build_replay_source(source_, rejects);
+        return with_steps(source_component_->build_replay_source(source_, rejects));
     return fail({.kind = ErrorKind::usage,
                  .code = "replay_not_available",
                  .message = fmt::format("{}: rows of a {} source cannot be read again one by one", name(),
@@ -297,8 +298,15 @@ Result<std::vector<flow::Finding>> Pipeline::examine_source(std::stop_token stop
 
 Result<std::unique_ptr<flow::Source>> Pipeline::build_source() const {
     if (config_->unusable) return fail(*config_->unusable);
-    return source_component_->build_source(source_);
+    return with_steps(source_component_->build_source(source_));
 }
+
+Result<std::unique_ptr<flow::Source>> Pipeline::with_steps(Result<std::unique_ptr<flow::Source>> source) const {
+    if (!source || config_->steps.empty()) return source;
+    return std::make_unique<steps::SteppedSource>(std::move(*source), config_->steps, source_.directory,
+                                                  source_.memory_bytes / 4);
+}
+
 Result<std::unique_ptr<flow::Sink>> Pipeline::build_sink() const {
     if (config_->unusable) return fail(*config_->unusable);
     return target_component_->build_sink(target_);
@@ -394,7 +402,7 @@ flow::RunRequest Pipeline::request(const std::string& run_id, bool full_refresh)
         if (config_->unusable) return fail(*config_->unusable);
         auto context = source_;
         context.run_id = run_id;
-        return source_component_->build_source(context);
+        return with_steps(source_component_->build_source(context));
     };
     request.make_sink = [this] { return build_sink(); };
     request.target_for = [this, full_refresh](size_t, const flow::TableInfo& info) -> Result<flow::TableTarget> {

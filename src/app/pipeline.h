@@ -60,6 +60,7 @@ class Pipeline {
     flow::RunRequest request(const std::string& run_id, bool full_refresh = false) const;
 
   private:
+    Result<std::unique_ptr<flow::Source>> with_steps(Result<std::unique_ptr<flow::Source>> source) const;
     Status validate_stream() const;
     Status validate_log() const;
     Status validate_route() const;

@@ -166,6 +166,8 @@ const Spec<PipelineConfig>& pipeline_spec() {
                       {.example = "{connection: shop, table: public.events}", .noun = "map"})
             .required("target", &P::target, "Where it is written; the options depend on the type of its connection.",
                       {.example = "{connection: warehouse, table: events}", .noun = "map"})
+            .field("steps", &P::steps, step_spec(), "What happens to rows on their way, one after the other.",
+                   {.example = "[{mask: {columns: [email], with: sha256, salt: \"${SALT}\"}}]"})
             .field("schedule", &P::schedule, "When the scheduler runs it, as a cron expression of five fields.",
                    {.example = "\"0 2 * * *\""})
             .field("timezone", &P::timezone, "The time zone of the schedule.",
@@ -177,7 +179,6 @@ const Spec<PipelineConfig>& pipeline_spec() {
                     "What happens to scheduled times that were missed.")
             .field("after", &P::after, "Pipelines that must have succeeded first.", {.example = "[customers]"})
             .include(settings_spec())
-            .unavailable("steps", "steps in flight are planned; until then use `query:` at the source")
             .unavailable("checks", "checks before publishing are planned")
             .unavailable("rejects", "rejected rows go to the table penstock.rejects of the target")
             .field("route", &P::route, route_codec(), "Of an event stream: which events go into which table.")

@@ -7,6 +7,7 @@
 #include "config/archive.h"
 #include "config/route.h"
 #include "config/settings.h"
+#include "config/step.h"
 #include "config/trigger.h"
 
 namespace penstock::config {
@@ -99,6 +100,8 @@ struct PipelineConfig : PipelineSettings {
     std::optional<ForEach> row_of;    ///< the `for_each` of that
     std::string organization;         ///< the row's key
     std::optional<Error> unusable{};  ///< why this row cannot be run; others can
+
+    std::vector<Located<Step>> steps;
 };
 
 const Spec<ForEach>& for_each_spec();

@@ -45,6 +45,7 @@ struct Progress {
     std::atomic<int64_t> rows_read = 0;
     std::atomic<int64_t> rows_rejected = 0;
     std::atomic<int64_t> bytes_read = 0;
+    std::atomic<int64_t> rows_filtered = 0;  ///< before the sink saw them: by a step
 };
 
 }  // namespace penstock::flow

@@ -48,6 +48,9 @@ class RejectLog {
     RejectLog(const RejectLog&) = delete;
     RejectLog& operator=(const RejectLog&) = delete;
 
+    /// Before anything is added: the values of these columns are not to be seen, so that `***` stands for them in payloads, and
+    /// a reject of such a column, or with such a key, tells neither reason nor key.
+    void conceal(std::vector<std::string> columns);
     /// Any thread. Fails when the policy says that the run must end here: the error quotes the first rejects.
     Status add(Reject reject);
     /// The share limit over the whole run, once the rows of a commit are read; `rows_read` counts the run's.
@@ -76,6 +79,7 @@ class RejectLog {
     std::FILE* spilled_ = nullptr;
     int64_t size_ = 0;
     int64_t settled_ = 0;
+    std::vector<std::string> concealed_;
 };
 
 }  // namespace penstock::flow

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <system_error>
 
 #include "base/humane.h"
@@ -103,15 +104,34 @@ Error malformed_error(const Reject& reject) {
                 "source's version"};
 }
 
+/// Without the values of these columns.
+void conceal_values(Reject& reject, const std::vector<std::string>& columns) {
+    auto payload = nlohmann::ordered_json::parse(reject.payload, nullptr, false);
+    auto key = nlohmann::json::parse(reject.key, nullptr, false);
+    for (const auto& column : columns) {
+        if (payload.is_object() && payload.contains(column) && !payload[column].is_null()) payload[column] = "***";
+        if (key.is_object() && key.contains(column)) reject.key.clear();
+        if (reject.column == column)
+            reject.reason = "the value cannot be held (it is not shown: a step masks the column)";
+    }
+    reject.payload = payload.is_object() ? payload.dump() : std::string("***");
+}
+
 }  // namespace
 
 RejectLog::~RejectLog() {
     if (spilled_ != nullptr) std::fclose(spilled_);
 }
 
+void RejectLog::conceal(std::vector<std::string> columns) {
+    std::scoped_lock lock(mutex_);
+    concealed_ = std::move(columns);
+}
+
 Status RejectLog::add(Reject reject) {
     std::scoped_lock lock(mutex_);
     if (reject.code == malformed_code) return fail(malformed_error(reject));
+    if (!concealed_.empty() && !reject.payload.empty()) conceal_values(reject, concealed_);
     size_t bytes = bytes_of(reject);
     bool keep = static_cast<size_t>(size_) == first_.size() && first_.size() < kept_rejects &&
                 (first_.empty() || first_bytes_ + bytes <= kept_bytes);

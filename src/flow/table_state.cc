@@ -13,6 +13,8 @@ Counts TableState::segment_counts(const Counts& loaded) const {
     counts.rows_read = progress.rows_read - settled_rows_;
     counts.bytes_read = progress.bytes_read - settled_bytes_;
     counts.rows_rejected = rejects.size();
+    int64_t filtered = progress.rows_filtered - settled_filtered_;
+    counts.rows_filtered += filtered;
     return counts;
 }
 
@@ -22,6 +24,7 @@ void TableState::settle(const Counts& counts, const Checkpoint& checkpoint, bool
     durable = true;
     done = last;
     settled_rows_ += counts.rows_read;
+    settled_filtered_ = progress.rows_filtered;
     settled_bytes_ += counts.bytes_read;
     progress.rows_read = settled_rows_;
     progress.bytes_read = settled_bytes_;
@@ -30,6 +33,7 @@ void TableState::settle(const Counts& counts, const Checkpoint& checkpoint, bool
 }
 
 void TableState::rewind() {
+    progress.rows_filtered = settled_filtered_;
     progress.rows_read = settled_rows_;
     progress.bytes_read = settled_bytes_;
     progress.rows_rejected = result.counts.rows_rejected;

@@ -22,7 +22,7 @@ class TableState {
     bool done = false;     ///< nothing more of it comes in this run
     bool ended = false;    ///< the observer was told
 
-    /// What the segment under way adds: the sink's counts, with rows read and rejected as the source told them.
+    /// What the segment under way adds: the sink's counts, with rows read, rejected and filtered as was told on the way.
     Counts segment_counts(const Counts& loaded) const;
     /// The segment is durable.
     void settle(const Counts& counts, const Checkpoint& checkpoint, bool last);
@@ -31,6 +31,7 @@ class TableState {
 
   private:
     int64_t settled_rows_ = 0;
+    int64_t settled_filtered_ = 0;
     int64_t settled_bytes_ = 0;
 };
 
