@@ -10,7 +10,7 @@ import pytest
 from confluent_kafka import Producer
 
 from support.bigquery import Warehouse
-from support.changes import LOADER, SCHEMA, Workload, assert_mirrored, drop_slots, warehouse_rows
+from support.changes import LOADER, SCHEMA, Workload, assert_mirrored, drop_slots
 from support.debezium import Connect
 from support.kafka import KafkaBroker
 
@@ -122,25 +122,6 @@ def warehouse(bigquery):
 def into_bigquery(project, kafka, shop, warehouse, topics, mode="merge", target=None, **source):
     from_kafka(project, kafka, shop, topics, mode=mode, target={"connection": "bq", "dataset": "shop", **(target or {})}, connections=warehouse.connection(),
                settings={"array_nulls": "json"}, **source)
-
-
-def test_a_real_debezium_is_applied_to_bigquery(kafka, connect, shop, captured, make_project, warehouse):
-    name = captured(ALL)
-    mirror, history = make_project(), make_project()
-    into_bigquery(mirror, kafka, shop, warehouse, topics_of(name, ALL))
-    into_bigquery(history, kafka, shop, warehouse, topics_of(name, KEYED), mode="history", target={"dataset": "kept"})
-    work = Workload(shop, seed=22)
-    for steps in (0, 30, 40):
-        work.run(steps)
-        connect.caught_up(name, shop)
-        mirror.load()
-        assert_mirrored(shop, warehouse, ALL, rows=warehouse_rows)
-        history.load()
-    kept = lambda _, columns, table, where: warehouse_rows(warehouse, columns, table, where, dataset="kept")
-    assert_mirrored(shop, warehouse, KEYED, "_penstock_valid_to IS NULL", rows=kept)
-    assert warehouse.value("SELECT COUNTIF(_penstock_valid_to IS NOT NULL) FROM kept.customers") > 0
-    assert mirror.load().counts() == (0, 0, 0, 0), "a drain without new events has nothing to do"
-    assert not warehouse.staging()
 
 
 def test_killed_runs_into_bigquery_go_on_where_the_target_is(kafka, shop, project, warehouse):
