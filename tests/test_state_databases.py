@@ -20,7 +20,7 @@ from support.serving import Serving
 from support.shop import MERGE, WHOLE, add_orders, assert_same, make_orders
 
 SLOW = {"PENSTOCK_FAILPOINT": "source_read_during=delay"}  # every block takes a second
-TABLES = {"runs", "locks", "checkpoints", "rejects", "messages", "schema_version"}
+TABLES = {"runs", "locks", "checkpoints", "rejects", "messages", "spending", "bills", "schema_version"}
 _numbers = itertools.count()
 
 

@@ -55,6 +55,7 @@ flow::RunResult run_locked(const Pipeline& pipeline, flow::RunRequest request, s
             log::warning("the run's end is not in the history: {}", ended.error().message);
         return result;
     }
+    if (request.purse != nullptr) request.purse->keep_in(store.spending(identity));
     log::info("run {} begins", identity.run_id);
     EitherStop either(std::move(stop), lock->lost());
     request.may_commit = [&lock] { return lock->hold(); };

@@ -80,6 +80,13 @@ flow::SchemaChange to_flow(config::SchemaChange policy) {
     std::unreachable();
 }
 
+flow::Purse::Limits limits_of(const config::Budget& budget) {
+    flow::Purse::Limits limits{.run_bytes = {}, .day_usd = budget.daily_usd};
+    if (budget.max_bytes_billed) limits.run_bytes = static_cast<int64_t>(budget.max_bytes_billed->count);
+    limits.defers = budget.on_exceed == config::OnExceed::defer;
+    return limits;
+}
+
 /// Events come from everywhere, and whoever bounds the rejects expects some: a bound without `on_reject` lets the run go on up to it.
 flow::RejectPolicy reject_policy(const config::PipelineConfig& config, bool events) {
     bool bounded = events || config.max_rejects.rows || config.max_rejects.share;
@@ -398,13 +405,23 @@ std::vector<std::string> Pipeline::stream_troubles(const flow::Checkpoint& strea
 flow::RunRequest Pipeline::request(const std::string& run_id, bool full_refresh) const {
     flow::RunRequest request;
     request.identity = {.pipeline = name(), .run_id = run_id};
-    request.make_source = [this, run_id]() -> Result<std::unique_ptr<flow::Source>> {
+    // A plan only hears what would be spent.
+    auto limits = run_id.empty() ? flow::Purse::Limits() : limits_of(config_->budget);
+    request.purse = std::make_shared<flow::Purse>(request.identity, limits);
+    request.make_source = [this, run_id, purse = request.purse]() -> Result<std::unique_ptr<flow::Source>> {
         if (config_->unusable) return fail(*config_->unusable);
         auto context = source_;
         context.run_id = run_id;
+        context.purse = purse;
         return with_steps(source_component_->build_source(context));
     };
-    request.make_sink = [this] { return build_sink(); };
+    request.make_sink = [this, run_id, purse = request.purse]() -> Result<std::unique_ptr<flow::Sink>> {
+        if (config_->unusable) return fail(*config_->unusable);
+        auto context = target_;
+        context.run_id = run_id;
+        context.purse = purse;
+        return target_component_->build_sink(context);
+    };
     request.target_for = [this, full_refresh](size_t, const flow::TableInfo& info) -> Result<flow::TableTarget> {
         PN_TRY(auto target, target_for(info));
         target.full_refresh = full_refresh;

@@ -43,6 +43,8 @@ class Pipeline {
     /// Of a stream: whether a run goes on when everything was read.
     void set_follow(bool follow) { source_.follow = follow; }
     bool follows() const { return is_stream() && source_.follow; }
+    /// How long a stream waits between two commits at least; 0: as the source likes.
+    std::chrono::microseconds commit_every() const { return source_.commit_every; }
 
     Result<std::unique_ptr<flow::Source>> build_source() const;
     Result<std::unique_ptr<flow::Sink>> build_sink() const;

@@ -7,6 +7,7 @@
 #include "app/commands.h"
 #include "app/output.h"
 #include "app/pipeline.h"
+#include "app/plan_price.h"
 #include "app/project.h"
 #include "app/terminal.h"
 #include "base/humane.h"
@@ -105,6 +106,7 @@ Json table_json(const flow::PlannedTable& table) {
 struct PlannedPipeline {
     std::string name;
     Result<Planned> tables;
+    std::optional<PlannedPrice> price;
 };
 
 Json pipeline_json(const PlannedPipeline& planned) {
@@ -113,6 +115,7 @@ Json pipeline_json(const PlannedPipeline& planned) {
         for (const auto& table : *planned.tables) tables.push_back(table_json(table));
     return {{"pipeline", planned.name},
             {"tables", tables},
+            {"price", planned.price ? price_json(*planned.price) : Json(nullptr)},
             {"error", planned.tables ? Json(nullptr) : error_json(planned.tables.error())}};
 }
 
@@ -120,6 +123,7 @@ std::string pipeline_text(const PlannedPipeline& planned) {
     std::string text = fmt::format("{}\n\n", paint_stdout(Colour::bold, "pipeline " + planned.name));
     if (!planned.tables) return text + "  cannot be planned: " + planned.tables.error().message + "\n\n";
     for (const auto& table : *planned.tables) text += table_text(table) + "\n";
+    if (planned.price) text += fmt::format("price: {}\n\n", price_text(*planned.price));
     return text;
 }
 
@@ -140,9 +144,12 @@ Result<int> command::plan(const Session& session) {
     PN_TRY(auto pipelines, select_pipelines(document, session.options.names));
     PN_CHECK(travel(pipelines, session.options.as_of));
     std::vector<PlannedPipeline> planned;
-    for (const auto& pipeline : pipelines)
-        planned.push_back(
-            {pipeline.name(), flow::plan(pipeline.request("", session.options.full_refresh), session.stop)});
+    for (const auto& pipeline : pipelines) {
+        auto request = pipeline.request("", session.options.full_refresh);
+        auto tables = flow::plan(request, session.stop);
+        auto price = planned_price(pipeline, request.purse->expected());
+        planned.push_back({pipeline.name(), std::move(tables), std::move(price)});
+    }
 
     int code = 0;
     Json list = Json::array();

@@ -120,7 +120,8 @@ Status show(const Session& session, const std::vector<flow::RunResult>& results)
     for (const auto& result : results) {
         if (!result.error) continue;
         log::Scope scope(result.identity.pipeline, result.identity.run_id);
-        print_error(*result.error, session.log_format);
+        if (result.deferred_until) log::warning("{}", result.error->message);
+        else print_error(*result.error, session.log_format);
     }
     if (!session.json()) return print(runs_text(results));
     nlohmann::ordered_json list = nlohmann::ordered_json::array();

@@ -23,6 +23,12 @@ constexpr int searched_runs = 10'000;
 
 std::string count_or_blank(int64_t count) { return count == 0 ? "" : humane_count(count); }
 
+std::string billed_or_blank(const flow::Charge& spent) {
+    return spent.bytes_billed == 0 ? "" : humane_bytes(static_cast<uint64_t>(spent.bytes_billed));
+}
+
+std::string usd_or_blank(const flow::Charge& spent) { return spent.usd == 0 ? "" : flow::usd_text(spent.usd); }
+
 std::string list_text(const std::vector<state::RunRecord>& records) {
     TextTable table({{.heading = "ID"},
                      {.heading = "PIPELINE"},
@@ -32,12 +38,15 @@ std::string list_text(const std::vector<state::RunRecord>& records) {
                      {.heading = "READ", .align = Align::right},
                      {.heading = "WRITTEN", .align = Align::right},
                      {.heading = "REJECTED", .align = Align::right},
+                     {.heading = "BILLED", .align = Align::right},
+                     {.heading = "USD", .align = Align::right},
                      {.heading = "ERROR", .most = 60}});
     for (const auto& record : records) {
         auto counts = record.counts();
         table.add({record.run_id, record.pipeline, record.status, moment(record.started_at),
                    humane_duration(record.duration), humane_count(counts.rows_read), humane_count(counts.rows_written),
-                   count_or_blank(counts.rows_rejected), record.error ? record.error->message : ""});
+                   count_or_blank(counts.rows_rejected), billed_or_blank(record.spent), usd_or_blank(record.spent),
+                   record.error ? record.error->message : ""});
     }
     return table.text();
 }
@@ -49,6 +58,11 @@ std::string detail_text(const state::RunRecord& record) {
         record.run_id, record.pipeline, record.status, moment(record.started_at), humane_duration(record.duration),
         record.attempts, record.attempts == 1 ? "try" : "tries", humane_bytes(record.peak_memory_bytes), record.pid,
         record.host);
+    if (record.spent.usd > 0 || record.spent.bytes_billed > 0)
+        text.insert(text.size() - 1,
+                    fmt::format("cost      {} USD, {} billed, {} of slots\n", flow::usd_text(record.spent.usd),
+                                humane_bytes(static_cast<uint64_t>(record.spent.bytes_billed)),
+                                humane_duration(std::chrono::milliseconds(record.spent.slot_millis))));
     TextTable table({{.heading = "TABLE"},
                      {.heading = "TARGET"},
                      {.heading = "READ", .align = Align::right},
@@ -104,6 +118,9 @@ Json record_json(const state::RunRecord& record) {
     result.started_at = record.started_at;
     result.duration = record.duration;
     result.peak_memory_bytes = record.peak_memory_bytes;
+    result.spent = {.bytes_billed = record.spent.bytes_billed, .slot_millis = record.spent.slot_millis};
+    result.cost_usd = record.spent.usd;
+    result.deferred_until = record.deferred_until;
     Json json = run_json(result);
     json["status"] = record.status;
     return json;

@@ -63,6 +63,8 @@ Json run_json(const flow::RunResult& result) {
     json.update(counts_json(result.counts()));
     json["bytes_billed"] = result.spent.bytes_billed;
     json["slot_milliseconds"] = result.spent.slot_millis;
+    json["cost_usd"] = result.cost_usd;
+    json["deferred_until"] = result.deferred_until ? Json(iso_time(*result.deferred_until)) : Json(nullptr);
     json["started_at"] = iso_time(result.started_at);
     json["duration_seconds"] = result.duration.count();
     json["attempts"] = result.attempts;

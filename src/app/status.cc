@@ -28,7 +28,9 @@ struct PipelineStatus {
     std::vector<std::string> troubles;  ///< of single tables of its stream
     std::string unknown;                ///< why the target or the source could not be asked
     bool is_stream = false;
-    std::optional<flow::Slot> slot;  ///< that its stream reads
+    std::optional<flow::Slot> slot;   ///< that its stream reads
+    flow::Charge today;               ///< what its runs have spent
+    std::optional<double> daily_usd;  ///< and may
 };
 
 /// The target may be busy or away; then the history has to do.
@@ -88,6 +90,12 @@ std::optional<std::chrono::duration<double>> lag(const PipelineStatus& status) {
     return now() - batch.checkpoint.read_at;
 }
 
+std::string usd_today(const PipelineStatus& status) {
+    if (status.today.usd == 0 && !status.daily_usd) return "";
+    auto spent = flow::usd_text(status.today.usd);
+    return status.daily_usd ? fmt::format("{} of {}", spent, flow::usd_text(*status.daily_usd)) : spent;
+}
+
 std::string status_text(const std::vector<PipelineStatus>& all) {
     TextTable table({{.heading = "PIPELINE"},
                      {.heading = "STATE"},
@@ -101,22 +109,24 @@ std::string status_text(const std::vector<PipelineStatus>& all) {
                      {.heading = "SLOT KEEPS", .align = Align::right},
                      {.heading = "ROOM", .align = Align::right},
                      {.heading = "LASTS", .align = Align::right},
+                     {.heading = "USD TODAY", .align = Align::right},
                      {.heading = "REMARK", .most = 80}});
     for (const auto& status : all) {
         std::string rejects = status.open_rejects ? humane_count(*status.open_rejects) : "";
         std::string age = lag(status) ? humane_duration(*lag(status)) : "";
         auto slot = status.slot.value_or(flow::Slot());
         std::string behind = shown_bytes(slot.lag_bytes), keeps = shown_bytes(slot.retained_bytes),
-                    room = shown_bytes(slot.room_bytes), lasts = shown_seconds(slot.seconds_left());
+                    room = shown_bytes(slot.room_bytes), lasts = shown_seconds(slot.seconds_left()),
+                    usd = usd_today(status);
         if (!status.last) {
-            table.add(
-                {status.name, "never run", "", "", "", "", rejects, age, behind, keeps, room, lasts, remark(status)});
+            table.add({status.name, "never run", "", "", "", "", rejects, age, behind, keeps, room, lasts, usd,
+                       remark(status)});
             continue;
         }
         auto counts = status.last->counts();
         table.add({status.name, status.last->status, moment(status.last->started_at),
                    humane_duration(status.last->duration), humane_count(counts.rows_read),
-                   humane_count(counts.rows_written), rejects, age, behind, keeps, room, lasts, remark(status)});
+                   humane_count(counts.rows_written), rejects, age, behind, keeps, room, lasts, usd, remark(status)});
     }
     std::string fixes;
     for (const auto& status : all)
@@ -155,6 +165,10 @@ Json status_json(const PipelineStatus& status) {
             {"slot", status.slot ? slot_of(*status.slot, status.name) : Json(nullptr)},
             {"tables", tables},
             {"troubles", status.troubles},
+            {"spent_today",
+             {{"bytes_billed", status.today.bytes_billed},
+              {"usd", status.today.usd},
+              {"daily_usd", status.daily_usd ? Json(*status.daily_usd) : Json(nullptr)}}},
             {"remark", status.unknown.empty() ? Json(nullptr) : Json(status.unknown)},
             {"next_run", nullptr}};
 }
@@ -174,6 +188,10 @@ Result<int> command::status(const Session& session) {
         PipelineStatus status{.name = pipeline.name()};
         auto last = std::ranges::find(last_runs, pipeline.name(), &state::RunRecord::pipeline);
         if (last != last_runs.end()) status.last = *last;
+        status.daily_usd = pipeline.config().budget.daily_usd;
+        if (store) {
+            PN_TRY(status.today, store->spent_on_day(pipeline.name(), now()));
+        }
         ask_target(pipeline, status);
         all.push_back(std::move(status));
     }

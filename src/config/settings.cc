@@ -128,15 +128,23 @@ const Spec<Retries>& retries_spec() {
 }
 
 const Spec<Budget>& budget_spec() {
-    static const auto made = Spec<Budget>("budget", "What a run may bill.")
-                                 .field("max_bytes_billed", &Budget::max_bytes_billed,
-                                        "Bytes that all queries of a run may bill together. One that a dry run finds "
-                                        "to be too much is not begun: "
-                                        "the run ends with exit code 4 and bills nothing for it.",
-                                        {.example = "10GiB", .default_note = "no bound"})
-                                 .choice("on_exceed", &Budget::on_exceed, {{"stop", OnExceed::stop, "End the run."}},
-                                         "What becomes of a run that would exceed it.")
-                                 .unavailable("daily_usd", "bounds a day by money come later");
+    static const auto made =
+        Spec<Budget>("budget", "What a pipeline may be charged.")
+            .field("max_bytes_billed", &Budget::max_bytes_billed,
+                   "Bytes that all queries of a run may bill together. One that a dry run finds to be too much is not "
+                   "begun: "
+                   "the run ends with exit code 4 and bills nothing for it.",
+                   {.example = "10GiB", .default_note = "no bound"})
+            .field("daily_usd", &Budget::daily_usd,
+                   "What all runs of the pipeline may cost in a day (UTC) together, in US dollars at the connection's "
+                   "prices. Each pipeline has its own, those for a row of `for_each` too.",
+                   {.example = "5", .default_note = "no bound", .least = 0, .most = 1e9})
+            .choice("on_exceed", &Budget::on_exceed,
+                    {{"stop", OnExceed::stop, "End the run with exit code 4."},
+                     {"defer", OnExceed::defer,
+                      "Put the run off to the next day: it is `skipped`, and no failure. What one run may bill "
+                      "(`max_bytes_billed`), and what a whole day could not pay, still ends with exit code 4."}},
+                    "What becomes of a run that would exceed `daily_usd`.");
     return made;
 }
 

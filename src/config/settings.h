@@ -65,11 +65,12 @@ struct TypePolicies {
     Ranges ranges = Ranges::reject;
 };
 
-enum class OnExceed { stop };
+enum class OnExceed { stop, defer };
 
 /// What a run may be charged for by its target.
 struct Budget {
     std::optional<Bytes> max_bytes_billed;
+    std::optional<double> daily_usd;
     OnExceed on_exceed = OnExceed::stop;
 };
 

@@ -30,6 +30,8 @@ class ObjectStore;
 
 namespace penstock::flow {
 
+class Purse;
+
 /// What `doctor` says about a connection; `fix` is what to do, "" when all is well.
 struct Finding {
     enum class Severity { ok, warning, problem };
@@ -62,6 +64,7 @@ struct BuildContext {
     ReadBounds bounds = {};                     ///< for sources that take them
     bool follow = false;                        ///< for streams: go on when everything was read
     std::string run_id = {};                    ///< "" where nothing is run
+    std::shared_ptr<Purse> purse = {};          ///< of the run or the plan; else null
     /// The moment whose rows are wanted instead of now's; for sources that take one.
     std::optional<TimePoint> as_of = {};
     /// Of a stream of events whose messages are kept: the place of its `archive`.

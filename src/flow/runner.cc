@@ -108,6 +108,7 @@ Error as_stopped(Error error) {
 }
 
 RunStatus status_of(const Error& error) {
+    if (error.code == budget_deferred) return RunStatus::skipped;
     bool stopped = error.kind == ErrorKind::interrupted || error.kind == ErrorKind::budget;
     return stopped ? RunStatus::stopped : RunStatus::failed;
 }
@@ -125,11 +126,13 @@ RunResult run(const RunRequest& request, std::stop_token stop) {
     if (!status) {
         result.error = stop.stop_requested() ? as_stopped(std::move(status.error())) : std::move(status.error());
         result.status = status_of(*result.error);
+        if (result.status == RunStatus::skipped) result.deferred_until = request.purse->deferred_until();
     }
     for (const auto& table : run.states.all())
         if (status || table->durable) result.tables.push_back(std::move(table->result));
     result.attempts = run.attempts;
     result.spent = run.spent;
+    if (request.purse != nullptr) result.cost_usd = request.purse->spent().usd;
     result.duration = std::chrono::steady_clock::now() - started;
     result.peak_memory_bytes = peak_memory_bytes();
     return result;

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "flow/accounting.h"
 #include "flow/error_policy.h"
+#include "flow/purse.h"
 #include "flow/reject.h"
 #include "flow/sink.h"
 #include "flow/source.h"
@@ -42,6 +43,8 @@ struct RunResult {
     std::chrono::duration<double> duration{};
     uint64_t peak_memory_bytes = 0;
     Spending spent = {};
+    double cost_usd = 0;
+    std::optional<TimePoint> deferred_until = {};  ///< of one that was put off
     Counts counts() const;  ///< sum over tables
 };
 
@@ -72,6 +75,8 @@ struct RunRequest {
     RunObserver* observer = nullptr;
     /// Asked right before every commit; an error keeps it from happening and ends the attempt.
     std::function<Status()> may_commit = {};
+    /// What source and sink spend from; null where nothing is run.
+    std::shared_ptr<Purse> purse = {};
 };
 
 /// Runs a pipeline once, to its end: discover, plan, then segment by segment begin, load, commit, confirm. Retries failures

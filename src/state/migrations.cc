@@ -100,6 +100,32 @@ constexpr std::array steps = {
         CREATE INDEX messages_by_invocation ON penstock.messages (invocation);
         CREATE INDEX messages_by_end ON penstock.messages (ended_at);
     )"),
+    // What runs have spent, by day (since 1970, UTC), and the bills of jobs whose price is not known yet. Money in 1e-9 USD.
+    std::string_view(R"(
+        CREATE TABLE penstock.spending (
+            run_id            VARCHAR(64) NOT NULL,
+            day_number        BIGINT NOT NULL,
+            pipeline          {name} NOT NULL,
+            bytes_billed      BIGINT NOT NULL,
+            nano_usd          BIGINT NOT NULL,
+            slot_millis       BIGINT NOT NULL,
+            PRIMARY KEY (run_id, day_number)
+        ) {options};
+        CREATE INDEX spending_by_day ON penstock.spending (pipeline, day_number);
+        CREATE TABLE penstock.bills (
+            pipeline          {name} NOT NULL,
+            job               VARCHAR(255) NOT NULL,
+            account           {text} NOT NULL,
+            run_id            VARCHAR(64) NOT NULL,
+            opened_at         BIGINT NOT NULL,
+            day_number        BIGINT NOT NULL,
+            bytes_billed      BIGINT NOT NULL,
+            nano_usd          BIGINT NOT NULL,
+            PRIMARY KEY (pipeline, job)
+        ) {options};
+        CREATE INDEX bills_by_run ON penstock.bills (run_id);
+        ALTER TABLE penstock.runs ADD COLUMN deferred_until BIGINT NOT NULL DEFAULT 0;
+    )"),
 };
 
 }  // namespace

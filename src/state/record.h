@@ -21,6 +21,8 @@ struct RunRecord {
     uint64_t peak_memory_bytes = 0;
     std::vector<flow::TableResult> tables;
     std::optional<Error> error;
+    flow::Charge spent;  ///< bills that are still open at their most
+    std::optional<TimePoint> deferred_until;
     int64_t pid = 0;
     std::string host;
 

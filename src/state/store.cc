@@ -7,6 +7,7 @@
 
 #include "base/failpoint.h"
 #include "state/connection.h"
+#include "state/spending.h"
 
 namespace penstock::state {
 namespace {
@@ -148,6 +149,19 @@ Result<std::vector<LockHolder>> Store::holders() {
     return holders;
 }
 
+std::unique_ptr<flow::SpendingBook> Store::spending(const flow::RunIdentity& run) const {
+    return std::make_unique<RecordedSpending>(connection_->place(), run);
+}
+
+Result<flow::Charge> Store::spent_on_day(const std::string& pipeline, TimePoint at) {
+    flow::Charge spent;
+    PN_CHECK(connection_->read([&](soci::session& sql) -> Status {
+        spent = state::spent_on_day(sql, pipeline, at);
+        return {};
+    }));
+    return spent;
+}
+
 Status Store::begin_run(const flow::RunIdentity& identity, TimePoint started_at) {
     auto insert = [&](soci::session& sql) -> Status {
         Process process = this_process();
@@ -173,19 +187,21 @@ Status Store::end_run(const flow::RunResult& result, int64_t keep) {
         Process process = this_process();
         std::string status(to_string(result.status)), tables = to_json(result.tables);
         std::string error = result.error ? to_json(*result.error) : "";
+        long long until = result.deferred_until ? micros(*result.deferred_until) : 0;
         long long started = micros(result.started_at), attempts = result.attempts, pid = process.pid;
         long long pid_started = process.started, peak = static_cast<long long>(result.peak_memory_bytes);
         double duration = result.duration.count();
         sql << "DELETE FROM penstock.runs WHERE run_id = :run_id", soci::use(result.identity.run_id);
         sql << "INSERT INTO penstock.runs (run_id, pipeline, status, started_at, duration_seconds, attempts, "
-               "peak_memory_bytes, tables, error, pid, pid_started, host, machine) VALUES (:run_id, :pipeline, "
-               ":status, "
-               ":started, :duration, :attempts, :peak, :tables, :error, :pid, :pid_started, :host, :machine)",
+               "peak_memory_bytes, tables, error, pid, pid_started, host, machine, deferred_until) VALUES (:run_id, "
+               ":pipeline, :status, :started, :duration, :attempts, :peak, :tables, :error, :pid, :pid_started, "
+               ":host, :machine, :until)",
             soci::use(result.identity.run_id), soci::use(result.identity.pipeline), soci::use(status),
             soci::use(started), soci::use(duration), soci::use(attempts), soci::use(peak), soci::use(tables),
             soci::use(error), soci::use(pid), soci::use(pid_started), soci::use(process.host),
-            soci::use(process.machine);
+            soci::use(process.machine), soci::use(until);
         forget_runs(sql, result.identity.pipeline, keep);
+        forget_spending(sql, result.identity.pipeline, now());
         return {};
     });
 }
@@ -196,21 +212,25 @@ Result<std::vector<RunRecord>> Store::select(const std::string& where, const std
     PN_CHECK(connection_->read([&](soci::session& sql) -> Status {
         RunRow row;
         RunRecord& record = row.record;
-        long long started = 0, peak = 0, pid = 0, pid_started = 0;
+        long long started = 0, peak = 0, pid = 0, pid_started = 0, until = 0, bytes = 0, nano_usd = 0, slots = 0;
         double duration = 0;
         soci::statement select =
             (sql.prepare
                  << "SELECT run_id, pipeline, status, started_at, duration_seconds, attempts, peak_memory_bytes, "
-                    "tables, error, pid, pid_started, host, machine FROM penstock.runs AS r WHERE "
-                 << where << " ORDER BY started_at DESC, run_id DESC LIMIT :rows",
+                    "tables, error, pid, pid_started, host, machine, deferred_until, "
+                 << spent_of_run << " FROM penstock.runs AS r WHERE " << where
+                 << " ORDER BY started_at DESC, run_id DESC LIMIT :rows",
              soci::into(record.run_id), soci::into(record.pipeline), soci::into(record.status), soci::into(started),
              soci::into(duration), soci::into(record.attempts), soci::into(peak), soci::into(row.tables),
              soci::into(row.error), soci::into(pid), soci::into(pid_started), soci::into(row.process.host),
-             soci::into(row.process.machine), soci::use(parameter), soci::use(limit));
+             soci::into(row.process.machine), soci::into(until), soci::into(bytes), soci::into(nano_usd),
+             soci::into(slots), soci::use(parameter), soci::use(limit));
         for (select.execute(); select.fetch(); rows.push_back(row)) {
             record.started_at = from_micros(started);
             record.duration = std::chrono::duration<double>(duration);
             record.peak_memory_bytes = static_cast<uint64_t>(peak);
+            record.deferred_until = until == 0 ? std::nullopt : std::optional(from_micros(until));
+            record.spent = {.bytes_billed = bytes, .slot_millis = slots, .usd = usd_of(nano_usd)};
             row.process.pid = pid, row.process.started = pid_started;
         }
         locks = select_holders(sql);

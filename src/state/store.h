@@ -37,6 +37,11 @@ class Store {
     /// What the state is kept in, for people: "MariaDB 10.11.19".
     Result<std::string> version();
 
+    /// Where a run's spending is kept: a connection of its own, once something costs anything.
+    std::unique_ptr<flow::SpendingBook> spending(const flow::RunIdentity& run) const;
+    /// What the pipeline's runs have spent on that day (UTC), open bills at their most.
+    Result<flow::Charge> spent_on_day(const std::string& pipeline, TimePoint at);
+
     Status begin_run(const flow::RunIdentity& identity, TimePoint started_at);
     /// What became of it. A run that was never begun (skipped) is recorded all the same. Of the pipeline's runs that have
     /// ended only the newest `keep` stay in the history.

@@ -123,7 +123,7 @@ class Delivery {
     void note(const flow::RunResult& result) {
         auto run = run_json(result);
         run.erase("tables");
-        bool passing = result.error && is_passing(result.error->kind);
+        bool passing = result.error && (is_passing(result.error->kind) || result.deferred_until);
         ended_[result.identity.pipeline] = {{"final", !passing}, {"run", run}};
         message_.ended = ended_.dump(-1, ' ', false, Json::error_handler_t::replace);
         if (!result.error) return;

@@ -35,8 +35,7 @@ Result<std::unique_ptr<flow::Sink>> build_sink(const flow::BuildContext& context
                           .policies = context.pipeline,
                           .pipeline = context.pipeline.name,
                           .engine = {}};
-    const auto& budget = context.pipeline.budget.max_bytes_billed;
-    if (budget) settings.budget_bytes = static_cast<int64_t>(budget->count);
+    settings.purse = context.purse;
     uint64_t memory = context.memory_bytes > outside_engine ? context.memory_bytes - outside_engine : 0;
     settings.engine = {.threads = context.parallel, .memory_limit_bytes = std::max(least_memory, memory)};
     return std::make_unique<Sink>(std::move(settings));
@@ -53,8 +52,7 @@ Result<SourceSettings> source_settings(const flow::BuildContext& context) {
     out.parallel = context.parallel;
     out.bounds = context.bounds;
     out.as_of = context.as_of;
-    const auto& budget = context.pipeline.budget.max_bytes_billed;
-    if (budget) out.budget_bytes = static_cast<int64_t>(budget->count);
+    out.purse = context.purse;
     // Refused rows are named by the target's key, where it has one of its own.
     if (const auto* key = context.pipeline.target.find("key")) {
         if (key->is_scalar()) out.key.push_back(key->text);

@@ -4,9 +4,9 @@
 
 #include <algorithm>
 #include <charconv>
-#include <mutex>
 #include <nlohmann/json.hpp>
 #include <random>
+#include <utility>
 
 #include "base/humane.h"
 #include "base/log.h"
@@ -21,7 +21,8 @@ using std::chrono::seconds;
 
 constexpr int most_attempts = 8;
 constexpr milliseconds first_look(50), longest_pause(5000);
-constexpr seconds fresh_for(120);  // how long a new table or column may be unknown
+constexpr seconds fresh_for(120);         // how long a new table or column may be unknown
+constexpr seconds may_be_on_its_way(60);  // a request whose sender is gone
 constexpr int64_t gibibyte = int64_t{1} << 30;
 
 /// int64 is a string in BigQuery's JSON.
@@ -109,9 +110,19 @@ void add_rows(const Json& answer, Rows& result) {
     }
 }
 
-/// By label `penstock_run`, in this process: source and target of a run have jobs of their own and one budget.
-std::mutex billed_mutex;
-std::map<std::string, int64_t> billed_by_run;
+flow::Charge charged_for(const Json& job, double usd_per_byte) {
+    const auto& statistics = part_of(job, "statistics");
+    const auto& of_query = part_of(statistics, "query");
+    int64_t bytes = number_of(of_query, "totalBytesBilled");
+    return {.bytes_billed = bytes,
+            .slot_millis = std::max(number_of(statistics, "totalSlotMs"), number_of(of_query, "totalSlotMs")),
+            .usd = static_cast<double>(bytes) * usd_per_byte};
+}
+
+/// After an error of its insertion: an answer that was lost leaves it open whether the job was begun.
+bool may_have_begun(const Error& error) {
+    return error.kind == ErrorKind::unavailable || error.kind == ErrorKind::interrupted;
+}
 
 Error stopped() {
     return {.kind = ErrorKind::interrupted,
@@ -194,13 +205,34 @@ Result<Described> Jobs::describe(const Query& query) {
                      .columns = wire_columns(part_of(part_of(statistics, "query"), "schema"))};
 }
 
-int64_t Jobs::billed_in_run() const {
-    int64_t own = before_ + spent_.bytes_billed;
-    auto run = labels_.find("penstock_run");
-    if (run == labels_.end()) return own;
-    std::lock_guard lock(billed_mutex);
-    auto known = billed_by_run.find(run->second);
-    return std::max(own, known == billed_by_run.end() ? int64_t{0} : known->second);
+double Jobs::usd_per_byte() const { return client_.options().usd_per_tib / static_cast<double>(int64_t{1} << 40); }
+
+/// Whose jobs are asked for where.
+std::string Jobs::account() const { return fmt::format("{}/{}", client_.project(), client_.location()); }
+
+/// What became of jobs that were begun and not seen to their end. One that is not there, though it was to be begun a
+/// while ago, never was; one that is still running goes on counting at its most.
+void Jobs::settle_open_bills() {
+    if (std::exchange(looked_, true)) return;
+    for (const auto& bill : purse_->open_bills()) {
+        if (bill.account != account()) continue;
+        auto job = client_.call("GET", path_of(bill.job), nullptr, "look at job " + bill.job);
+        bool never_begun = !job && job.error().code == "bigquery_not_found" && bill.opened < now() - may_be_on_its_way;
+        if (never_begun) purse_->settle(bill.job, {}, true);
+        if (!job || text_of(part_of(**job, "status"), "state") != "DONE") continue;
+        settle(bill.job, **job, charged_for(**job, usd_per_byte()), true);
+    }
+}
+
+/// A job that another run has begun is that run's to pay.
+void Jobs::settle(const std::string& id, const Json& job, const flow::Charge& charged, bool adopted) {
+    const auto& labels = part_of(part_of(job, "configuration"), "labels");
+    auto own = labels_.find("penstock_run");
+    bool ours = !adopted || (own != labels_.end() && text_of(labels, "penstock_run") == own->second);
+    if (ours) spent_ += {.bytes_billed = charged.bytes_billed, .slot_millis = charged.slot_millis};
+    if (purse_ == nullptr) return;
+    if (!part_of(part_of(job, "configuration"), "load").empty()) purse_->add({.slot_millis = charged.slot_millis});
+    else purse_->settle(id, charged, ours);
 }
 
 /// What the query may bill; an error where it would be more than is allowed.
@@ -229,10 +261,10 @@ Result<int64_t> Jobs::bound(const Query& query) {
         if (needed > left) return refused(left, "the connection's max_bytes_billed");
         most = left;
     }
-    if (budget_) {
-        int64_t left = *budget_ - billed_in_run();
-        if (needed > left) return refused(left, "the pipeline's budget");
-        most = std::min(most, left);
+    if (purse_ != nullptr) {
+        settle_open_bills();
+        PN_TRY(most, purse_->allow(
+                         {.what = query.what, .bytes = needed, .most_bytes = most, .usd_per_byte = usd_per_byte()}));
     }
     // Zero would be no bound at all.
     return std::max<int64_t>(most, 1);
@@ -257,35 +289,37 @@ Result<Jobs::Outcome> Jobs::finish(const std::string& id, Json job, bool adopted
     const auto& statistics = part_of(job, "statistics");
     const auto& of_query = part_of(statistics, "query");
     Outcome outcome;
+    auto charged = charged_for(job, usd_per_byte());
     outcome.done = {.id = id,
                     .adopted = adopted,
-                    .bytes_billed = number_of(of_query, "totalBytesBilled"),
-                    .slot_millis = std::max(number_of(statistics, "totalSlotMs"), number_of(of_query, "totalSlotMs")),
+                    .bytes_billed = charged.bytes_billed,
+                    .slot_millis = charged.slot_millis,
                     .affected_rows = number_of(of_query, "numDmlAffectedRows"),
                     .output_rows = number_of(part_of(statistics, "load"), "outputRows")};
     outcome.failure = failure_of(job);
     outcome.sql = text_of(part_of(part_of(job, "configuration"), "query"), "query");
     const auto& result = part_of(part_of(part_of(job, "configuration"), "query"), "destinationTable");
     outcome.done.result = {text_of(result, "projectId"), text_of(result, "datasetId"), text_of(result, "tableId")};
-    if (auto run = labels_.find("penstock_run"); run != labels_.end()) {
-        std::lock_guard lock(billed_mutex);
-        billed_by_run[run->second] += outcome.done.bytes_billed;
-    }
-    spent_.bytes_billed += outcome.done.bytes_billed;
-    spent_.slot_millis += outcome.done.slot_millis;
+    settle(id, job, charged, adopted);
     return outcome;
 }
 
 Result<Jobs::Outcome> Jobs::insert_query(const Query& query, const std::string& id, int64_t most_bytes) {
     Json job = {{"configuration", configuration_of(query)}, {"jobReference", reference(id)}};
     job["configuration"]["query"]["maximumBytesBilled"] = std::to_string(most_bytes);
-    PN_TRY(auto begun, client_.call("POST", "/jobs", &job, query.what, {409}));
-    bool adopted = !begun;
-    if (adopted) {
-        PN_TRY(begun, get(id));
-        log::debug("job {} is there already", id);
-    }
-    return finish(id, std::move(*begun), adopted);
+    if (purse_ != nullptr)
+        PN_CHECK(purse_->open(
+            {.job = id,
+             .account = account(),
+             .most = {.bytes_billed = most_bytes, .usd = static_cast<double>(most_bytes) * usd_per_byte()}}));
+    auto begun = client_.call("POST", "/jobs", &job, query.what, {409});
+    if (!begun && purse_ != nullptr && !may_have_begun(begun.error())) purse_->settle(id, {}, true);
+    if (!begun) return fail(std::move(begun.error()));
+    bool adopted = !*begun;
+    if (!adopted) return finish(id, std::move(**begun), false);
+    log::debug("job {} is there already", id);
+    PN_TRY(auto known, get(id));
+    return finish(id, std::move(known), true);
 }
 
 Result<Done> Jobs::run(const Query& query) {
@@ -302,6 +336,7 @@ Result<Done> Jobs::run(const Query& query) {
         bool passing = error.kind == ErrorKind::unavailable || is_update_conflict(outcome.failure->message);
         bool stale = may_be_stale(error, query.fresh) && std::chrono::steady_clock::now() < until;
         if (passing && ++tries > most_attempts) passing = false;
+        if (error.kind == ErrorKind::budget && purse_ != nullptr) return fail(purse_->refused(std::move(error)));
         if (!passing && !stale) return fail(std::move(error));
         log::debug("{} failed and is tried again: {}", query.what, error.message);
         if (!client_.wait(jitter(pause))) return fail(stopped());

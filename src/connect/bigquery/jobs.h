@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "connect/bigquery/client.h"
 #include "connect/bigquery/read_types.h"
+#include "flow/purse.h"
 #include "flow/sink.h"
 
 namespace penstock::bigquery {
@@ -63,7 +64,9 @@ struct Rows {
 /// to need more than is allowed. One thread.
 class Jobs {
   public:
-    Jobs(Client& client, std::map<std::string, std::string> labels) : client_(client), labels_(std::move(labels)) {}
+    /// All of them spend from `purse`; null where no run is under way.
+    Jobs(Client& client, std::map<std::string, std::string> labels, std::shared_ptr<flow::Purse> purse = {})
+        : client_(client), labels_(std::move(labels)), purse_(std::move(purse)) {}
 
     /// Bytes that the query would bill, by a dry run.
     Result<int64_t> estimate(const Query& query);
@@ -76,18 +79,16 @@ class Jobs {
     /// A Parquet file into a table that is there, appended. `name` as in Query.
     Result<Done> load(const TableId& into, const io::FileBody& file, const std::string& name);
 
-    /// Of all jobs from now on.
-    void set_label(const std::string& name, const std::string& value) { labels_[name] = value; }
-    /// What all jobs of the run together may bill, those of its source among them (they are known by the label
-    /// `penstock_run`); `before` was billed by attempts of the run that failed.
-    void set_budget(std::optional<int64_t> most_bytes, int64_t before) { budget_ = most_bytes, before_ = before; }
     const flow::Spending& spent() const { return spent_; }
 
   private:
     struct Outcome;
     Result<int64_t> bound(const Query& query);
     Result<Json> dry_run(const Query& query);
-    int64_t billed_in_run() const;
+    double usd_per_byte() const;
+    std::string account() const;
+    void settle_open_bills();
+    void settle(const std::string& id, const Json& job, const flow::Charge& charged, bool adopted);
     Result<Outcome> insert_query(const Query& query, const std::string& id, int64_t most_bytes);
     Result<Outcome> finish(const std::string& id, Json job, bool adopted);
     Result<Json> get(const std::string& id);
@@ -98,9 +99,9 @@ class Jobs {
 
     Client& client_;
     std::map<std::string, std::string> labels_;
+    std::shared_ptr<flow::Purse> purse_;
+    bool looked_ = false;  ///< after the bills that killed runs have left
     flow::Spending spent_;
-    std::optional<int64_t> budget_;
-    int64_t before_ = 0;
 };
 
 }  // namespace penstock::bigquery

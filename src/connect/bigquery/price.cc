@@ -48,33 +48,39 @@ void replace_all(std::string& text, const std::string& what, const std::string& 
         text.replace(at, what.size(), by);
 }
 
+constexpr double gibibyte = static_cast<double>(int64_t{1} << 30), tebibyte = 1024 * gibibyte;
+
+flow::Charge charge_of(const StagedLoad& load, int64_t bytes, const ConnectionOptions& options,
+                       std::optional<double> usd_per_gib_written) {
+    flow::Charge charge{.bytes_billed = bytes, .usd = static_cast<double>(bytes) / tebibyte * options.usd_per_tib};
+    auto staged = static_cast<double>(std::max(load.target.info.estimated_bytes, int64_t{0}));
+    charge.usd += staged / gibibyte * usd_per_gib_written.value_or(0);
+    return charge;
+}
+
 std::string price_line(const StagedLoad& load, int64_t bytes, const ConnectionOptions& options,
                        std::optional<double> usd_per_gib_written) {
-    double tebibytes = static_cast<double>(bytes) / static_cast<double>(int64_t{1} << 40);
     std::string carried = "load jobs are free";
     if (usd_per_gib_written) {
         auto staged = static_cast<uint64_t>(std::max(load.target.info.estimated_bytes, int64_t{0}));
-        carried =
-            fmt::format("Storage Write of about {}: {:.4f} USD at {} USD a GiB", humane_bytes(staged),
-                        static_cast<double>(staged) / static_cast<double>(int64_t{1} << 30) * *usd_per_gib_written,
-                        *usd_per_gib_written);
+        carried = fmt::format("Storage Write of about {}: {:.4f} USD at {} USD a GiB", humane_bytes(staged),
+                              static_cast<double>(staged) / gibibyte * *usd_per_gib_written, *usd_per_gib_written);
     }
     return fmt::format("-- bills about {} for {}: {:.4f} USD at {} USD a TiB; {}",
-                       humane_bytes(static_cast<uint64_t>(bytes)), load.into.dotted(), tebibytes * options.usd_per_tib,
-                       options.usd_per_tib, carried);
+                       humane_bytes(static_cast<uint64_t>(bytes)), load.into.dotted(),
+                       static_cast<double>(bytes) / tebibyte * options.usd_per_tib, options.usd_per_tib, carried);
 }
 
 }  // namespace
 
-Result<std::vector<std::string>> planned_statements(Jobs& jobs, const StagedLoad& load,
-                                                    const ConnectionOptions& options, int64_t beside,
-                                                    std::optional<double> usd_per_gib_written) {
+Result<PlannedLoad> planned_load(Jobs& jobs, const StagedLoad& load, const ConnectionOptions& options, int64_t beside,
+                                 std::optional<double> usd_per_gib_written) {
     std::vector<std::string> statements;
     if (load.target.info.changes) {
         statements = apply_changes_sql(load, usual_changes(load));
         if (load.target.whole && !rebuilds(load.target)) {
             statements.push_back("-- what it bills is known once the rows are compared");
-            return statements;
+            return PlannedLoad{std::move(statements)};
         }
     } else {
         PN_TRY(auto resolving, resolve_sql(load));
@@ -87,7 +93,7 @@ Result<std::vector<std::string>> planned_statements(Jobs& jobs, const StagedLoad
         std::ranges::any_of(load.shape.decisions, [](const auto& decision) { return !decision.sql.empty(); });
     if (!load.into_empty && changes) {
         statements.push_back("-- what it bills is known once the columns are changed");
-        return statements;
+        return PlannedLoad{std::move(statements)};
     }
     int64_t bytes = beside, staged_bytes = std::max(load.target.info.estimated_bytes, int64_t{0});
     for (const auto& statement : statements) {
@@ -103,7 +109,7 @@ Result<std::vector<std::string>> planned_statements(Jobs& jobs, const StagedLoad
         bytes += read;
     }
     statements.push_back(price_line(load, bytes, options, usd_per_gib_written));
-    return statements;
+    return PlannedLoad{std::move(statements), charge_of(load, bytes, options, usd_per_gib_written)};
 }
 
 }  // namespace penstock::bigquery

@@ -38,9 +38,12 @@ Error no_table_name(const config::Text& name) {
             .hint = "write dataset.table, or project.dataset.table for one of another project"};
 }
 
+double usd_of(int64_t bytes, double usd_per_tib) {
+    return static_cast<double>(bytes) / static_cast<double>(int64_t{1} << 40) * usd_per_tib;
+}
+
 std::string price_of(int64_t bytes, double usd_per_tib) {
-    return fmt::format("{:.4f} USD at {} USD a TiB",
-                       static_cast<double>(bytes) / static_cast<double>(int64_t{1} << 40) * usd_per_tib, usd_per_tib);
+    return fmt::format("{:.4f} USD at {} USD a TiB", usd_of(bytes, usd_per_tib), usd_per_tib);
 }
 
 class Planner {
@@ -208,15 +211,17 @@ class Planner {
         const auto& connection = client_.options();
         bool storage = read.by_storage && options_.read != ReadBy::rest && !options_.batch_rows;
         if (storage) {
-            if (read.info.estimated_bytes >= 0)
-                read.info.notes.push_back(
-                    fmt::format("Storage Read of the whole table: at most {}, {}",
-                                humane_bytes(static_cast<uint64_t>(read.info.estimated_bytes)),
-                                price_of(read.info.estimated_bytes, connection.usd_per_tib_read)));
+            if (read.info.estimated_bytes < 0) return {};
+            // Storage Read has a price of its own; no query's bytes are billed.
+            read.charge = {.usd = usd_of(read.info.estimated_bytes, connection.usd_per_tib_read)};
+            read.info.notes.push_back(fmt::format("Storage Read of the whole table: at most {}, {}",
+                                                  humane_bytes(static_cast<uint64_t>(read.info.estimated_bytes)),
+                                                  price_of(read.info.estimated_bytes, connection.usd_per_tib_read)));
             return {};
         }
         PN_TRY(int64_t bytes, jobs_.estimate(read.select("", micros_, options_.batch_rows.has_value(), -1)));
         if (read.info.estimated_bytes < 0) read.info.estimated_bytes = bytes;
+        read.charge = {.bytes_billed = bytes, .usd = usd_of(bytes, connection.usd_per_tib)};
         read.info.notes.push_back(fmt::format("a query that reads everything bills about {}: {}",
                                               humane_bytes(static_cast<uint64_t>(bytes)),
                                               price_of(bytes, connection.usd_per_tib)));

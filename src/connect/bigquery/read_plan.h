@@ -23,6 +23,7 @@ struct TableRead {
     std::string where;         ///< of the user
     std::vector<WireColumn> columns;
     Cursor cursor;
+    std::optional<flow::Charge> charge = {};  ///< of reading everything, as far as that is known
 
     std::vector<std::string> names() const;
     /// "(user's where) AND (condition)"; "" entries are left out.

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdlib>
-#include <mutex>
 #include <system_error>
 
 #include "base/failpoint.h"
@@ -29,10 +28,6 @@ constexpr auto staging_life = std::chrono::hours(24);
 constexpr auto metadata_lag = std::chrono::seconds(75);
 
 Error stopped() { return {.kind = ErrorKind::interrupted, .code = "interrupted", .message = "the run was stopped"}; }
-
-/// What all attempts of a run have billed in this process, so that a retry has no budget of its own.
-std::mutex billed_mutex;
-std::map<std::string, int64_t> billed_by_run;
 
 /// By the true clock, which BigQuery goes by too.
 TimePoint staging_end() {
@@ -96,10 +91,6 @@ void Sink::warn_of_cost(const StagedLoad& load) {
 }
 
 Sink::~Sink() {
-    if (jobs_) {
-        std::lock_guard lock(billed_mutex);
-        billed_by_run[run_.run_id] += jobs_->spent().bytes_billed;
-    }
     stage_.reset();
     engine_.reset();
     database_.reset();
@@ -110,7 +101,10 @@ Sink::~Sink() {
 Status Sink::connect(std::stop_token stop) {
     stop_ = std::move(stop);
     PN_TRY(client_, Client::make(settings_.connection, stop_));
-    jobs_.emplace(*client_, job_labels(settings_.connection, settings_.pipeline, ""));
+    const auto& purse = settings_.purse;
+    jobs_.emplace(*client_,
+                  job_labels(settings_.connection, settings_.pipeline, purse == nullptr ? "" : purse->run().run_id),
+                  purse);
     bookkeeping_.emplace(*client_, *jobs_);
     return {};
 }
@@ -199,9 +193,10 @@ Result<std::vector<flow::TablePlan>> Sink::plan(const std::vector<flow::TableTar
                 PN_TRY(int64_t asserted, bookkeeping_->price_of_assert({settings_.pipeline, ""}, target));
                 beside += asserted;
             }
-            PN_TRY(plan.statements,
-                   planned_statements(*jobs_, load, settings_.connection, std::exchange(beside, 0),
-                                      streams ? settings_.usd_per_gib_written : std::optional<double>()));
+            PN_TRY(auto planned, planned_load(*jobs_, load, settings_.connection, std::exchange(beside, 0),
+                                              streams ? settings_.usd_per_gib_written : std::optional<double>()));
+            plan.statements = std::move(planned.statements);
+            if (settings_.purse != nullptr) settings_.purse->expect({target.name, planned.charge});
         }
         plan.decisions = std::move(shape.decisions);
         plans.push_back(std::move(plan));
@@ -238,11 +233,6 @@ Status Sink::begin(const flow::RunIdentity& run) {
     waiting_.clear();
     staging_.clear();
     stream_kept_.reset();
-    jobs_->set_label("penstock_run", label_value(run.run_id));
-    {
-        std::lock_guard lock(billed_mutex);
-        jobs_->set_budget(settings_.budget_bytes, billed_by_run[run.run_id]);
-    }
     PN_CHECK(open_engine());
     PN_FAILPOINT(target_open_after);
     fresh_.insert(settings_.connection.bookkeeping.value);
@@ -298,6 +288,19 @@ Result<int64_t> Sink::load_by_jobs(const StagedFiles& staged, const TableId& int
     return loaded;
 }
 
+/// What is sent is what is billed. Before, only the size of the files here is known, which are compressed.
+Result<int64_t> Sink::load_by_streams(const StagedFiles& staged, const TableId& into) {
+    auto usd_of = [&](int64_t bytes) {
+        return static_cast<double>(bytes) / static_cast<double>(int64_t{1} << 30) * settings_.usd_per_gib_written;
+    };
+    const auto& purse = settings_.purse;
+    if (purse != nullptr) PN_CHECK(purse->allow_usd("write rows of " + into.dotted(), usd_of(staged.bytes)));
+    int64_t sent_before = writer_->bytes_sent();
+    auto loaded = writer_->write(*engine_, staged, into);
+    if (purse != nullptr) purse->add({.usd = usd_of(writer_->bytes_sent() - sent_before)});
+    return loaded;
+}
+
 Status Sink::load_files(const StagedFiles& staged, const TableId& into, const std::string& name, Publish by) {
     staging_.push_back(into);
     fresh_.insert("__staging_");
@@ -310,7 +313,7 @@ Status Sink::load_files(const StagedFiles& staged, const TableId& into, const st
     if (streams && writer_ == nullptr) {
         PN_TRY(writer_, StorageWriter::make(settings_.connection, stop_));
     }
-    PN_TRY(int64_t loaded, streams ? writer_->write(*engine_, staged, into) : load_by_jobs(staged, into, name));
+    PN_TRY(int64_t loaded, streams ? load_by_streams(staged, into) : load_by_jobs(staged, into, name));
     int64_t expected = streams ? staged.taken() : staged.rows;
     if (loaded == expected) return {};
     return fail(

@@ -25,7 +25,7 @@ struct SinkSettings {
     double usd_per_gib_written = 0;
     config::TypePolicies policies;
     std::string pipeline;
-    std::optional<int64_t> budget_bytes = {};
+    std::shared_ptr<flow::Purse> purse = {};  ///< null where nothing is run or planned
     engine::Settings engine;
 };
 
@@ -83,6 +83,7 @@ class Sink : public flow::Sink {
     Status load_files(const StagedFiles& staged, const TableId& into, const std::string& name,
                       Publish by = Publish::load_job);
     Result<int64_t> load_by_jobs(const StagedFiles& staged, const TableId& into, const std::string& name);
+    Result<int64_t> load_by_streams(const StagedFiles& staged, const TableId& into);
     Result<int64_t> resolve(const StagedLoad& load, const std::string& statement, const char* counted_where);
     Status divide(const StagedFiles& staged, const TargetTable& found, StagedLoad& load);
     void warn_of_cost(const StagedLoad& load);

@@ -41,8 +41,7 @@ Status Source::connect(std::stop_token stop) {
     auto labels = settings_.connection.labels;
     labels["penstock_pipeline"] = label_value(settings_.pipeline);
     if (!settings_.run_id.empty()) labels["penstock_run"] = label_value(settings_.run_id);
-    jobs_ = std::make_unique<Jobs>(*client_, std::move(labels));
-    jobs_->set_budget(settings_.budget_bytes, 0);
+    jobs_ = std::make_unique<Jobs>(*client_, std::move(labels), settings_.purse);
     std::optional<int64_t> moment;
     if (settings_.as_of) {
         moment = settings_.as_of->time_since_epoch().count();
@@ -52,6 +51,8 @@ Status Source::connect(std::stop_token stop) {
     auto planned = plan_reads(*client_, *jobs_, settings_.source, settings_.policies, settings_.holds, moment);
     if (!planned) return fail(explain_moment(std::move(planned.error()), settings_.as_of));
     reads_ = std::move(*planned);
+    if (settings_.purse != nullptr)
+        for (const auto& read : reads_) settings_.purse->expect({read.info.name, read.charge});
     return {};
 }
 

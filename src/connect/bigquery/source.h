@@ -26,7 +26,7 @@ struct SourceSettings {
     std::vector<std::string> key;  ///< of the target, to name refused rows
     flow::ReadBounds bounds;
     std::optional<TimePoint> as_of;
-    std::optional<int64_t> budget_bytes;
+    std::shared_ptr<flow::Purse> purse;  ///< null where nothing is run or planned
 };
 
 /// Tables, views and queries, whole or by cursor, all as they were at one moment:
@@ -73,7 +73,7 @@ class Source : public flow::Source {
     Result<flow::Segment> segment_of(const flow::TableRead& wanted);
     Result<flow::Segment> batch_segment();
     Result<Feeds> feeds_of(const TableRead& read, const std::string& condition, bool ordered);
-    Result<Feeds> storage_feeds(const ReadSessionRequest& request);
+    Result<Feeds> storage_feeds(const ReadSessionRequest& request, double usd_per_tib);
     Result<bool> has_storage();
     flow::Checkpoint checkpoint(const Reading& reading, const std::optional<data::Int128>& largest,
                                 int64_t batch) const;

@@ -14,12 +14,13 @@ Result<Source::Feeds> Source::feeds_of(const TableRead& read, const std::string&
     if (direct) {
         PN_TRY(bool there, has_storage());
         if (there) {
-            auto feeds =
-                storage_feeds({.table = read.id,
-                               .columns = read.names(),
-                               .restriction = read.restriction(condition),
-                               .snapshot_micros = read.time_travels ? std::optional(moment_micros_) : std::nullopt,
-                               .streams = settings_.parallel});
+            ReadSessionRequest request = {
+                .table = read.id,
+                .columns = read.names(),
+                .restriction = read.restriction(condition),
+                .snapshot_micros = read.time_travels ? std::optional(moment_micros_) : std::nullopt,
+                .streams = settings_.parallel};
+            auto feeds = storage_feeds(request, settings_.connection.usd_per_tib_read);
             if (feeds || !no_storage_) return feeds;
         }
     }
@@ -33,7 +34,8 @@ Result<Source::Feeds> Source::feeds_of(const TableRead& read, const std::string&
                                     .columns = read.names(),
                                     .restriction = "",
                                     .snapshot_micros = {},
-                                    .streams = ordered ? 1 : settings_.parallel});
+                                    .streams = ordered ? 1 : settings_.parallel},
+                                   0);
         if (feeds || !no_storage_) return feeds;
     }
     return Feeds{.count = 1, .open = [this, table = done.result, &read](size_t) -> Result<std::unique_ptr<BatchFeed>> {
@@ -41,7 +43,8 @@ Result<Source::Feeds> Source::feeds_of(const TableRead& read, const std::string&
                  }};
 }
 
-Result<Source::Feeds> Source::storage_feeds(const ReadSessionRequest& request) {
+/// Charged before the first row is read, so that a killed run forgets nothing. The results of queries are read for nothing.
+Result<Source::Feeds> Source::storage_feeds(const ReadSessionRequest& request, double usd_per_tib) {
     auto session = storage_->create(request);
     if (!session) {
         if (settings_.source.read == ReadBy::automatic && is_denied(session.error())) {
@@ -49,6 +52,11 @@ Result<Source::Feeds> Source::storage_feeds(const ReadSessionRequest& request) {
             no_storage_ = true;
         }
         return fail(std::move(session.error()));
+    }
+    double usd = static_cast<double>(session->bytes) / static_cast<double>(int64_t{1} << 40) * usd_per_tib;
+    if (settings_.purse != nullptr && usd > 0) {
+        PN_CHECK(settings_.purse->allow_usd(session->what, usd));
+        settings_.purse->add({.usd = usd});
     }
     auto shared = std::make_shared<ReadSession>(std::move(*session));
     return Feeds{.count = shared->streams.size(),

@@ -226,6 +226,7 @@ Result<ReadSession> StorageReader::create(const ReadSessionRequest& wanted) {
         log::debug("{} is tried again: {}", made.what, status.error_message());
     }
     for (const auto& stream : session.streams()) made.streams.push_back(stream.name());
+    made.bytes = session.estimated_total_bytes_scanned();
     PN_TRY(made.schema, read_schema(session.arrow_schema().serialized_schema(), made.what));
     return made;
 }

@@ -28,6 +28,7 @@ struct ReadSession {
     std::string what;  ///< for people: "read shop.orders"
     std::shared_ptr<arrow::Schema> schema;
     std::vector<std::string> streams;
+    int64_t bytes = 0;  ///< that reading all of it scans, by BigQuery's estimate
 };
 
 /// Calls of google.cloud.bigquery.storage.v1.BigQueryRead. Any thread.

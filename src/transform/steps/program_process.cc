@@ -165,7 +165,7 @@ Result<size_t> ProgramProcess::read(char* bytes, size_t size) {
 
 void ProgramProcess::read_messages() {
     char bytes[4096];
-    ssize_t got = -1;
+    ssize_t got;
     while (messages_ >= 0 && (got = ::read(messages_, bytes, sizeof bytes)) > 0) {
         line_.append(bytes, static_cast<size_t>(got));
         log_lines(false);
