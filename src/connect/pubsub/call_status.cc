@@ -38,15 +38,17 @@ std::string hint_of(Code code) {
                    "can "
                    "be repeated";
         case Code::not_found:
-            return "create the topic and a subscription of it, or set `create_topics: true`; check `project`";
+            return "create the topic and a subscription of it; check `project` (a target may set `create_topics: "
+                   "true`)";
         case Code::permission_denied:
             return "grant the account roles/pubsub.publisher on the topic (with create_topics, roles/pubsub.editor on "
-                   "the project)";
+                   "the "
+                   "project), or roles/pubsub.subscriber on the subscription";
         case Code::unauthenticated:
             return "name a service account's key file under `credentials`, or run `gcloud auth application-default "
                    "login`";
         case Code::resource_exhausted:
-            return "the project's publish quota is used up: ask for more of it, or lower `max_requests`";
+            return "the project's quota is used up: ask for more of it; a target may lower `max_requests`";
         case Code::failed_precondition:
             return "is billing enabled, the topic's encryption key in reach, and the endpoint of a region that the "
                    "topic's storage policy allows?";

@@ -7,6 +7,8 @@
 #include "connect/pubsub/client.h"
 #include "connect/pubsub/options.h"
 #include "connect/pubsub/sink.h"
+#include "connect/pubsub/source_component.h"
+#include "connect/pubsub/source_options.h"
 
 namespace penstock::pubsub {
 namespace {
@@ -79,10 +81,15 @@ const flow::Component& component() {
         .type = "pubsub",
         .doc =
             "Google Cloud Pub/Sub: changes as Debezium envelopes with ordering keys, at least once, each with an id "
-            "that a consumer can drop repeats by.",
+            "that a consumer can drop repeats by; and the events of a subscription, each loaded once.",
         .connection_spec = []() -> const config::SpecBase& { return connection_spec(); },
+        .source_spec = []() -> const config::SpecBase& { return source_spec(); },
         .target_spec = []() -> const config::SpecBase& { return target_spec(); },
+        .is_stream = is_stream,
+        .is_routed = is_routed,
+        .validate_source = validate_source,
         .validate_target = validate_target,
+        .build_source = build_source,
         .build_sink = build_sink,
         .target_name = name_for,
         .open_ledger = open_ledger,
@@ -96,6 +103,7 @@ const flow::Component& component() {
         .light_commits = true,
         .takes_changes = true,
         .doctor = doctor,
+        .examine_source = examine_source,
     };
     return made;
 }

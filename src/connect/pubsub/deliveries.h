@@ -19,8 +19,9 @@ namespace penstock::pubsub {
 struct DeliveryLimits {
     size_t ledger = 100'000;            ///< ids that are remembered; given out and not confirmed: half as many at most
     size_t position_bytes = 256 << 10;  ///< of a position, unless what is pending takes more
-    size_t outstanding_messages = 100'000;    ///< taken and not acknowledged
-    size_t waiting_bytes = size_t{64} << 20;  ///< taken and not given out
+    size_t outstanding_messages = 100'000;         ///< taken and not acknowledged
+    size_t outstanding_bytes = size_t{128} << 20;  ///< …for the service, which counts them
+    size_t waiting_bytes = size_t{64} << 20;       ///< taken and not given out
     std::chrono::microseconds longest_lease = std::chrono::hours(1);
 };
 

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "connect/pubsub/envelope_message.h"
+#include "connect/pubsub/source_options.h"
 
 namespace penstock::pubsub {
 namespace {
@@ -43,6 +44,25 @@ TEST_CASE("topics of tables") {
         target.topic.value = bad;
         CHECK_FALSE(topic_of(connection, target, "shop", orders()));
     }
+}
+
+TEST_CASE("subscriptions") {
+    ConnectionOptions connection{.project = {.value = "p"}};
+    auto of = [&](const char* given) { return subscription_of(connection, {.subscription = {.value = given}}); };
+    CHECK(*of("events-sub") == "projects/p/subscriptions/events-sub");
+    CHECK(*of("projects/other/subscriptions/events-sub") == "projects/other/subscriptions/events-sub");
+    for (const char* bad : {"", "ab", "7events", "goog-events", "a b c", "projects/p/topics/t",
+                            "projects//subscriptions/events", "projects/p/subscriptions/x"})
+        CHECK_FALSE(of(bad));
+}
+
+TEST_CASE("what waits and what is under way keep within the memory") {
+    SourceOptions options;
+    auto stream = options.stream("projects/p/subscriptions/s", uint64_t{512} << 20);
+    CHECK(stream.limits.waiting_bytes == uint64_t{64} << 20);
+    CHECK(stream.limits.outstanding_bytes == uint64_t{320} << 20);
+    options.max_outstanding_bytes = config::Bytes{1000};
+    CHECK(options.stream("projects/p/subscriptions/s", uint64_t{512} << 20).limits.waiting_bytes == 1000);
 }
 
 TEST_CASE("ids name changes, and rows of a snapshot by their keys") {

@@ -17,7 +17,7 @@ struct PullOptions {
     std::chrono::seconds lease{60};         ///< of what comes by a stream
     std::chrono::seconds ack_deadline{10};  ///< of what comes by single pulls: the subscription's own
     int64_t outstanding_messages = 100'000;
-    int64_t outstanding_bytes = 64 << 20;
+    int64_t outstanding_bytes = 128 << 20;
     std::string client_id;
     std::chrono::microseconds retry_for = std::chrono::minutes(10);
     std::chrono::microseconds first_delay = std::chrono::milliseconds(100);

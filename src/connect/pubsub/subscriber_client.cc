@@ -19,6 +19,8 @@ using namespace std::chrono_literals;
 
 /// Google's clients send as much, so that nothing between them and the service takes a quiet stream for a dead one.
 constexpr auto between_signs_of_life = 30s;
+/// These calls are short, and whoever stops waits for them.
+constexpr auto longest_answer = 10s;
 
 using PullStream = grpc::ClientReaderWriter<api::StreamingPullRequest, api::StreamingPullResponse>;
 
@@ -141,7 +143,7 @@ AnswerStatus SubscriberClient::acknowledge(const std::vector<std::string>& ack_i
     request.set_subscription(subscription_);
     for (const auto& id : ack_ids) request.add_ack_ids(id);
     google::protobuf::Empty nothing;
-    return with_failed(call(timeout_, stop,
+    return with_failed(call(std::min<std::chrono::microseconds>(timeout_, longest_answer), stop,
                             [&](auto& context) { return stub_->answering->Acknowledge(&context, request, &nothing); }));
 }
 
@@ -152,7 +154,7 @@ AnswerStatus SubscriberClient::prolong(const std::vector<std::string>& ack_ids, 
     request.set_ack_deadline_seconds(static_cast<int>(lease.count()));
     for (const auto& id : ack_ids) request.add_ack_ids(id);
     google::protobuf::Empty nothing;
-    return with_failed(call(timeout_, stop, [&](auto& context) {
+    return with_failed(call(std::min<std::chrono::microseconds>(timeout_, longest_answer), stop, [&](auto& context) {
         return stub_->answering->ModifyAckDeadline(&context, request, &nothing);
     }));
 }

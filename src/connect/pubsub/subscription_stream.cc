@@ -65,7 +65,7 @@ Status SubscriptionStream::begin(const std::optional<std::string>& position) {
                     .lease = options_.lease,
                     .ack_deadline = facts_.ack_deadline,
                     .outstanding_messages = static_cast<int64_t>(options_.limits.outstanding_messages),
-                    .outstanding_bytes = static_cast<int64_t>(options_.limits.waiting_bytes),
+                    .outstanding_bytes = static_cast<int64_t>(options_.limits.outstanding_bytes),
                     .client_id = "penstock-" + new_run_id(),
                     .retry_for = options_.retry_for,
                     .first_delay = options_.first_delay});
@@ -77,8 +77,8 @@ Status SubscriptionStream::begin(const std::optional<std::string>& position) {
 }
 
 Status SubscriptionStream::receive(flow::MessageBatch& batch, uint64_t most_bytes) {
-    if (auto failure = puller_->failure()) return fail(*failure);
-    if (auto failure = answers_->failure()) return fail(*failure);
+    for (auto failure : {puller_->failure(), answers_->failure()})
+        if (failure) return fail(std::move(*failure).at(options_.subscription));
     deliveries_.give(batch, most_bytes, glance);
     return {};
 }
