@@ -283,8 +283,27 @@ Status Pipeline::travel_to(TimePoint as_of) {
          .hint = "--as-of is for tables of BigQuery; PostgreSQL's past is in its backups"});
 }
 
+/// A row is read again by its key; without one from what was recorded, and there steps have left their marks.
+Status Pipeline::check_replay(const std::vector<flow::RejectRecord>& rejects) const {
+    auto marks = [](const config::Step& step) { return step.mask || !step.drop.empty() || step.program; };
+    auto step = std::ranges::find_if(config_->steps, marks);
+    if (step == config_->steps.end()) return {};
+    for (const auto& record : rejects) {
+        if (!record.reject.key.empty()) continue;
+        return fail({.kind = ErrorKind::usage,
+                     .code = "replay_not_available",
+                     .message = fmt::format(
+                         "{}: reject {} of {} has no key to read its row by, and what was recorded is not the "
+                         "source's row: step '{}' has been over it",
+                         name(), record.id, record.reject.table, step->value.kind()),
+                     .hint = fmt::format("`penstock run {} --full-refresh` reads everything again", name())});
+    }
+    return {};
+}
+
 Result<std::unique_ptr<flow::Source>> Pipeline::build_replay_source(
     const std::vector<flow::RejectRecord>& rejects) const {
+    PN_CHECK(check_replay(rejects));
     if (source_component_->build_replay_source != nullptr)
         return with_steps(source_component_->build_replay_source(source_, rejects));
     return fail({.kind = ErrorKind::usage,

@@ -67,6 +67,7 @@ class Pipeline {
     Status validate_log() const;
     Status validate_route() const;
     Status validate_archive() const;
+    Status check_replay(const std::vector<flow::RejectRecord>& rejects) const;
     Status validate_read() const;
     config::TargetOptions options_for(const flow::TableInfo& info) const;
     Error at_target(std::string code, std::string message, std::string hint) const;

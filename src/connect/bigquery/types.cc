@@ -121,6 +121,7 @@ Result<Column> map_structure(const data::Type& type, const std::string& name, co
                          .code = "column_names_collide",
                          .message = fmt::format("{} is there twice for BigQuery, which ignores case", inner),
                          .hint = "read the table by `query:` and give one of them another name"});
+        child.description = field.description;
         column.fields.push_back(std::move(child));
     }
     if (column.fields.empty())
