@@ -11,6 +11,7 @@ from support.changes import SCHEMA, Workload, assert_mirrored, capture, drop_slo
 from support.copy_kills import PASSED, CopyKills
 from support.shop import INCREMENT, WHOLE, add_orders, make_orders
 from test_bigquery import APPEND, HISTORY, MERGE, REPLACE
+from test_bigquery_changes import POINTS
 from test_kill_matrix import failpoints
 
 ROWS = 300
@@ -153,7 +154,6 @@ def shop(database):
 
 
 TARGET = {"connection": "bq", "dataset": "shop"}
-STREAM = sorted({point for points in PASSED.values() for point in points} | {"target_publish_during", "target_cleanup_before"})
 
 
 @pytest.mark.parametrize("publish", ["load_job", "storage_write"])
@@ -164,14 +164,14 @@ def test_deleted_rows_marked_through_kills(publish, shop, project, warehouse):
     capture(shop, project, tables=tables, target={**TARGET, "deletes": "soft", "publish": publish}, settings={"array_nulls": "json", "retries": {"max": 0}},
             connections=warehouse.connection(storage_endpoint=f"http://{warehouse.server.grpc_address}"))
     work, died = Workload(shop, 17), set()
-    for round_ in range(2):
-        for point in STREAM:
+    for _ in range(2):
+        for point in POINTS:
             if project.run("run", "--all", expect=None, env={"PENSTOCK_FAILPOINT": f"{point}=kill"}).code == -signal.SIGKILL:
                 died.add(point)
             work.run(3)
         project.load()
         assert_mirrored(shop, warehouse, tables=tables, where="NOT _penstock_deleted", rows=warehouse_rows)
-    assert died == set(STREAM)
+    assert died == set(POINTS)
     assert not warehouse.staging()
     assert not warehouse.rows("SELECT `table`, batch, COUNT(*) FROM penstock.pipeline_metadata GROUP BY 1, 2 HAVING COUNT(*) > 1")
 
