@@ -221,7 +221,8 @@ def test_messages_are_done_once_there_too(shop, state):
 
 def test_an_older_state_is_upgraded_and_a_newer_one_refused(shop, state):
     shop.load()
-    for statement in ("DROP TABLE penstock.checkpoints", "DROP TABLE penstock.rejects", "DROP TABLE penstock.messages", "UPDATE penstock.schema_version SET version = 1"):
+    newer = [f"DROP TABLE penstock.{table}" for table in ("checkpoints", "rejects", "messages", "spending", "bills")]
+    for statement in (*newer, "ALTER TABLE penstock.runs DROP COLUMN deferred_until", "UPDATE penstock.schema_version SET version = 1"):
         state.rows(statement)
     shop.load()
     assert state.tables() == TABLES

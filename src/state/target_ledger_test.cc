@@ -146,7 +146,7 @@ TEST_CASE("state of the version before is brought up to date") {
     folder.execute("DROP TABLE IF EXISTS penstock.messages");
     folder.execute("DROP TABLE IF EXISTS penstock.spending");
     folder.execute("DROP TABLE IF EXISTS penstock.bills");
-    folder.execute("ALTER TABLE penstock.runs DROP COLUMN deferred_until");
+    folder.execute_once("ALTER TABLE penstock.runs DROP COLUMN deferred_until");
     folder.execute("UPDATE penstock.schema_version SET version = 1");
     auto ledger = ledger_of(folder);
     Commit commit;

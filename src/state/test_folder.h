@@ -30,7 +30,8 @@ struct Folder {
         soci::session sql;
         dialect.connect(sql, where);
         if (where.engine == Engine::postgres) sql << "DROP SCHEMA IF EXISTS penstock CASCADE";
-        for (std::string table : {"runs", "locks", "checkpoints", "rejects", "messages", "spending", "bills", "schema_version"})
+        for (std::string table :
+             {"runs", "locks", "checkpoints", "rejects", "messages", "spending", "bills", "schema_version"})
             if (where.engine == Engine::mysql) sql << "DROP TABLE IF EXISTS penstock_" + table;
     }
     ~Folder() { std::filesystem::remove_all(path); }
@@ -55,6 +56,21 @@ struct Folder {
         REQUIRE(connection);
         REQUIRE((*connection)->write_again([&](soci::session& sql) -> Status {
             sql << statement;
+            return {};
+        }));
+    }
+    /// A statement that cannot be had twice, through connections that lose answers.
+    void execute_once(const std::string& statement) const {
+        auto connection = Connection::open(place(), Connection::Create::no);
+        REQUIRE(connection);
+        int attempts = 0;
+        REQUIRE((*connection)->write_again([&](soci::session& sql) -> Status {
+            try {
+                ++attempts;
+                sql << statement;
+            } catch (const soci::soci_error&) {
+                if (attempts == 1) throw;
+            }
             return {};
         }));
     }

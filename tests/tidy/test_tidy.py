@@ -25,7 +25,7 @@ LONG_BODY = "".join(f"    step({n});\n" for n in range(120))
 CASES = [
     ("layers: data (L1) must not include flow/scan.h (L2)", "src/data/a.h", '#include "flow/scan.h"\n'),
     ("layers: data (L1) must not include config/node.h (L1)", "src/data/a.cc", '#include "config/node.h"\n'),
-    ("layers: connect/duckdb (L4) must not include connect/postgres/a.h (L4)", "src/connect/duckdb/a.cc", '#include "connect/postgres/a.h"\n'),
+    ("layers: connect/duckdb (L5) must not include connect/postgres/a.h (L5)", "src/connect/duckdb/a.cc", '#include "connect/postgres/a.h"\n'),
     ('layers: "a.h" is not written from src/', "src/data/a.cc", '#include "a.h"\n'),
     ("layers: src/stuff has no layer", "src/stuff/a.cc", "int x;\n"),
     ("heavy-include: <arrow/api.h> belongs into bodies", "src/data/a.h", "#include <arrow/api.h>\n"),
