@@ -9,7 +9,8 @@ import pytest
 from google.api_core import exceptions
 from google.cloud import bigquery as bq
 
-SEEDS = Path(__file__).resolve().parent.parent / "fixtures/seed-ddl"
+ROOT = Path(__file__).resolve().parents[2]
+SEEDS = ROOT / "tests/fixtures/seed-ddl"
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def test_tables_of_the_seeds_as_written(client, run):
     client.create_dataset("re-case.backend_events_data")
     client.create_dataset("ecommerce")
     for name in ("inventory_events", "order_events", "user_activity_events"):
-        run((SEEDS / f"{name}.sql").read_text())
+        run((ROOT / "examples/ddl" / f"{name}.sql").read_text())
     statement = next(part for part in (SEEDS / "other.sql").read_text().split(";") if "fct_events" in part)
     run(statement)
     orders = client.get_table("re-case.backend_events_data.order_events")

@@ -2,11 +2,11 @@
 
 #include <fmt/format.h>
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
 
 #include <nlohmann/json.hpp>
 
 #include "app/http/answer.h"
+#include "base/digest.h"
 #include "base/humane.h"
 #include "base/ids.h"
 #include "base/log.h"
@@ -17,18 +17,9 @@ namespace {
 using Json = nlohmann::ordered_json;
 using state::Messages;
 
-std::string digest_of(const std::string& text) {
-    std::array<unsigned char, EVP_MAX_MD_SIZE> bytes{};
-    unsigned size = 0;
-    EVP_Digest(text.data(), text.size(), bytes.data(), &size, EVP_sha256(), nullptr);
-    std::string hex;
-    for (unsigned i = 0; i < size; ++i) hex += fmt::format("{:02x}", bytes[i]);
-    return hex;
-}
-
 /// How long it takes says nothing of how much of it was right.
 bool same_secret(const std::string& one, const std::string& other) {
-    auto a = digest_of(one), b = digest_of(other);
+    auto a = sha256_hex(one), b = sha256_hex(other);
     return CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
 }
 
@@ -139,7 +130,7 @@ void Triggers::take_message(Point& point, const Request& request, Sender sender,
                            .id = incoming.id,
                            .invocation = new_run_id(),
                            .is_redelivered = incoming.pushed || sender == Sender::push,
-                           .digest = digest_of(incoming.body),
+                           .digest = sha256_hex(incoming.body),
                            .body = incoming.body,
                            .ended = "{}",
                            .received_at = now()};

@@ -1,24 +1,14 @@
 #include "connect/pubsub/envelope_message.h"
 
 #include <fmt/format.h>
-#include <openssl/evp.h>
 
-#include <array>
-
-#include "base/assert.h"
+#include "base/digest.h"
 
 namespace penstock::pubsub {
 namespace {
 
 /// 128 bits of SHA-256, in hex.
-std::string hash_of(std::string_view text) {
-    std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-    unsigned size = 0;
-    PN_ASSERT(EVP_Digest(text.data(), text.size(), digest.data(), &size, EVP_sha256(), nullptr) == 1);
-    std::string hex;
-    for (size_t i = 0; i < 16; ++i) hex += fmt::format("{:02x}", digest[i]);
-    return hex;
-}
+std::string hash_of(std::string_view text) { return sha256_hex(text).substr(0, 32); }
 
 }  // namespace
 

@@ -155,10 +155,4 @@ std::string Digest::hex() {
     return text;
 }
 
-std::string digest_of(std::string_view text) {
-    Digest digest;
-    digest.add(text);
-    return digest.hex();
-}
-
 }  // namespace penstock::archive

@@ -75,6 +75,4 @@ class Digest {
     void* context_;
 };
 
-std::string digest_of(std::string_view text);
-
 }  // namespace penstock::archive

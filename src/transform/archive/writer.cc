@@ -5,6 +5,7 @@
 #include <memory>
 #include <utility>
 
+#include "base/digest.h"
 #include "base/failpoint.h"
 #include "base/ids.h"
 #include "io/object_store.h"
@@ -163,7 +164,7 @@ Result<std::string> ArchiveWriter::Parts::free_name(const Growing& one, const st
     std::string own;
     if (!store.names_exclusive())
         own = "-" +
-              digest_of(fmt::format("{}\n{}\n{}", pipeline, one.object.route, one.object.first_position)).substr(0, 16);
+              sha256_hex(fmt::format("{}\n{}\n{}", pipeline, one.object.route, one.object.first_position)).substr(0, 16);
     for (int i = 1; i <= most_tries; ++i) {
         auto mark = i == 1 ? own : fmt::format("{}_{}", own, i);
         auto name = object_name(options, pipeline, one.object.route, one.object.first_time, mark);

@@ -141,4 +141,13 @@ int64_t Digits::needed_precision() const {
     return std::max<int64_t>(before + needed_scale(), 1);
 }
 
+void store_decimal(data::Int128 value, data::Column& column, size_t row) {
+    switch (column.layout()) {
+        case data::Layout::int16: column.values<int16_t>()[row] = static_cast<int16_t>(value); break;
+        case data::Layout::int32: column.values<int32_t>()[row] = static_cast<int32_t>(value); break;
+        case data::Layout::int64: column.values<int64_t>()[row] = static_cast<int64_t>(value); break;
+        default: column.values<data::Int128>()[row] = value;
+    }
+}
+
 }  // namespace penstock::debezium

@@ -30,6 +30,9 @@ struct Digits {
     int64_t needed_scale() const;
 };
 
+/// An unscaled value into a column of decimals, in whatever integers it has.
+void store_decimal(data::Int128 value, data::Column& column, size_t row);
+
 /// The integer, without sign-prefix '+' and leading zeros as JSON has it; nothing for other tokens.
 std::optional<int64_t> parse_integer(std::string_view token);
 

@@ -20,15 +20,6 @@ void store_text(std::string_view text, data::Column& column, size_t row, ValueCo
     column.values<data::StringRef>()[row] = data::StringRef(memory, text.size());
 }
 
-void store_decimal(data::Int128 value, data::Column& column, size_t row) {
-    switch (column.layout()) {
-        case data::Layout::int16: column.values<int16_t>()[row] = static_cast<int16_t>(value); break;
-        case data::Layout::int32: column.values<int32_t>()[row] = static_cast<int32_t>(value); break;
-        case data::Layout::int64: column.values<int64_t>()[row] = static_cast<int64_t>(value); break;
-        default: column.values<data::Int128>()[row] = value;
-    }
-}
-
 bool store_digits(const Digits& digits, data::Column& column, size_t row, ValueContext& context) {
     const data::Type& type = column.type();
     if (type.kind == Kind::decimal) {

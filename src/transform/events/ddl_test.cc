@@ -63,7 +63,7 @@ TEST_CASE("what is not understood is an error at its place") {
 
 TEST_CASE("the tables of the event pipeline") {
     for (const char* name : {"order_events", "inventory_events", "user_activity_events"}) {
-        std::ifstream file(std::string("tests/fixtures/seed-ddl/") + name + ".sql");
+        std::ifstream file(std::string("examples/ddl/") + name + ".sql");
         std::stringstream text;
         text << file.rdbuf();
         auto table = parsed(text.str());

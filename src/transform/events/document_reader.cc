@@ -42,28 +42,12 @@ bool DocumentReader::fill(const flow::Message& message, const JsonIndex& index, 
             "too_large", fmt::format("the event has {} bytes, more than `max_bytes` allows", message.payload.size()));
     if (index.fault != nullptr) return cursor.fail(index.fault) || values.broken();
     if (cursor.peek() != '{') return refuse_other(cursor, refusal), false;
-    const auto& fields = table_.fields.children;
-    SeenFields seen(fields.size());
-    size_t next = 0;
+    SeenFields seen(table_.fields.children.size());
     kept_.clear();
-    bool good = cursor.object([&](std::string_view raw) {
-        int found = -1;
-        std::string_view name;
-        if (!values.find(table_.fields, raw, next, found, name)) return false;
-        if (found < 0) return unknown(cursor, values, name);
-        auto at = static_cast<size_t>(found);
-        if (!seen.add(at)) return values.refuse("field_twice", "the field is there twice") || values.inside(name);
-        next = at + 1;
-        return values.read(fields[at], block.columns[at], block.rows) || values.inside(name);
-    });
-    if (!good) return !refusal.code.empty() ? false : values.broken();
+    auto other = [&](std::string_view name) { return unknown(cursor, values, name); };
+    if (!values.read_fields(table_.fields, block.columns, block.rows, seen, other)) return false;
     if (!cursor.done()) return cursor.fail("something stands behind the event") || values.broken();
-    for (size_t i = 0; i < fields.size(); ++i) {
-        if (seen.has(i)) continue;
-        if (fields[i].required)
-            return values.refuse("missing_field", "the field is missing") || values.inside(fields[i].name);
-        block.columns[i].set_null(block.rows);
-    }
+    if (!values.fill_missing(table_.fields, block.columns, block.rows, seen)) return false;
     own_columns(message, block, seen);
     return true;
 }

@@ -14,13 +14,6 @@ std::string_view trimmed(std::string_view token) {
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
-int hex_digit(char c) {
-    if (is_digit(c)) return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return -1;
-}
-
 /// Four digits from `at` on; -1 where there are none.
 int code_unit(std::string_view raw, size_t at) {
     if (at + 4 > raw.size()) return -1;
@@ -79,6 +72,13 @@ bool JsonCursor::string(std::string_view& raw) {
     return true;
 }
 
+bool JsonCursor::plain(std::string_view& raw, std::string& scratch, std::string_view what) {
+    if (raw.find('\\') == raw.npos) return true;
+    if (!unescape(raw, scratch)) return fail(fmt::format("an escape in a {} is none", what));
+    raw = scratch;
+    return true;
+}
+
 bool JsonCursor::value(std::string_view& text, int depth) {
     if (done()) return fail("it ends where a value is missing");
     if (depth > deepest) return fail(fmt::format("it is nested deeper than {} levels", deepest));
@@ -89,9 +89,7 @@ bool JsonCursor::value(std::string_view& text, int depth) {
         case '{':
             if (!object([&](std::string_view key) {
                     std::string scratch;
-                    if (key.find('\\') != key.npos && !unescape(key, scratch))
-                        return fail("an escape in a name is none");
-                    return inner();
+                    return plain(key, scratch, "name") && inner();
                 }))
                 return false;
             text = {begin, static_cast<size_t>(text_.data() + at_[-1] + 1 - begin)};
@@ -104,9 +102,8 @@ bool JsonCursor::value(std::string_view& text, int depth) {
             std::string_view raw;
             std::string scratch;
             if (!string(raw)) return false;
-            if (raw.find('\\') != raw.npos && !unescape(raw, scratch)) return fail("an escape in a string is none");
             text = {begin, raw.size() + 2};
-            return true;
+            return plain(raw, scratch);
         }
         default: break;
     }
@@ -126,6 +123,13 @@ bool JsonCursor::skip() {
         ++at_;
     } while (open > 0);
     return true;
+}
+
+int hex_digit(char c) {
+    if (is_digit(c)) return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+    return -1;
 }
 
 bool is_number(std::string_view token) {

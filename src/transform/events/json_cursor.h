@@ -29,6 +29,8 @@ class JsonCursor {
     std::string_view token();
     /// A string; `raw` without quotes, escapes as they are.
     bool string(std::string_view& raw);
+    /// Undoes the escapes of a raw string: from then on it is the scratch where it had any.
+    bool plain(std::string_view& raw, std::string& scratch, std::string_view what = "string");
     /// Over any value, checking all of it. `text` is the whole of it.
     bool value(std::string_view& text, int depth = 0);
     /// Over any value, checking nothing but that its brackets close.
@@ -73,6 +75,9 @@ class JsonCursor {
 
 /// Levels of nesting in what value() checks.
 inline constexpr int deepest = 100;
+
+/// -1 for what is none.
+int hex_digit(char c);
 
 /// By RFC 8259.
 bool is_number(std::string_view token);

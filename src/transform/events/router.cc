@@ -9,14 +9,13 @@ namespace {
 
 /// Moves to the value of the member; false where there is none, or (with a fault) no JSON.
 bool enter(JsonCursor& cursor, std::string_view name) {
-    std::string plain;
+    std::string scratch;
     bool found = false;
     if (cursor.peek() != '{') return false;
     // Ends at the value by a visit that is false.
     cursor.object([&](std::string_view raw) {
-        bool escaped = raw.find('\\') != raw.npos;
-        if (escaped && !unescape(raw, plain)) return cursor.fail("an escape in a name is none");
-        found = (escaped ? std::string_view(plain) : raw) == name;
+        if (!cursor.plain(raw, scratch, "name")) return false;
+        found = raw == name;
         return !found && cursor.skip();
     });
     return found;
@@ -59,12 +58,8 @@ int Router::route(std::string_view payload, const JsonIndex& index, Refusal& ref
     std::string_view name;
     if (cursor.peek() != '"')
         return refuse(refusal, "no_routing_field", fmt::format("{} of the event is no text", by_));
-    if (!cursor.string(name)) return broken(cursor.fault);
-    std::string plain;
-    if (name.find('\\') != name.npos) {
-        if (!unescape(name, plain)) return broken("an escape in a string is none");
-        name = plain;
-    }
+    std::string scratch;
+    if (!cursor.string(name) || !cursor.plain(name, scratch)) return broken(cursor.fault);
     auto found = routes_.find(name);
     if (found != routes_.end()) return found->second;
     if (ignore_unmatched_) return filtered;

@@ -13,30 +13,12 @@ namespace {
 
 constexpr int64_t largest_exact_double = int64_t{1} << 53;
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
 /// What BigQuery's DATE, DATETIME and TIMESTAMP hold, and every other target of ours as well.
 constexpr int64_t first_day = -719162, last_day = 2932896;
 constexpr int64_t micros_per_day = int64_t{86400} * 1'000'000;
 
 Fault not_a(std::string_view what) { return {"bad_time", fmt::format("it is no {}", what)}; }
 Fault beyond() { return {"time_out_of_range", "it is not within the years 1 to 9999"}; }
-
-void store_scaled(data::Int128 value, data::Column& column, size_t row) {
-    switch (column.layout()) {
-        case data::Layout::int16: column.values<int16_t>()[row] = static_cast<int16_t>(value); break;
-        case data::Layout::int32: column.values<int32_t>()[row] = static_cast<int32_t>(value); break;
-        case data::Layout::int64: column.values<int64_t>()[row] = static_cast<int64_t>(value); break;
-        default: column.values<data::Int128>()[row] = value;
-    }
-}
-
-int hex(char c) {
-    if (is_digit(c)) return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return -1;
-}
 
 }  // namespace
 
@@ -88,7 +70,7 @@ Fault store_decimal(std::string_view token, data::Column& column, size_t row) {
                 fmt::format("it needs decimal({},{}), which does not fit {}", digits->needed_precision(),
                             digits->needed_scale(), data::to_string(type))};
     }
-    store_scaled(*value, column, row);
+    debezium::store_decimal(*value, column, row);
     return {};
 }
 
@@ -134,7 +116,7 @@ Fault store_uuid(std::string_view text, data::Column& column, size_t row) {
     bool good = text.size() == 36;
     for (size_t i = 0; good && i < text.size(); ++i) {
         bool dash = i == 8 || i == 13 || i == 18 || i == 23;
-        int digit = hex(text[i]);
+        int digit = hex_digit(text[i]);
         good = dash ? text[i] == '-' : digit >= 0;
         if (good && !dash) value = value << 4 | static_cast<unsigned>(digit);
     }

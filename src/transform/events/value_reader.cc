@@ -35,8 +35,7 @@ void refuse_other(JsonCursor& cursor, Refusal& refusal) {
     std::string_view text;
     if (cursor.value(text) && (cursor.done() || cursor.fail("something stands behind it")))
         refusal = {.code = "not_an_object", .reason = "the event is no JSON object"};
-    else
-        refusal = {.code = "bad_json", .reason = "the event is no valid JSON: " + cursor.fault};
+    else refusal = {.code = "bad_json", .reason = "the event is no valid JSON: " + cursor.fault};
 }
 
 bool ValueReader::inside(std::string_view name) {
@@ -56,18 +55,27 @@ std::string_view ValueReader::keep(std::string_view text) {
     return {memory, text.size()};
 }
 
-bool ValueReader::find(const FieldPlan& plan, std::string_view raw, size_t next, int& found, std::string_view& name) {
-    name = raw;
-    if (next < plan.children.size() && plan.children[next].name == raw) {
+/// Which of the plan's children a raw key names, where `next` is a good guess; -1 none. The key's escapes are undone.
+bool ValueReader::find(const FieldPlan& plan, std::string_view& name, size_t next, int& found) {
+    if (next < plan.children.size() && plan.children[next].name == name) {
         found = static_cast<int>(next);
         return true;
     }
-    if (raw.find('\\') != raw.npos) {
-        std::string plain;
-        if (!unescape(raw, plain)) return cursor_.fail("an escape in a name is none") || broken();
-        name = keep(plain);
-    }
+    std::string scratch;
+    if (!cursor_.plain(name, scratch, "name")) return broken();
+    if (name.data() == scratch.data()) name = keep(name);
     found = plan.find(name);
+    return true;
+}
+
+bool ValueReader::fill_missing(const FieldPlan& plan, std::vector<data::Column>& columns, size_t row,
+                               const SeenFields& seen) {
+    for (size_t i = 0; i < plan.children.size(); ++i) {
+        if (seen.has(i)) continue;
+        if (plan.children[i].required)
+            return refuse("missing_field", "the field is missing") || inside(plan.children[i].name);
+        columns[i].set_null(row);
+    }
     return true;
 }
 
@@ -118,11 +126,8 @@ bool ValueReader::read_number(const FieldPlan& plan, std::string_view token, dat
 bool ValueReader::read_string(const FieldPlan& plan, data::Column& column, size_t row) {
     std::string_view text;
     if (!cursor_.string(text)) return broken();
-    bool copied = text.find('\\') != text.npos;
-    if (copied) {
-        if (!unescape(text, scratch_)) return cursor_.fail("an escape in a string is none") || broken();
-        text = scratch_;
-    }
+    if (!cursor_.plain(text, scratch_)) return broken();
+    bool copied = text.data() == scratch_.data();
     return store_string(plan, text, copied, column, row);
 }
 
@@ -171,25 +176,10 @@ bool ValueReader::read_list(const FieldPlan& plan, data::Column& column, size_t 
 
 bool ValueReader::read_struct(const FieldPlan& plan, data::Column& column, size_t row) {
     SeenFields seen(plan.children.size());
-    size_t next = 0;
-    bool good = cursor_.object([&](std::string_view raw) {
-        int found = -1;
-        std::string_view name;
-        if (!find(plan, raw, next, found, name)) return false;
-        if (found < 0) return refuse("unknown_field", "the table has no such field") || inside(name);
-        auto at = static_cast<size_t>(found);
-        if (!seen.add(at)) return refuse("field_twice", "the field is there twice") || inside(name);
-        next = at + 1;
-        return read(plan.children[at], column.children()[at], row) || inside(name);
-    });
-    if (!good) return !refusal_.code.empty() ? false : broken();
-    for (size_t i = 0; i < plan.children.size(); ++i) {
-        if (seen.has(i)) continue;
-        if (plan.children[i].required)
-            return refuse("missing_field", "the field is missing") || inside(plan.children[i].name);
-        column.children()[i].set_null(row);
-    }
-    return true;
+    auto unknown = [&](std::string_view name) {
+        return refuse("unknown_field", "the table has no such field") || inside(name);
+    };
+    return read_fields(plan, column.children(), row, seen, unknown) && fill_missing(plan, column.children(), row, seen);
 }
 
 }  // namespace penstock::events

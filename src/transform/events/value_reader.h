@@ -48,8 +48,25 @@ class ValueReader {
 
     /// One value into `row` of the column.
     bool read(const FieldPlan& plan, data::Column& column, size_t row);
-    /// Which of the plan's children a raw key names, where `next` is a good guess; -1 none. `name` is the key, escapes undone.
-    bool find(const FieldPlan& plan, std::string_view raw, size_t next, int& found, std::string_view& name);
+    /// An object's members into `row` of the columns of the plan's children, each at most once; `seen` says which were there.
+    /// unknown(name) has to go over the value of a member that is none of them.
+    template <class Unknown>
+    bool read_fields(const FieldPlan& plan, std::vector<data::Column>& columns, size_t row, SeenFields& seen,
+                     Unknown&& unknown) {
+        size_t next = 0;
+        bool good = cursor_.object([&](std::string_view name) {
+            int found = -1;
+            if (!find(plan, name, next, found)) return false;
+            if (found < 0) return unknown(name);
+            auto at = static_cast<size_t>(found);
+            if (!seen.add(at)) return refuse("field_twice", "the field is there twice") || inside(name);
+            next = at + 1;
+            return read(plan.children[at], columns[at], row) || inside(name);
+        });
+        return good || (refusal_.code.empty() && broken());
+    }
+    /// NULL where nothing was seen; refused where something must be.
+    bool fill_missing(const FieldPlan& plan, std::vector<data::Column>& columns, size_t row, const SeenFields& seen);
 
     bool refuse(std::string code, std::string reason);
     /// The cursor met no JSON.
@@ -58,6 +75,7 @@ class ValueReader {
     bool inside(std::string_view name);
 
   private:
+    bool find(const FieldPlan& plan, std::string_view& name, size_t next, int& found);
     bool read_string(const FieldPlan& plan, data::Column& column, size_t row);
     bool store_string(const FieldPlan& plan, std::string_view text, bool copied, data::Column& column, size_t row);
     bool read_bytes(std::string_view text, data::Column& column, size_t row);
