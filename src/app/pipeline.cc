@@ -401,7 +401,8 @@ Result<flow::TableTarget> Pipeline::target_for(const flow::TableInfo& info) cons
     }
     // An increment of a table with a primary key is merged by it unless the configuration says otherwise.
     bool has_key = info.key_is_unique && !info.key.empty();
-    bool incremental = !info.cursor.empty();
+    // Rows that know where in the source they were come once.
+    bool incremental = !info.cursor.empty() || info.schema.find(events::position) >= 0;
     auto mode = options.mode_for(incremental);
     if (!options.mode && incremental && target.key.empty() && has_key) mode = config::WriteMode::merge;
     bool keyed = mode == config::WriteMode::merge || mode == config::WriteMode::history;

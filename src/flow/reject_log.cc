@@ -89,8 +89,12 @@ bool read_reject(std::FILE* file, Reject& reject) {
 }
 
 std::string quote(const Reject& reject) {
-    std::string key = reject.key.substr(0, quoted_key_bytes);
-    return fmt::format("{}{}{}: {}", reject.column, key.empty() ? "" : " of ", key, reject.reason);
+    // What has no key is known by its place: a file's line.
+    bool keyed = !reject.key.empty();
+    std::string row = (keyed ? reject.key : reject.source_position).substr(0, quoted_key_bytes);
+    std::string_view joint = row.empty() || reject.column.empty() ? "" : keyed ? " of " : " at ";
+    bool named = !row.empty() || !reject.column.empty();
+    return fmt::format("{}{}{}{}{}", reject.column, joint, row, named ? ": " : "", reject.reason);
 }
 
 Error malformed_error(const Reject& reject) {

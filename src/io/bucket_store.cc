@@ -263,6 +263,13 @@ class BucketReader : public ObjectReader {
     std::shared_ptr<arrow::io::InputStream> in_;
 };
 
+ObjectInfo info_of(std::string name, const fs::FileInfo& found) {
+    auto since = found.mtime() == fs::kNoTime ? fs::TimePoint{} : found.mtime();
+    return {.name = std::move(name),
+            .size = static_cast<uint64_t>(found.size()),
+            .modified = std::chrono::time_point_cast<std::chrono::microseconds>(since)};
+}
+
 class BucketStore : public ObjectStore {
   public:
     BucketStore(FileSystem system, std::string scheme, std::string root)
@@ -291,7 +298,7 @@ class BucketStore : public ObjectStore {
         auto found = system_->GetFileInfo(path(name));
         if (!found.ok()) return fail(store_error("look at", url(name), found.status()));
         if (found->type() != fs::FileType::File) return std::optional<ObjectInfo>();
-        return std::optional(ObjectInfo{.name = name, .size = static_cast<uint64_t>(found->size())});
+        return std::optional(info_of(name, *found));
     }
 
     Result<std::vector<ObjectInfo>> list(const std::string& folder) override {
@@ -304,9 +311,7 @@ class BucketStore : public ObjectStore {
         if (!found.ok()) return fail(store_error("list", url(folder), found.status()));
         std::vector<ObjectInfo> objects;
         for (const auto& one : *found)
-            if (one.type() == fs::FileType::File)
-                objects.push_back(
-                    {.name = one.path().substr(root_.size() + 1), .size = static_cast<uint64_t>(one.size())});
+            if (one.type() == fs::FileType::File) objects.push_back(info_of(one.path().substr(root_.size() + 1), one));
         std::ranges::sort(objects, {}, &ObjectInfo::name);
         return objects;
     }

@@ -133,6 +133,13 @@ class FileReader : public ObjectReader {
     Descriptor in_;
 };
 
+ObjectInfo info_of(std::string name, const struct stat& found) {
+    auto since = std::chrono::seconds(found.st_mtim.tv_sec) + std::chrono::nanoseconds(found.st_mtim.tv_nsec);
+    return {.name = std::move(name),
+            .size = static_cast<uint64_t>(found.st_size),
+            .modified = TimePoint(std::chrono::duration_cast<std::chrono::microseconds>(since))};
+}
+
 class FolderStore : public ObjectStore {
   public:
     explicit FolderStore(fs::path root) : root_(std::move(root)) {}
@@ -155,7 +162,7 @@ class FolderStore : public ObjectStore {
             if (errno == ENOENT || errno == ENOTDIR) return std::optional<ObjectInfo>();
             return fail(file_error("look at", file, errno));
         }
-        return std::optional(ObjectInfo{.name = name, .size = static_cast<uint64_t>(found.st_size)});
+        return std::optional(info_of(name, found));
     }
 
     Result<std::vector<ObjectInfo>> list(const std::string& folder) override {
@@ -164,10 +171,10 @@ class FolderStore : public ObjectStore {
         fs::recursive_directory_iterator entries(root_ / folder, failed);
         if (failed == std::errc::no_such_file_or_directory || failed == std::errc::not_a_directory) return found;
         for (; !failed && entries != fs::recursive_directory_iterator(); entries.increment(failed)) {
-            std::error_code gone;  // between its name and its size
-            if (entries->path().filename().native().starts_with('.') || !entries->is_regular_file(gone)) continue;
-            auto size = entries->file_size(gone);
-            if (!gone) found.push_back({.name = entries->path().lexically_relative(root_).string(), .size = size});
+            if (entries->path().filename().native().starts_with('.')) continue;
+            struct stat one{};  // it may be gone between its name and its size
+            if (::stat(entries->path().c_str(), &one) == 0 && S_ISREG(one.st_mode))
+                found.push_back(info_of(entries->path().lexically_relative(root_).string(), one));
         }
         if (failed) return fail(file_error("list", root_ / folder, failed.value()));
         std::ranges::sort(found, {}, &ObjectInfo::name);

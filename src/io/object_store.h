@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/secret.h"
 
@@ -35,6 +36,7 @@ struct ObjectStoreSettings {
 struct ObjectInfo {
     std::string name;  ///< below the store's URL, parts divided by slashes
     uint64_t size = 0;
+    TimePoint modified{};  ///< when its bytes were written, by the store's clock; the epoch where that is not told
 };
 
 /// An object being written, in parts where it is large. Nothing is visible before close(); destroyed without it, nothing

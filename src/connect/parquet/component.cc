@@ -8,6 +8,8 @@
 #include "base/humane.h"
 #include "config/spec.h"
 #include "connect/parquet/ledger.h"
+#include "connect/parquet/objects/component.h"
+#include "connect/parquet/objects/source_options.h"
 #include "connect/parquet/options.h"
 #include "connect/parquet/path_template.h"
 #include "connect/parquet/sink.h"
@@ -104,10 +106,17 @@ const flow::Component& component() {
         .type = "files",
         .doc =
             "Parquet files in a folder: append, replace, merge and history, each run published at once with its "
-            "checkpoint. Changes are kept as a log. Archives of event streams, also in buckets.",
+            "checkpoint. Changes are kept as a log. Archives of event streams, also in buckets. As a source: NDJSON, "
+            "JSON, "
+            "CSV and Parquet, of a folder or a bucket, each object once.",
         .connection_spec = []() -> const config::SpecBase& { return connection_spec(); },
+        .source_spec = []() -> const config::SpecBase& { return source_spec(); },
         .target_spec = []() -> const config::SpecBase& { return target_spec(); },
+        .is_stream = is_event_source,
+        .is_routed = is_event_source,
+        .validate_source = validate_source,
         .validate_target = validate_target,
+        .build_source = build_source,
         .build_sink = build_sink,
         .target_name = name_for,
         .open_ledger = open_ledger,

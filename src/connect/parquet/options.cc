@@ -93,13 +93,15 @@ WriteOptions TargetOptions::write() const {
 const config::Spec<ConnectionOptions>& connection_spec() {
     using C = ConnectionOptions;
     static const auto made =
-        config::Spec<C>("files connection", "A folder or a bucket that holds tables or archived messages as files.")
+        config::Spec<C>("files connection",
+                        "A folder or a bucket that holds tables or archived messages as files, or files to read.")
             .include(config::connection_spec())
-            .required("url", &C::url,
-                      "A folder, as `file:` and a path; a relative one starts at the configuration file, and the first "
-                      "run creates it. Or, for the archive of an event stream, `gs://bucket/prefix` or "
-                      "`s3://bucket/prefix`. Besides the data it holds `_penstock/`, which readers skip.",
-                      {.example = "file:lake"})
+            .required(
+                "url", &C::url,
+                "A folder, as `file:` and a path; a relative one starts at the configuration file, and the first "
+                "run creates it. Or, to read from and for the archive of an event stream, `gs://bucket/prefix` or "
+                "`s3://bucket/prefix`. Besides the data it holds `_penstock/`, which readers skip.",
+                {.example = "file:lake"})
             .field("endpoint", &C::endpoint, "Of gs: and s3:, another service that speaks the same.",
                    {.example = "http://127.0.0.1:9000"})
             .field("region", &C::region, "Of s3:, the bucket's.",

@@ -171,7 +171,7 @@ Result<std::vector<ArchivedObject>> ArchiveReader::objects(TimePoint from, TimeP
     std::string last;
     for (const auto& folder : folders_of(options_, pipeline_, routes, from, to)) {
         PN_TRY(auto listed, store_.list(folder));
-        for (const auto& [name, size] : listed) {
+        for (const auto& [name, size, modified] : listed) {
             if (!name.ends_with(index_suffix) || name.starts_with("_penstock/")) continue;
             auto object = name.substr(0, name.size() - index_suffix.size());
             PN_TRY(auto there, store_.info(object));

@@ -48,8 +48,7 @@ class Maker {
   public:
     explicit Maker(const config::RouteTo& route) : route_(route) {}
 
-    Result<EventTable> make() {
-        PN_TRY(auto definition, read_schema(route_.schema));
+    Result<EventTable> make(TableDefinition definition) {
         out_.route = route_.name;
         out_.unknown_fields = route_.unknown_fields;
         out_.max_bytes = route_.max_bytes.count;
@@ -77,8 +76,7 @@ class Maker {
         int at = out_.fields.find(name.value);
         if (at >= 0) return &out_.fields.children[static_cast<size_t>(at)];
         return fail(at_route(name, "column_not_in_schema",
-                             fmt::format("`{}` names column {}, which {} does not have", option, name.value,
-                                         route_.schema.value.string()),
+                             fmt::format("`{}` names column {}, which {} does not have", option, name.value, origin()),
                              "its names are case-sensitive, as in the events"));
     }
 
@@ -133,13 +131,15 @@ class Maker {
     }
 
     Result<EventTable> taken(std::string_view name) {
-        return fail({.kind = ErrorKind::configuration,
-                     .code = "column_taken",
-                     .message = fmt::format("column {} is Penstock's own, and {} has another meaning for it", name,
-                                            route_.schema.value.string()),
-                     .where = route_.schema.place.text(),
-                     .hint = "give the column another name, or for ingestion_time the type TIMESTAMP"});
+        return fail(
+            {.kind = ErrorKind::configuration,
+             .code = "column_taken",
+             .message = fmt::format("column {} is Penstock's own, and {} has another meaning for it", name, origin()),
+             .where = route_.schema.place.text(),
+             .hint = "give the column another name, or for ingestion_time the type TIMESTAMP"});
     }
+
+    std::string origin() const { return route_.schema.empty() ? "the source" : route_.schema.value.string(); }
 
     const config::RouteTo& route_;
     EventTable out_;
@@ -153,6 +153,13 @@ int FieldPlan::find(std::string_view child) const {
     return -1;
 }
 
-Result<EventTable> EventTable::make(const config::RouteTo& route) { return Maker(route).make(); }
+Result<EventTable> EventTable::make(const config::RouteTo& route) {
+    PN_TRY(auto definition, read_schema(route.schema));
+    return make(route, std::move(definition));
+}
+
+Result<EventTable> EventTable::make(const config::RouteTo& route, TableDefinition definition) {
+    return Maker(route).make(std::move(definition));
+}
 
 }  // namespace penstock::events

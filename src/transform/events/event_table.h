@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "config/route.h"
 #include "flow/source.h"
+#include "transform/events/ddl.h"
 
 namespace penstock::events {
 
@@ -41,6 +42,8 @@ struct EventTable {
 
     /// Reads the schema's file.
     static Result<EventTable> make(const config::RouteTo& route);
+    /// Of a schema that is known; that of the route is not read.
+    static Result<EventTable> make(const config::RouteTo& route, TableDefinition definition);
 };
 
 }  // namespace penstock::events
