@@ -122,6 +122,25 @@ def test_killed_anywhere_each_event_is_there_once(project, kafka, topic, failpoi
     assert_arrived(file, events)
 
 
+def test_of_one_key_the_last_event_stays(project, kafka, topic):
+    """Many events of a key in one commit, and in the next: by their order in the stream, however many threads read them."""
+    file = shipped(project, kafka, topic)
+    config = project.folder / "penstock.yaml"
+    table = BRANCHES["user_activity"]
+    config.write_text(config.read_text().replace(f"table: {table}", f"table: {table}\n        mode: merge\n        key: [user_id]"))
+    for turn in range(2):
+        producer = Producer({"bootstrap.servers": kafka.brokers})
+        for number in range(30_000):
+            event = {"event_type": "user_activity", "user_id": str(number % 50), "activity_type": f"{turn}-{number // 50}", "timestamp": "2026-01-01T00:00:00Z"}
+            producer.produce(topic, value=json.dumps(event), partition=number % 50 % 3)
+            producer.poll(0)
+        assert producer.flush(60) == 0
+        report = project.load("--drain")
+        assert report.counts()[2] == 0
+        assert rows(file, f"SELECT count(*) AS n, count(DISTINCT user_id) AS users, min(activity_type) AS low, max(activity_type) AS high FROM {table}") == \
+            [{"n": 50, "users": 50, "low": f"{turn}-599", "high": f"{turn}-599"}]
+
+
 def test_follow_until_it_is_stopped(project, kafka, topic):
     file = shipped(project, kafka, topic)
     run = project.start("run", "--all")

@@ -75,6 +75,7 @@ class CommandLine {
         declare_history();
         declare_schema();
         declare_rejects();
+        declare_replay();
         declare_slots();
         declare_reference();
         app_.footer(exit_codes);
@@ -235,10 +236,27 @@ class CommandLine {
         names(show, "ID", "The reject", true);
         auto* replay = command(*rejects, "replay", "Read rejected rows again from the source and write them");
         name(replay, "PIPELINE", "The pipeline", true);
+        replay->add_flag("--dry-run", options_.dry_run, "Only say what would be read again");
         auto* discard = command(*rejects, "discard", "Mark rejected rows as dealt with, without writing them");
         names(discard, "PIPELINE|ID", "All of a pipeline, or single rejects", true);
         for (auto* made : {list, replay, discard})
             made->add_option("--table", options_.table, "Only rows of this source table")->type_name("TABLE");
+    }
+
+    void declare_replay() {
+        auto* replay = command(app_, "replay", "Read the messages of a time from the archive again");
+        name(replay, "PIPELINE", "The pipeline, a stream of events with an `archive`", true);
+        replay->add_option("--from", options_.from, "The first moment (2026-11-20T12:00:00Z, 2026-11-20)")
+            ->type_name("TIME")
+            ->required();
+        replay->add_option("--to", options_.to, "The moment behind the last; without it, now")->type_name("TIME");
+        replay->add_option("--route", options_.routes, "Only what was archived under this route; may be repeated")
+            ->type_name("ROUTE")
+            ->allow_extra_args(false);
+        replay->add_option("--into", options_.into, "The table for the route's rows, instead of its own")
+            ->type_name("TABLE");
+        replay->add_flag("--rejected", options_.rejected, "Also what is among the rejects, open or discarded");
+        replay->add_flag("--dry-run", options_.dry_run, "Only list the objects that would be read");
     }
 
     void declare_slots() {

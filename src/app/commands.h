@@ -35,6 +35,7 @@ Result<int> schema_history(const Session& session);
 Result<int> rejects_list(const Session& session);
 Result<int> rejects_show(const Session& session);
 Result<int> rejects_replay(const Session& session);
+Result<int> replay(const Session& session);
 Result<int> rejects_discard(const Session& session);
 Result<int> slots_list(const Session& session);
 Result<int> slots_drop(const Session& session);

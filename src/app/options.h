@@ -49,6 +49,12 @@ struct Options {
     int64_t most = 20;
     bool closed = false;  ///< rejects that were replayed or discarded, too
 
+    // replays
+    std::vector<std::string> routes;
+    std::string into;
+    bool rejected = false;  ///< what is in the rejects, too
+    bool dry_run = false;
+
     // slots
     std::string connection;
     bool confirm = false;

@@ -10,7 +10,7 @@
 #include "app/components.h"
 #include "base/humane.h"
 #include "config/suggest.h"
-#include "transform/events/source.h"
+#include "transform/events/replay.h"
 #include "transform/steps/stepped_source.h"
 
 namespace penstock::app {
@@ -147,117 +147,6 @@ Result<Pipeline> Pipeline::find(const config::Document& document, const std::str
     return Pipeline(document, *config, std::move(options));
 }
 
-Status Pipeline::validate() const {
-    if (source_component_->validate_source != nullptr) PN_CHECK(source_component_->validate_source(source_));
-    if (target_component_->validate_target != nullptr) PN_CHECK(target_component_->validate_target(target_));
-    if (is_routed()) return validate_route();
-    if (config_->route || config_->archive)
-        return fail({.kind = ErrorKind::configuration,
-                     .code = "option_without_effect",
-                     .message = fmt::format("{}: `route` and `archive` are for streams of events", name()),
-                     .where = config_->place.text(),
-                     .hint = "leave them out, or read events with `format: json`"});
-    return is_stream() ? validate_stream() : validate_read();
-}
-
-Status Pipeline::validate_archive() const {
-    if (!config_->archive || source_.open_archive) return {};
-    const auto& connection = config_->archive->connection;
-    return fail(
-        {.kind = ErrorKind::configuration,
-         .code = "no_archive_there",
-         .message = fmt::format("{}: connection '{}' is none that an archive can be in", name(), connection.value),
-         .where = connection.place.text(),
-         .hint = "name a connection of type files"});
-}
-
-Status Pipeline::validate_route() const {
-    if (!config_->route)
-        return fail(
-            {.kind = ErrorKind::configuration,
-             .code = "no_routes",
-             .message = fmt::format("{}: nothing says what events look like and where they go", name()),
-             .where = config_->place.text(),
-             .hint = "route: {by: event_type, order: {schema: ddl/order_events.sql, table: data.order_events}}"});
-    if (!target_component_->keeps_streams)
-        return fail(at_target("events_not_taken",
-                              fmt::format("a {} target does not take events in this version", target_component_->type),
-                              "write them to a duckdb or a bigquery connection"));
-    for (const char* option : {"table", "dataset", "deletes", "update_when"})
-        if (config_->target.find(option) != nullptr)
-            return fail(at_target("option_without_effect",
-                                  fmt::format("`{}` says nothing of events: each route has its table", option),
-                                  "leave it out"));
-    auto of_rows = [](auto mode) {
-        return !mode || *mode == config::WriteMode::append || *mode == config::WriteMode::merge;
-    };
-    if (!of_rows(options_.mode))
-        return fail(at_target("mode_without_effect",
-                              fmt::format("mode {} is not for events", config::to_string(*options_.mode)),
-                              "use mode: append, or mode: merge with a key"));
-    PN_CHECK(validate_archive());
-    return events::EventSource::check(*config_);
-}
-
-Error Pipeline::at_target(std::string code, std::string message, std::string hint) const {
-    return {.kind = ErrorKind::configuration,
-            .code = std::move(code),
-            .message = fmt::format("{}: {}", name(), message),
-            .where = config_->target.place.text(),
-            .hint = std::move(hint)};
-}
-
-Status Pipeline::validate_stream() const {
-    if (!target_component_->takes_changes)
-        return fail(at_target("changes_not_taken",
-                              fmt::format("a {} target does not take changes in this version", target_component_->type),
-                              "write them to a duckdb connection"));
-    if (target_component_->logs_changes) return validate_log();
-    if (options_.mode && (*options_.mode == config::WriteMode::append || *options_.mode == config::WriteMode::replace))
-        return fail(
-            at_target("mode_without_effect",
-                      fmt::format("mode {} is for reads; changes are merged", config::to_string(*options_.mode)),
-                      "use mode: merge or mode: history"));
-    if (!options_.key.empty() || !options_.update_when.empty())
-        return fail(at_target(
-            "option_without_effect",
-            "rows of a change stream are told apart by the source's replica identity, and every change is taken",
-            "leave out `key` and `update_when`"));
-    if (options_.deletes && options_.mode == config::WriteMode::history)
-        return fail(at_target("option_without_effect", "mode history keeps deleted rows as closed versions",
-                              "leave out `deletes`"));
-    return {};
-}
-
-/// A log has every change, and no state of a row that could be merged or deleted.
-Status Pipeline::validate_log() const {
-    if (options_.mode && *options_.mode != config::WriteMode::append)
-        return fail(
-            at_target("changes_are_logged",
-                      fmt::format("a {} target keeps changes as a log, a row each; mode {} of changes is not there "
-                                  "in this version",
-                                  target_component_->type, config::to_string(*options_.mode)),
-                      "use mode: append; for a mirror or a history of the rows, write to a duckdb connection"));
-    if (options_.deletes || !options_.key.empty() || !options_.update_when.empty())
-        return fail(at_target("option_without_effect", "a log has every change as it came, deletes among them",
-                              "leave out `deletes`, `key` and `update_when`"));
-    return {};
-}
-
-Status Pipeline::validate_read() const {
-    if (options_.deletes)
-        return fail(at_target("option_without_effect",
-                              "`deletes` is for change streams: a read does not see what was deleted",
-                              "leave it out, or capture `changes`"));
-    if (config_->run)
-        return fail({.kind = ErrorKind::configuration,
-                     .code = "option_without_effect",
-                     .message = fmt::format("{}: `run` is for streams; this pipeline ends by itself", name()),
-                     .where = config_->place.text(),
-                     .hint = "leave it out"});
-    return {};
-}
-
 Status Pipeline::limit(const flow::ReadBounds& bounds) {
     source_.bounds = bounds;
     if (is_stream())
@@ -283,20 +172,24 @@ Status Pipeline::travel_to(TimePoint as_of) {
          .hint = "--as-of is for tables of BigQuery; PostgreSQL's past is in its backups"});
 }
 
-/// A row is read again by its key; without one from what was recorded, and there steps have left their marks.
+/// A row is read again by its key; without one, and always if it was an event, from what was recorded, and there steps have
+/// left their marks.
 Status Pipeline::check_replay(const std::vector<flow::RejectRecord>& rejects) const {
     auto marks = [](const config::Step& step) { return step.mask || !step.drop.empty() || step.program; };
     auto step = std::ranges::find_if(config_->steps, marks);
     if (step == config_->steps.end()) return {};
     for (const auto& record : rejects) {
-        if (!record.reject.key.empty()) continue;
+        if (!record.reject.key.empty() && !is_routed()) continue;
         return fail({.kind = ErrorKind::usage,
                      .code = "replay_not_available",
-                     .message = fmt::format(
-                         "{}: reject {} of {} has no key to read its row by, and what was recorded is not the "
-                         "source's row: step '{}' has been over it",
-                         name(), record.id, record.reject.table, step->value.kind()),
-                     .hint = fmt::format("`penstock run {} --full-refresh` reads everything again", name())});
+                     .message = fmt::format("{}: reject {} of {} can only be read again from what was recorded, and "
+                                            "that is not what the source sent: step '{}' has been over it",
+                                            name(), record.id, record.reject.table, step->value.kind()),
+                     .hint = config_->archive
+                                 ? fmt::format("`penstock rejects discard {0}`, then `penstock replay {0} "
+                                               "--rejected --from TIME` reads the archive",
+                                               name())
+                                 : fmt::format("`penstock run {} --full-refresh` reads everything again", name())});
     }
     return {};
 }
@@ -304,6 +197,7 @@ Status Pipeline::check_replay(const std::vector<flow::RejectRecord>& rejects) co
 Result<std::unique_ptr<flow::Source>> Pipeline::build_replay_source(
     const std::vector<flow::RejectRecord>& rejects) const {
     PN_CHECK(check_replay(rejects));
+    if (is_routed()) return with_steps(events::replay_rejects(events::EventOptions::of(source_), rejects));
     if (source_component_->build_replay_source != nullptr)
         return with_steps(source_component_->build_replay_source(source_, rejects));
     return fail({.kind = ErrorKind::usage,
@@ -311,6 +205,26 @@ Result<std::unique_ptr<flow::Source>> Pipeline::build_replay_source(
                  .message = fmt::format("{}: rows of a {} source cannot be read again one by one", name(),
                                         source_component_->type),
                  .hint = fmt::format("`penstock run {} --full-refresh` reads everything again", name())});
+}
+
+Status Pipeline::check_archive() const {
+    if (is_routed() && config_->archive) return {};
+    return fail({.kind = ErrorKind::usage,
+                 .code = "replay_not_available",
+                 .message = fmt::format("{} keeps no archive that could be read again", name()),
+                 .where = config_->place.text(),
+                 .hint = is_routed() ? "add `archive: {connection: …}`: what comes from then on is kept"
+                                     : fmt::format("`penstock run {} --full-refresh` reads the source again", name())});
+}
+
+Result<std::unique_ptr<archive::ArchiveStream>> Pipeline::open_archive(archive::ReplayRange range) const {
+    PN_CHECK(check_archive());
+    return events::archive_stream(events::EventOptions::of(source_), std::move(range));
+}
+
+Result<std::unique_ptr<flow::Source>> Pipeline::build_archive_source(archive::ReplayRange range) const {
+    PN_CHECK(check_archive());
+    return with_steps(events::replay_archive(events::EventOptions::of(source_), std::move(range)));
 }
 
 std::string Pipeline::slot() const {
@@ -411,6 +325,9 @@ Result<flow::TableTarget> Pipeline::target_for(const flow::TableInfo& info) cons
         target.key = info.key;
     }
     target.mode = to_flow(mode);
+    // An event's place in time; a stream has no other order.
+    if (is_routed() && keyed && info.schema.find(events::ingestion_time) >= 0)
+        target.newest_by = events::ingestion_time;
     target.update_when = options.update_when.value;
     target.partition_by = options.partition_by.empty() ? info.partition_by : options.partition_by.value;
     target.schema_change = to_flow(options.schema_change);

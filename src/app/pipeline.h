@@ -8,6 +8,11 @@
 #include "flow/component.h"
 #include "flow/runner.h"
 
+namespace penstock::archive {
+class ArchiveStream;
+struct ReplayRange;
+}  // namespace penstock::archive
+
 namespace penstock::app {
 
 /// A pipeline of the configuration with the components that read and write it. Holds no connection: what it builds does.
@@ -30,6 +35,10 @@ class Pipeline {
 
     /// The rows of these rejects, read again. Refused where the source cannot.
     Result<std::unique_ptr<flow::Source>> build_replay_source(const std::vector<flow::RejectRecord>& rejects) const;
+
+    /// Of a stream of events that is archived: what its archive has of a time, as messages and as a source.
+    Result<std::unique_ptr<archive::ArchiveStream>> open_archive(archive::ReplayRange range) const;
+    Result<std::unique_ptr<flow::Source>> build_archive_source(archive::ReplayRange range) const;
 
     /// Narrows what is read; refused where the source cannot.
     Status limit(const flow::ReadBounds& bounds);
@@ -67,6 +76,7 @@ class Pipeline {
     Status validate_log() const;
     Status validate_route() const;
     Status validate_archive() const;
+    Status check_archive() const;
     Status check_replay(const std::vector<flow::RejectRecord>& rejects) const;
     Status validate_read() const;
     config::TargetOptions options_for(const flow::TableInfo& info) const;

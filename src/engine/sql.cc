@@ -1,5 +1,7 @@
 #include "engine/sql.h"
 
+#include <fmt/format.h>
+
 namespace penstock::engine {
 namespace {
 
@@ -34,6 +36,13 @@ std::string quote_list(const std::vector<std::string>& names, std::string_view p
         out += quote_identifier(name);
     }
     return out;
+}
+
+std::string reject_columns(bool payload) {
+    return fmt::format(
+        "id, pipeline, run_id, \"table\", route, source_position, \"key\", \"column\", code, reason, {}, "
+        "epoch_us(received_at), epoch_us(replayed_at), epoch_us(discarded_at)",
+        payload ? "payload" : "NULL::VARCHAR");
 }
 
 }  // namespace penstock::engine

@@ -21,10 +21,8 @@ struct TableName {
     std::string quoted() const { return quote_identifier(schema) + "." + quote_identifier(table); }
 };
 
-/// What a reject's columns are read as (flow::reject_of): names quoted, times as microseconds.
-inline constexpr const char* reject_columns =
-    "id, pipeline, run_id, \"table\", route, source_position, \"key\", \"column\", code, reason, payload, "
-    "epoch_us(received_at), epoch_us(replayed_at), epoch_us(discarded_at)";
+/// What a reject's columns are read as (flow::reject_of): names quoted, times as microseconds; the payload, or NULL.
+std::string reject_columns(bool payload);
 
 /// "a", "b", "c"; each with `prefix` in front ("S." for example).
 std::string quote_list(const std::vector<std::string>& names, std::string_view prefix = {});

@@ -32,6 +32,7 @@ struct RejectFilter {
     std::vector<std::string> ids = {};
     bool open_only = false;  ///< leave out those replayed or discarded
     int64_t limit = -1;      ///< -1: all
+    bool whole = true;       ///< with what the rows were; without, payloads are "" where that is cheaper
 };
 
 enum class Resolution { replayed, discarded };

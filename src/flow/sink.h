@@ -47,10 +47,17 @@ struct TableTarget {
     /// Ids of rejects of which this load brings the rows again. The commit that makes the rows durable marks them as
     /// replayed, and fails (`rejects_closed`) where one of them is not open any more: its row may be there already.
     std::vector<std::string> replays = {};
+    /// In mode append: a column that tells rows apart for good. A row whose value the target has, or an earlier row of the
+    /// same load, is left out. "": every row is added.
+    std::string known_by = {};
+    /// Of several rows of a load with one key the one with the greatest value of this column stays. "": the source's cursor.
+    std::string newest_by = {};
     Deletes deletes = Deletes::hard;  ///< of a table of changes in mode merge
     /// Of a table of changes: the load brings every row of the source (Part::whole), and what the target has beside them goes
     /// the way of deleted rows: away, marked, or closed as a version.
     bool whole = false;
+
+    const std::string& newest() const { return newest_by.empty() ? info.cursor : newest_by; }
 };
 
 /// One difference between source and target and what will be done about it.

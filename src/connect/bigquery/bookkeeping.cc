@@ -190,9 +190,9 @@ Result<std::vector<flow::RejectRecord>> Bookkeeping::rejects(const flow::RejectF
     PN_TRY(auto rows,
            jobs_.select({.sql = fmt::format(
                              "SELECT id, pipeline, run_id, `table`, route, source_position, `key`, `column`, code, "
-                             "reason, payload, {}, {}, {} FROM {} WHERE {} ORDER BY received_at, id{}",
-                             micros("received_at"), micros("replayed_at"), micros("discarded_at"), name(rejects_table),
-                             where.sql, limit),
+                             "reason, {}, {}, {}, {} FROM {} WHERE {} ORDER BY received_at, id{}",
+                             filter.whole ? "payload" : "NULL", micros("received_at"), micros("replayed_at"),
+                             micros("discarded_at"), name(rejects_table), where.sql, limit),
                          .what = "read the rejects",
                          .parameters = where.parameters}));
     for (size_t i = 0; i < rows.rows.size(); ++i) records.push_back(flow::reject_of(rows, i));

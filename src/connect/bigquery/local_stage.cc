@@ -283,8 +283,8 @@ Status LocalStage::make_keys_unique(const flow::TableTarget& target, const Shape
         fmt::format("(SELECT * FROM {}{})", file_list(staged),
                     staged.marks_rejects ? fmt::format(" WHERE {} IS NULL", engine_name(reject_column)) : "");
     auto unique = target.key;
-    bool by_cursor = !target.info.cursor.empty() && shape.find(target.info.cursor) != nullptr;
-    if (target.mode == flow::Mode::history && by_cursor) unique.push_back(target.info.cursor);
+    bool by_newest = !target.newest().empty() && shape.find(target.newest()) != nullptr;
+    if (target.mode == flow::Mode::history && by_newest) unique.push_back(target.newest());
     std::string any_null;
     for (const auto& name : target.key)
         any_null += fmt::format("{}{} IS NULL", any_null.empty() ? "" : " OR ", engine_name(name));
@@ -305,7 +305,7 @@ Status LocalStage::make_keys_unique(const flow::TableTarget& target, const Shape
     PN_CHECK(connection_.execute(fmt::format(
         "CREATE OR REPLACE TEMP TABLE penstock_contested AS SELECT S.* FROM {} S SEMI JOIN penstock_repeated D ON {}",
         whole, on)));
-    std::string newest = by_cursor ? fmt::format(" ORDER BY {} DESC NULLS LAST", engine_name(target.info.cursor)) : "";
+    std::string newest = by_newest ? fmt::format(" ORDER BY {} DESC NULLS LAST", engine_name(target.newest())) : "";
     PN_CHECK(connection_.execute(
         fmt::format("CREATE OR REPLACE TEMP TABLE penstock_finalists AS SELECT DISTINCT * EXCLUDE (penstock_rank) FROM "
                     "(SELECT *, rank() "

@@ -75,6 +75,19 @@ Result<std::string> new_rows_sql(const StagedLoad& load) {
         quote_list(names_of(load.shape), "S."), staged, there, row_column);
 }
 
+/// Rows whose value of TableTarget::known_by is new: to the target, and the first of the load.
+Result<std::string> unknown_rows_sql(const StagedLoad& load) {
+    PN_TRY(auto column, load.shape.names_of({load.target.known_by}));
+    std::string name = quote_identifier(column.front());
+    std::string numbered =
+        fmt::format("SELECT R.*, ROW_NUMBER() OVER (PARTITION BY R.{}) AS penstock_occurrence FROM ({}) AS R", name,
+                    staged_rows_sql(load));
+    std::string there =
+        fmt::format(" AND NOT EXISTS (SELECT 1 FROM {0} AS T WHERE T.{1} = S.{1})", load.into.quoted(), name);
+    return fmt::format("SELECT {} FROM ({}) AS S WHERE S.penstock_occurrence = 1{}",
+                       quote_list(names_of(load.shape), "S."), numbered, load.into_empty ? "" : there);
+}
+
 /// A condition on S and T of one key: S must not replace T; "" where that cannot be. See Staging of the other databases: a key
 /// that is not the source's primary key may be several rows' of the source, of which the newest stays; a rejected row without
 /// primary key replaces only what is older.
@@ -206,8 +219,9 @@ Result<std::optional<std::string>> resolve_sql(const StagedLoad& load) {
     switch (load.target.mode) {
         case Mode::replace: return nothing;
         case Mode::append: {
-            if (!load.rereads || load.into_empty) return nothing;
-            PN_TRY(auto rows, new_rows_sql(load));
+            bool by_column = !load.target.known_by.empty();
+            if (!by_column && (!load.rereads || load.into_empty)) return nothing;
+            PN_TRY(auto rows, by_column ? unknown_rows_sql(load) : new_rows_sql(load));
             return std::optional(make_ready(load, rows));
         }
         case Mode::merge: {

@@ -155,7 +155,11 @@ Result<TargetTable> Sink::inspect(const flow::TableTarget& target) {
                });
     };
     auto lags_until = known.batch ? known.batch->committed_at + metadata_lag : TimePoint{};
+    bool told = false;
     while ((!found.exists || lacks_column()) && std::chrono::system_clock::now() < lags_until) {
+        if (!std::exchange(told, true))
+            log::info("{} {}, although it had moments ago: metadata may lag, waiting for it until {}", target.name,
+                      found.exists ? "lacks a column" : "is not there", iso_time(lags_until));
         if (!client_->wait(std::chrono::seconds(2))) return fail(stopped());
         PN_TRY(found, look_at(*client_, client_->table(target.name)));
     }

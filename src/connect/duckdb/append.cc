@@ -45,13 +45,25 @@ Status leave_out_known(Load& load, Staging& staging, const std::string& cursor) 
                     engine::same_but_for_zero_sign(same, "S", "T")));
 }
 
+/// The same by a column that tells rows apart.
+Status leave_out_known_by(Load& load, Staging& staging, const std::string& column) {
+    PN_CHECK(staging.filter(fmt::format(
+        "DELETE FROM {0} WHERE rowid IN (SELECT penstock_row FROM (SELECT rowid AS penstock_row, row_number() OVER "
+        "(PARTITION BY {1} ORDER BY rowid) AS penstock_occurrence FROM {0}) WHERE penstock_occurrence > 1)",
+        staging.table(), column)));
+    return staging.filter(fmt::format("DELETE FROM {0} AS S USING {1} AS T WHERE S.{2} = T.{2}", staging.table(),
+                                      load.into.quoted(), column));
+}
+
 }  // namespace
 
 Result<flow::Counts> append(Load& load) {
-    if (!load.rereads || load.into_empty) return insert_all(load);
-    PN_TRY(auto cursor, load.shape.names_of({load.target.info.cursor}));
+    const auto& known_by = load.target.known_by;
+    if (known_by.empty() && (!load.rereads || load.into_empty)) return insert_all(load);
+    PN_TRY(auto compared, load.shape.names_of({known_by.empty() ? load.target.info.cursor : known_by}));
     PN_TRY(auto staging, Staging::fill(load));
-    PN_CHECK(leave_out_known(load, staging, quote_identifier(cursor.front())));
+    auto column = quote_identifier(compared.front());
+    PN_CHECK(known_by.empty() ? leave_out_known(load, staging, column) : leave_out_known_by(load, staging, column));
     auto columns = quote_list(load.column_names());
     PN_TRY(int64_t written, load.run(fmt::format("INSERT INTO {0} ({1}) SELECT {1} FROM {2}{3}", load.into.quoted(),
                                                  columns, staging.table(), load.order())));

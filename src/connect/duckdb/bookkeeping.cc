@@ -268,10 +268,9 @@ Result<std::vector<flow::RejectRecord>> Bookkeeping::rejects(Connection& connect
     if (!known) return records;
     Where where = where_of(filter);
     std::string limit = filter.limit >= 0 ? fmt::format(" LIMIT {}", filter.limit) : "";
-    PN_TRY(Rows rows,
-           connection.query(fmt::format("SELECT {} FROM penstock.rejects WHERE {} ORDER BY id{}",
-                                        engine::reject_columns, where.sql, limit),
-                            where.parameters));
+    PN_TRY(Rows rows, connection.query(fmt::format("SELECT {} FROM penstock.rejects WHERE {} ORDER BY id{}",
+                                                   engine::reject_columns(filter.whole), where.sql, limit),
+                                       where.parameters));
     for (size_t i = 0; i < rows.rows.size(); ++i) records.push_back(flow::reject_of(rows, i));
     return records;
 }

@@ -120,7 +120,7 @@ Status Staging::leave_out_outdated(const std::string& among) {
 
 Status Staging::prepare_key() {
     PN_TRY(key_, load_->shape.names_of(load_->target.key));
-    if (const auto* cursor = load_->shape.find(load_->target.info.cursor)) cursor_ = cursor->name;
+    if (const auto* cursor = load_->shape.find(load_->target.newest())) cursor_ = cursor->name;
     return {};
 }
 

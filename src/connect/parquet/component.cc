@@ -25,6 +25,8 @@ using Severity = Finding::Severity;
 
 /// Of the pipeline's budget, what the program itself needs: code, connections' receive buffers, blocks.
 constexpr uint64_t outside_duckdb = uint64_t{160} << 20;
+/// Of a stream of events, whose messages have a budget of their own.
+constexpr uint64_t outside_for_events = uint64_t{64} << 20;
 constexpr uint64_t least_memory = uint64_t{64} << 20;
 constexpr uint64_t little_room = uint64_t{1} << 30;
 
@@ -39,12 +41,20 @@ Result<std::unique_ptr<flow::Sink>> build_sink(const flow::BuildContext& context
     PN_TRY(auto connection, connection_spec().parse(context.connection));
     PN_TRY(auto target, target_spec().parse(context.pipeline.target));
     PN_TRY(auto root, root_of(connection));
-    uint64_t memory = context.memory_bytes > outside_duckdb ? context.memory_bytes - outside_duckdb : 0;
+    bool events = context.pipeline.route.has_value();
+    uint64_t outside = events ? outside_for_events : outside_duckdb;
+    uint64_t memory = context.memory_bytes > outside ? context.memory_bytes - outside : 0;
     return std::make_unique<Sink>(SinkOptions{.root = std::move(root),
                                               .pipeline = context.pipeline.name,
                                               .threads = context.parallel,
                                               .memory_bytes = std::max(least_memory, memory),
-                                              .write = target.write()});
+                                              .write = target.write(),
+                                              .events = events});
+}
+
+std::chrono::microseconds commit_every(const config::Node& target) {
+    auto options = target_spec().parse(target);
+    return options ? options->commit_every : std::chrono::microseconds(0);  // its mistakes are reported elsewhere
 }
 
 Result<std::string> name_for(const flow::BuildContext& context, const flow::TableInfo& table) {
@@ -121,6 +131,8 @@ const flow::Component& component() {
         .target_name = name_for,
         .open_ledger = open_ledger,
         .target_holds = {},
+        .commit_every = commit_every,
+        .keeps_streams = true,
         .takes_changes = true,
         .logs_changes = true,
         .target_type = [](const data::Field& field) { return engine::sql_type(field.type); },

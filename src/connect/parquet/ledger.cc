@@ -33,7 +33,7 @@ Result<std::vector<flow::RejectRecord>> Ledger::rejects(const flow::RejectFilter
                           "SELECT * FROM (SELECT {}, batch, split_part(id, '-', 2)::BIGINT AS ordinal FROM {} WHERE {} "
                           "ORDER BY run_id DESC, \"table\" DESC, batch DESC, ordinal DESC{}) "
                           "ORDER BY run_id, \"table\", batch, ordinal",
-                          engine::reject_columns, from, condition(filter), limit)));
+                          engine::reject_columns(filter.whole), from, condition(filter), limit)));
     for (size_t i = 0; i < rows.rows.size(); ++i) records.push_back(flow::reject_of(rows, i));
     return records;
 }

@@ -154,6 +154,9 @@ const config::Spec<TargetOptions>& target_spec() {
                     {{"v1", FileVersion::v1, "plain and dictionary encodings only, for readers of long ago"},
                      {"v2", FileVersion::v2, "delta and split encodings too: smaller, for less work"}},
                     "The encodings that may be used.")
+            .field("commit_every", &O::commit_every,
+                   "How long a stream that is followed waits between two commits at least: each adds files. What fills "
+                   "memory goes at once.")
             .field("bloom_filters", &O::bloom_filters,
                    "Bloom filters for columns with few distinct values, so that a reader looking for one value skips "
                    "row groups "

@@ -37,6 +37,7 @@ struct TargetOptions : config::TargetOptions {
     std::optional<config::Bytes> file_bytes;
     FileVersion parquet_version = FileVersion::v2;
     bool bloom_filters = false;
+    std::chrono::microseconds commit_every = std::chrono::seconds(10);
 
     WriteOptions write() const;
 };

@@ -37,8 +37,16 @@ Result<std::vector<flow::TablePlan>> Sink::plan(const std::vector<flow::TableTar
     PN_CHECK(check_targets(tables));
     PN_CHECK(recover_if_free());
     std::vector<flow::TablePlan> plans;
+    if (options_.events) {
+        PN_TRY(auto kept, newest_manifest(options_.root, options_.pipeline, flow::stream_row));
+        stream_.emplace();
+        if (kept) stream_->at = kept->checkpoint;
+    }
     for (const auto& target : tables) {
-        PN_TRY(auto plan, plan_table(target));
+        flow::TablePlan plan;
+        if (!target.info.rejects_only) {
+            PN_TRY(plan, plan_table(target));
+        }
         plans.push_back(std::move(plan));
     }
     return plans;
@@ -70,6 +78,7 @@ Status Sink::begin(const flow::RunIdentity& run) {
     PN_TRY([[maybe_unused]] int count, recover(options_.root, options_.pipeline));
     run_id_ = run.run_id;
     staged_.clear();
+    keeping_.reset();
     unit_.emplace(options_.root, options_.pipeline, run.run_id);
     PN_CHECK(unit_->create());
     engine::Settings settings{.threads = options_.threads,
@@ -123,14 +132,47 @@ Result<std::vector<Move>> Sink::stage_commit(const flow::TableCommit& table, siz
     return moves;
 }
 
+Result<size_t> Sink::stage_bare(const std::string& name) {
+    PN_TRY(auto newest, newest_manifest(options_.root, options_.pipeline, name));
+    staged_.push_back({.manifest = {.batch = newest ? newest->batch + 1 : 1,
+                                    .pipeline = options_.pipeline,
+                                    .run_id = run_id_,
+                                    .source = name,
+                                    .target = name,
+                                    .mode = "append"},
+                       .moves = {}});
+    return staged_.size() - 1;
+}
+
+Status Sink::keep_stream(const flow::Checkpoint& at) {
+    keeping_ = at;
+    return {};
+}
+
+Result<std::vector<Move>> Sink::stage_stream() {
+    PN_TRY(size_t number, stage_bare(flow::stream_row));
+    flow::TableTarget target;
+    target.info.name = target.name = flow::stream_row;
+    return stage_commit({.target = target, .checkpoint = *keeping_, .counts = {}, .rejects = flow::RejectLog({})},
+                        number);
+}
+
 Status Sink::commit(std::span<const flow::TableCommit> tables) {
     std::vector<Move> moves;
     std::vector<Move> bookkeeping;
     for (const auto& staged : staged_) moves.insert(moves.end(), staged.moves.begin(), staged.moves.end());
     for (const auto& table : tables) {
         int number = find_staged(table.target);
+        if (number < 0 && table.target.info.rejects_only) {
+            PN_TRY(size_t bare, stage_bare(table.target.name));
+            number = static_cast<int>(bare);
+        }
         if (number < 0) continue;
         PN_TRY(auto more, stage_commit(table, static_cast<size_t>(number)));
+        bookkeeping.insert(bookkeeping.end(), more.begin(), more.end());
+    }
+    if (keeping_) {
+        PN_TRY(auto more, stage_stream());
         bookkeeping.insert(bookkeeping.end(), more.begin(), more.end());
     }
     moves.insert(moves.end(), bookkeeping.begin(), bookkeeping.end());
@@ -144,6 +186,7 @@ Status Sink::commit(std::span<const flow::TableCommit> tables) {
     if (auto removed = unit_->remove(); !removed) log::warning("replaced files were left: {}", removed.error().message);
     unit_.reset();
     staged_.clear();
+    keeping_.reset();
     return {};
 }
 

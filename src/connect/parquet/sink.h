@@ -19,6 +19,7 @@ struct SinkOptions {
     unsigned threads = 1;
     uint64_t memory_bytes = uint64_t{256} << 20;
     WriteOptions write = {};
+    bool events = false;  ///< a stream has one checkpoint over all tables, kept as a table without files
 };
 
 /// Parquet files below a folder. DuckDB's threads pull the scan and write the files; publish.h says how they appear at
@@ -31,9 +32,11 @@ class Sink final : public flow::Sink {
 
     Result<std::vector<flow::TablePlan>> plan(const std::vector<flow::TableTarget>& tables,
                                               std::stop_token stop) override;
+    std::optional<flow::KeptStream> stream() const override { return stream_; }
     Status begin(const flow::RunIdentity& run) override;
     Result<flow::Counts> load(const flow::TableTarget& target, flow::Scan& scan,
                               const flow::ScanContext& context) override;
+    Status keep_stream(const flow::Checkpoint& at) override;
     Status commit(std::span<const flow::TableCommit> tables) override;
     void abort() noexcept override;
 
@@ -41,6 +44,9 @@ class Sink final : public flow::Sink {
     Result<flow::TablePlan> plan_table(const flow::TableTarget& target) const;
     Status recover_if_free();
     Result<std::vector<Move>> stage_commit(const flow::TableCommit& table, size_t number);
+    /// A batch of bookkeeping that adds no file: of rejects without a table, of the stream.
+    Result<size_t> stage_bare(const std::string& name);
+    Result<std::vector<Move>> stage_stream();
     /// The staged table of a target, or -1.
     int find_staged(const flow::TableTarget& target) const;
 
@@ -51,6 +57,8 @@ class Sink final : public flow::Sink {
     std::string run_id_;
     TimePoint created_at_ = now();
     std::vector<StagedTable> staged_;
+    std::optional<flow::KeptStream> stream_;
+    std::optional<flow::Checkpoint> keeping_;  ///< by the next commit
 };
 
 }  // namespace penstock::parquet

@@ -93,7 +93,8 @@ std::string TableLoad::name_in_shape(const std::string& source_column) const {
 }
 
 Status TableLoad::find_key_and_cursor() {
-    if (!target_.info.cursor.empty()) cursor_ = name_in_shape(target_.info.cursor);
+    const auto& cursor = keyed() ? target_.newest() : target_.info.cursor;
+    if (!cursor.empty()) cursor_ = name_in_shape(cursor);
     if (!keyed()) return {};
     for (const auto& name : target_.key) {
         key_.push_back(name_in_shape(name));
@@ -113,9 +114,10 @@ Status TableLoad::choose_places() {
     else if (target_.mode != flow::Mode::append) scope_ = expanded_;
     std::string name = encode_name(context_.run_id);
     // A stream commits many times in a run.
-    if (target_.info.changes) name += fmt::format("-{:08}", newest_ ? newest_->batch + 1 : 1);
+    bool again = newest_ && newest_->run_id == context_.run_id;
+    if (target_.info.changes || again) name += fmt::format("-{:08}", newest_ ? newest_->batch + 1 : 1);
     run_name_ = name;
-    for (int again = 2; is_there(root / expanded_ / run_name_); ++again) run_name_ = fmt::format("{}-{}", name, again);
+    for (int next = 2; is_there(root / expanded_ / run_name_); ++next) run_name_ = fmt::format("{}-{}", name, next);
     if (scope_.empty()) return {};
     return check_only_ours();
 }

@@ -31,7 +31,12 @@ std::unexpected<Error> wrong(const TableTarget& target, std::string code, std::s
 }
 
 Status check_target(const TableTarget& target) {
+    if (target.info.rejects_only) return {};
     PN_CHECK(check_template(target.name));
+    if (!target.known_by.empty())
+        return wrong(target, "replay_not_available",
+                     "mode append does not look for rows in files, so that none could be left out",
+                     "give the route `mode: merge` and a `key`, or write to a duckdb or bigquery connection");
     if (target.info.changes && target.mode != Mode::append)
         return wrong(target, "changes_are_logged", "changes are kept in files as a log, a row each",
                      "use mode: append; for a mirror or a history of the rows, write to a duckdb connection");

@@ -72,6 +72,7 @@ Status ArchiveStream::receive(flow::MessageBatch& batch, uint64_t most_bytes) {
         }
         ++messages_;
         if (one->time < range_.from || one->time >= range_.to) continue;
+        if (range_.without.contains(one->message.position)) continue;
         auto message = one->message;
         message.payload = batch.texts.keep(message.payload);
         message.key = batch.texts.keep(message.key);

@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -14,7 +15,9 @@ namespace penstock::archive {
 struct ReplayRange {
     TimePoint from;
     TimePoint to;
-    std::vector<std::string> routes;  ///< empty: all
+    std::vector<std::string> routes = {};  ///< empty: all
+    /// flow::Message::position of those that are left out.
+    std::set<std::string, std::less<>> without = {};
 };
 
 /// An archive as a stream of messages, each with the position, the times and all else that it had when it came first: what
@@ -33,6 +36,9 @@ class ArchiveStream : public flow::MessageStream {
     bool drained() const override;
     std::string position() override;
     Status confirm(const std::string&) override { return {}; }
+
+    /// Of connect(): those that have a message of the range.
+    const std::vector<ArchivedObject>& objects() const { return objects_; }
 
   private:
     Status open();

@@ -19,8 +19,9 @@ flow::Reject reject_of(const flow::Message& message, const std::string& table, c
     if (!refusal.path.empty()) reason = fmt::format("{}: {}", refusal.path, reason);
     // A payload that is no text is kept whole, in base64.
     auto text = [](std::string_view bytes) {
-        if (simdjson::validate_utf8(bytes.data(), bytes.size())) return std::string(bytes);
-        return "base64:" + debezium::encode_bytes(bytes, debezium::Binaries::base64);
+        bool as_it_is = simdjson::validate_utf8(bytes.data(), bytes.size()) && !bytes.starts_with(base64_prefix);
+        if (as_it_is) return std::string(bytes);
+        return std::string(base64_prefix) + debezium::encode_bytes(bytes, debezium::Binaries::base64);
     };
     return {.table = table,
             .route = route,

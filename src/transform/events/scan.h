@@ -3,6 +3,7 @@
 #include <atomic>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "flow/messages.h"
@@ -68,6 +69,9 @@ class UnroutedScan : public flow::Scan {
     flow::ScanContext context_;
     flow::Checkpoint checkpoint_;
 };
+
+/// In front of a reject's payload or key that is no text, or begins like this: the rest is its bytes in base64.
+inline constexpr std::string_view base64_prefix = "base64:";
 
 /// How a refused event is recorded.
 flow::Reject reject_of(const flow::Message& message, const std::string& table, const std::string& route,

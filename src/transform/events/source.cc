@@ -26,18 +26,18 @@ Result<std::vector<std::unique_ptr<EventTable>>> tables_of(const config::Route& 
     return tables;
 }
 
-archive::ArchiveOptions archive_options(const EventOptions& options) {
+}  // namespace
+
+archive::ArchiveOptions EventOptions::archive_options() const {
     using config::ArchiveCompression;
-    const auto& from = *options.archive;
+    const auto& from = *archive;
     archive::ArchiveOptions out{.path = from.path.value, .segment_bytes = from.object_bytes.count};
     out.by = from.by == config::ArchiveTime::sent ? archive::ArchiveTime::event : archive::ArchiveTime::ingestion;
     if (from.compression == ArchiveCompression::gzip) out.compression = archive::ArchiveCompression::gzip;
     if (from.compression == ArchiveCompression::zstd) out.compression = archive::ArchiveCompression::zstd;
-    out.memory_bytes = options.memory_bytes / 4;
+    out.memory_bytes = memory_bytes / 4;
     return out;
 }
-
-}  // namespace
 
 EventOptions EventOptions::of(const flow::BuildContext& context) {
     return {.pipeline = context.pipeline.name,
@@ -85,11 +85,14 @@ Status EventSource::resume(std::optional<flow::Checkpoint> at) {
 /// `--full-refresh` of a table begins anew, and no table can without the others.
 Status EventSource::open(std::vector<flow::TableRead> tables) {
     contexts_ = std::vector<std::optional<flow::ScanContext>>(tables_.size() + 1);
+    given_.assign(tables_.size() + 1, {});
     bool anew = false;
     for (auto& read : tables) {
         contexts_[read.table].emplace(read.context);
+        given_[read.table] = read.from.value_or(flow::Checkpoint{});
         anew |= read.anew;
     }
+    if (options_.replays) return stream_->begin(std::nullopt);
     PN_CHECK(open_archive(anew));
     std::optional<std::string> begin;
     if (from_ && !anew) begin = from_->position;
@@ -100,7 +103,7 @@ Status EventSource::open(std::vector<flow::TableRead> tables) {
 Status EventSource::open_archive(bool anew) {
     if (!options_.archive) return {};
     PN_TRY(store_, options_.open_archive());
-    archive_ = std::make_unique<archive::ArchiveWriter>(*store_, options_.pipeline, archive_options(options_));
+    archive_ = std::make_unique<archive::ArchiveWriter>(*store_, options_.pipeline, options_.archive_options());
     PN_TRY(size_t removed, archive_->recover(from_ ? from_->position : ""));
     if (removed > 0) log::info("{} objects of a run that was cut off are written again", removed);
     if (anew && from_)
@@ -123,7 +126,9 @@ Status EventSource::divide(size_t from) {
     Refusal refusal;
     for (size_t i = from; i < batch_->batch.messages.size(); ++i) {
         auto event = static_cast<uint32_t>(i);
-        const auto& message = batch_->batch.messages[i];
+        auto& message = batch_->batch.messages[i];
+        // No two of a stream were received at once, so that the later of two rows of a key can be told.
+        if (!options_.replays) received_ = message.received_micros = std::max(message.received_micros, received_ + 1);
         batch_->indexes.push_back(indexer_.index(message.payload, batch_->index_memory));
         int route = router_.route(message.payload, batch_->indexes.back(), refusal);
         if (route >= 0) events_[static_cast<size_t>(route)].push_back(event);
@@ -144,20 +149,23 @@ Result<flow::Segment> EventSource::segment() {
     auto at = now();
     // What a table's own row says; where the stream goes on is in the stream's.
     auto until = nlohmann::json{{"until", batch_->batch.messages.back().position}}.dump();
-    flow::Checkpoint checkpoint{.cursor_from = "", .cursor_to = "", .position = until, .read_at = at};
+    flow::Checkpoint own{.cursor_from = "", .cursor_to = "", .position = until, .read_at = at};
+    auto checkpoint = [&](size_t table) { return options_.replays ? given_[table] : own; };
     std::shared_ptr<const IndexedBatch> batch = std::exchange(batch_, std::make_shared<IndexedBatch>());
     for (size_t i = 0; i < events_.size(); ++i) {
         if (events_[i].empty()) continue;
         out.parts.push_back({.table = i,
                              .scan = std::make_unique<EventScan>(*tables_[i], batch, std::exchange(events_[i], {}),
-                                                                 *contexts_[i], checkpoint),
+                                                                 *contexts_[i], checkpoint(i)),
                              .last = false});
     }
-    if (!unrouted_.empty())
-        out.parts.push_back(
-            {.table = tables_.size(),
-             .scan = std::make_unique<UnroutedScan>(batch, std::exchange(unrouted_, {}), *contexts_.back(), checkpoint),
-             .last = false});
+    // What a replay at once closes is of no one table.
+    if (!unrouted_.empty() || options_.at_once)
+        out.parts.push_back({.table = tables_.size(),
+                             .scan = std::make_unique<UnroutedScan>(batch, std::exchange(unrouted_, {}),
+                                                                    *contexts_.back(), checkpoint(tables_.size())),
+                             .last = false});
+    if (options_.replays) return out;
     out.stream = flow::Checkpoint{.cursor_from = "", .cursor_to = "", .position = stream_->position(), .read_at = at};
     if (archive_) {
         auto objects = archive_->publish(out.stream->position);
@@ -184,7 +192,7 @@ Result<std::optional<flow::Segment>> EventSource::next() {
             return std::nullopt;
         }
         if (!since) since = Clock::now();
-        if (!enough(*since) && !drained) continue;
+        if ((options_.at_once || !enough(*since)) && !drained) continue;
         PN_TRY(auto full, segment());
         return full;
     }

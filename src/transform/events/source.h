@@ -27,9 +27,14 @@ struct EventOptions {
     uint64_t memory_bytes = 0;  ///< of messages on their way
     bool follow = false;        ///< go on when everything was read
     std::chrono::microseconds commit_every{0};
+    /// The stream's messages came before: positions stay where they are, nothing is archived, the tables begin nowhere anew.
+    bool replays = false;
+    bool at_once = false;  ///< a replay in one commit, whatever it takes
 
     /// Of a pipeline that has a `route`.
     static EventOptions of(const flow::BuildContext& context);
+    /// Of `archive`, which there is.
+    archive::ArchiveOptions archive_options() const;
 };
 
 /// Messages of a stream, each a row of the table that its route names:
@@ -70,7 +75,9 @@ class EventSource : public flow::Source {
     Router router_;
     JsonIndexer indexer_;
     std::optional<flow::Checkpoint> from_;
+    int64_t received_ = 0;                                    // when the newest message was
     std::vector<std::optional<flow::ScanContext>> contexts_;  // by table, the unrouted last
+    std::vector<flow::Checkpoint> given_;                     // likewise; a replay leaves them
 
     std::shared_ptr<IndexedBatch> batch_;
     std::vector<std::vector<uint32_t>> events_;  // by table
