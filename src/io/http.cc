@@ -73,7 +73,8 @@ size_t on_header(char* bytes, size_t size, size_t count, void* context) {
     if (colon == line.npos) return line.size();
     std::string name = trimmed(line.substr(0, colon));
     std::ranges::transform(name, name.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    headers[name] = trimmed(line.substr(colon + 1));
+    auto [known, fresh] = headers.emplace(name, trimmed(line.substr(colon + 1)));
+    if (!fresh) known->second += ", " + trimmed(line.substr(colon + 1));
     return line.size();
 }
 
@@ -186,7 +187,10 @@ struct HttpClient::Handle {
             set(CURLOPT_SEEKDATA, &transfer);
         }
         set(CURLOPT_CUSTOMREQUEST, request.method.c_str());
-        for (const auto& header : request.headers) headers.add(header);
+        for (const auto& header : request.headers) {
+            if (header == "Accept-Encoding:") set(CURLOPT_ACCEPT_ENCODING, "");
+            else headers.add(header);
+        }
         headers.add("Expect:");
         set(CURLOPT_HTTPHEADER, headers.list);
         if (request.file) {

@@ -26,7 +26,9 @@ struct FileBody {
 struct Request {
     std::string method = "GET";
     std::string url = {};
-    std::vector<std::string> headers = {};  ///< "Name: value"
+    /// "Name: value". "Accept-Encoding:" lets the server pack its answer in any way that libcurl unpacks; it comes unpacked, and
+    /// `most_bytes` is of what it holds.
+    std::vector<std::string> headers = {};
     std::string body = {};
     std::optional<FileBody> file = {};                            ///< instead of `body`
     std::chrono::milliseconds timeout = std::chrono::minutes(2);  ///< for all of it; of a file's upload, for silence
@@ -36,7 +38,7 @@ struct Request {
 /// Whatever the server said; a status of 500 is an answer too.
 struct Response {
     int status = 0;
-    std::map<std::string, std::string> headers;  ///< names in lower case
+    std::map<std::string, std::string> headers;  ///< names in lower case; values of one name with ", " in between
     std::string body;
 
     bool good() const { return status >= 200 && status < 300; }

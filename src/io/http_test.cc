@@ -108,6 +108,41 @@ TEST_CASE("delays grow, are spread, and keep to what the server asked") {
     CHECK(retry_after(response).count() == 3000);
     response.headers["retry-after"] = "Wed, 21 Oct 2015 07:28:00 GMT";
     CHECK(retry_after(response).count() == 0);
+    response.headers["date"] = "Wed, 21 Oct 2015 07:27:00 GMT";  // the server's clock counts, not ours
+    CHECK(retry_after(response).count() == 60'000);
+    response.headers["retry-after"] = "3600";
+    CHECK(retry_after(response).count() == 600'000);
+    CHECK(retry_after(response, std::chrono::hours(2)).count() == 3'600'000);
+    for (const char* nothing : {"-5", "soon", ""}) {
+        response.headers["retry-after"] = nothing;
+        CHECK(retry_after(response).count() == 0);
+    }
+}
+
+TEST_CASE("references in an answer") {
+    CHECK(*resolve_url("https://h:8443/v1/users?page=1", "?page=2") == "https://h:8443/v1/users?page=2");
+    CHECK(*resolve_url("https://h/v1/users", "/v2/a b") == "https://h/v2/a%20b");
+    CHECK(*resolve_url("https://h/v1/users", "//other/x") == "https://other/x");
+    CHECK(*resolve_url("https://h/v1/users", "http://other/x") == "http://other/x");
+    CHECK(!resolve_url("https://h/v1/users", "http://[bad"));
+}
+
+TEST_CASE("packed answers, and headers that come several times") {
+    // "hello" by gzip, and twice Link.
+    const std::string packed(
+        "\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\xcb\x48\xcd\xc9\xc9\x07\x00\x86\xa6\x10\x36\x05\x00\x00\x00", 25);
+    TestServer server([&](const auto&) {
+        return TestServer::answer(200, packed, "Content-Encoding: gzip\r\nLink: <a>; rel=x\r\nlink: <b>; rel=next\r\n");
+    });
+    HttpClient http;
+    auto answer = http.send({.url = server.url(), .headers = {"Accept-Encoding:"}});
+    REQUIRE(answer);
+    CHECK(answer->body == "hello");
+    CHECK(answer->header("link") == "<a>; rel=x, <b>; rel=next");
+    CHECK(server.received()[0].header("Accept-Encoding").find("gzip") != std::string::npos);
+    auto limited = http.send({.url = server.url(), .headers = {"Accept-Encoding:"}, .most_bytes = 4});
+    REQUIRE(!limited);
+    CHECK(limited.error().code == "answer_too_large");
 }
 
 TEST_CASE("Google's errors") {

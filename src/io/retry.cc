@@ -1,9 +1,12 @@
 #include "io/retry.h"
 
+#include <curl/curl.h>
+
 #include <algorithm>
 #include <cmath>
 #include <condition_variable>
 #include <cstdlib>
+#include <ctime>
 #include <mutex>
 #include <random>
 
@@ -26,12 +29,21 @@ std::chrono::milliseconds backoff(const RetrySettings& settings, int attempt, do
     return std::max(asked, std::chrono::milliseconds(static_cast<int64_t>(most * random)));
 }
 
-std::chrono::milliseconds retry_after(const Response& response) {
+std::chrono::milliseconds retry_after(const Response& response, std::chrono::seconds most) {
     auto text = response.header("retry-after");
+    if (text.empty()) return {};
     char* end = nullptr;
     long seconds = std::strtol(text.c_str(), &end, 10);
-    if (text.empty() || *end != 0 || seconds < 0) return {};
-    return std::chrono::seconds(std::min(seconds, 600L));
+    if (*end != 0) {
+        auto then = curl_getdate(text.c_str(), nullptr), now = curl_getdate(response.header("date").c_str(), nullptr);
+        if (then < 0) return {};
+        seconds = then - (now < 0 ? std::time(nullptr) : now);
+    }
+    return std::clamp(std::chrono::seconds(seconds), std::chrono::seconds(0), most);
+}
+
+std::chrono::milliseconds retry_after(const Response& response) {
+    return retry_after(response, std::chrono::minutes(10));
 }
 
 bool wait_for(std::chrono::milliseconds delay, const std::stop_token& stop) {

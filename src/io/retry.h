@@ -22,7 +22,9 @@ struct RetrySettings {
 std::chrono::milliseconds backoff(const RetrySettings& settings, int attempt, double random,
                                   std::chrono::milliseconds asked = {});
 
-/// The seconds of a `Retry-After` header, at most 10 minutes; 0 where there is none, or it is a date.
+/// How long a `Retry-After` header asks to wait, in seconds or up to a date by the server's clock; 0 where there is none.
+std::chrono::milliseconds retry_after(const Response& response, std::chrono::seconds most);
+/// The same, 10 minutes at most.
 std::chrono::milliseconds retry_after(const Response& response);
 
 /// False when the wait was cut short.

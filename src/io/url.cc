@@ -1,9 +1,11 @@
 #include "io/url.h"
 
+#include <curl/curl.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cctype>
+#include <memory>
 
 namespace penstock::io {
 namespace {
@@ -54,6 +56,17 @@ Result<Origin> origin_of(std::string_view url) {
     if (authority.starts_with('[')) origin.host = lower_case(authority.substr(1, authority.find(']') - 1));
     else origin.host = lower_case(authority.substr(0, authority.find(':')));
     return origin;
+}
+
+Result<std::string> resolve_url(const std::string& base, const std::string& reference) {
+    std::unique_ptr<CURLU, decltype(&curl_url_cleanup)> url(curl_url(), curl_url_cleanup);
+    char* whole = nullptr;
+    bool good = url != nullptr && curl_url_set(url.get(), CURLUPART_URL, base.c_str(), 0) == CURLUE_OK &&
+                curl_url_set(url.get(), CURLUPART_URL, reference.c_str(), CURLU_URLENCODE) == CURLUE_OK &&
+                curl_url_get(url.get(), CURLUPART_URL, &whole, 0) == CURLUE_OK;
+    std::unique_ptr<char, decltype(&curl_free)> kept(whole, curl_free);
+    if (good) return std::string(kept.get());
+    return fail({.kind = ErrorKind::data, .code = "bad_url", .message = "what should be an URL is none"});
 }
 
 std::string path_of(std::string_view url) {

@@ -23,6 +23,9 @@ struct Origin {
 /// An error where it is no http:// or https:// URL, or holds a user's name.
 Result<Origin> origin_of(std::string_view url);
 
+/// What a reference found in an answer of `base` names: another URL, or a part of one ("?page=2", "/users?page=2").
+Result<std::string> resolve_url(const std::string& base, const std::string& reference);
+
 /// The path and query of an URL, from its first slash on; "/" where it has none.
 std::string path_of(std::string_view url);
 
