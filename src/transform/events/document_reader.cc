@@ -25,13 +25,38 @@ std::string column_of(std::string_view path) { return std::string(path.substr(0,
 
 bool DocumentReader::read(const flow::Message& message, const JsonIndex& index, data::Block& block, Refusal& refusal) {
     refusal = {};
-    if (fill(message, index, block, refusal)) {
-        ++block.rows;
-        return true;
-    }
+    if (!fill(message, index, block, refusal)) return refused(block, refusal);
+    ++block.rows;
+    return true;
+}
+
+bool DocumentReader::read_next(JsonCursor& cursor, data::Block& block, Refusal& refusal) {
+    refusal = {};
+    ValueReader values(cursor, block, refusal);
+    SeenFields seen(table_.fields.children.size());
+    bool good =
+        fields(cursor, values, block, seen) && values.fill_missing(table_.fields, block.columns, block.rows, seen);
+    if (!good) return refused(block, refusal);
+    keep_unknown(block);
+    ++block.rows;
+    return true;
+}
+
+void DocumentReader::take_back(data::Block& block) {
+    --block.rows;
+    for (auto& column : block.columns) forget(column, block.rows);
+}
+
+bool DocumentReader::refused(data::Block& block, Refusal& refusal) const {
     for (auto& column : block.columns) forget(column, block.rows);
     refusal.column = column_of(refusal.path);
     return false;
+}
+
+bool DocumentReader::fields(JsonCursor& cursor, ValueReader& values, data::Block& block, SeenFields& seen) {
+    kept_.clear();
+    auto other = [&](std::string_view name) { return unknown(cursor, values, name); };
+    return values.read_fields(table_.fields, block.columns, block.rows, seen, other);
 }
 
 bool DocumentReader::fill(const flow::Message& message, const JsonIndex& index, data::Block& block, Refusal& refusal) {
@@ -43,12 +68,11 @@ bool DocumentReader::fill(const flow::Message& message, const JsonIndex& index, 
     if (index.fault != nullptr) return cursor.fail(index.fault) || values.broken();
     if (cursor.peek() != '{') return refuse_other(cursor, refusal), false;
     SeenFields seen(table_.fields.children.size());
-    kept_.clear();
-    auto other = [&](std::string_view name) { return unknown(cursor, values, name); };
-    if (!values.read_fields(table_.fields, block.columns, block.rows, seen, other)) return false;
+    if (!fields(cursor, values, block, seen)) return false;
     if (!cursor.done()) return cursor.fail("something stands behind the event") || values.broken();
     if (!values.fill_missing(table_.fields, block.columns, block.rows, seen)) return false;
     own_columns(message, block, seen);
+    keep_unknown(block);
     return true;
 }
 
@@ -72,6 +96,10 @@ void DocumentReader::own_columns(const flow::Message& message, data::Block& bloc
     }
     store_text(message.position, block, table_.position, row);
     store_text(table_.version, block, table_.version_column, row);
+}
+
+void DocumentReader::keep_unknown(data::Block& block) {
+    size_t row = block.rows;
     if (table_.kept < 0) return;
     if (kept_.empty()) return block.columns[static_cast<size_t>(table_.kept)].set_null(row);
     kept_ += '}';

@@ -17,11 +17,19 @@ class DocumentReader {
     /// The event as one more row of the block, of the columns of EventTable::info; false with the reason, and no row. Values point
     /// into the message and into memory of the block. The index is the payload's.
     bool read(const flow::Message& message, const JsonIndex& index, data::Block& block, Refusal& refusal);
+    /// The same of the object that comes next in a larger text, of a table without columns of ours. Refused, the cursor is
+    /// anywhere in it.
+    bool read_next(JsonCursor& cursor, data::Block& block, Refusal& refusal);
+    /// The row that was read last is none.
+    static void take_back(data::Block& block);
 
   private:
     bool fill(const flow::Message& message, const JsonIndex& index, data::Block& block, Refusal& refusal);
+    bool fields(JsonCursor& cursor, ValueReader& values, data::Block& block, SeenFields& seen);
+    bool refused(data::Block& block, Refusal& refusal) const;
     bool unknown(JsonCursor& cursor, ValueReader& values, std::string_view name);
     void own_columns(const flow::Message& message, data::Block& block, const SeenFields& seen);
+    void keep_unknown(data::Block& block);
 
     const EventTable& table_;
     std::string kept_;

@@ -46,13 +46,13 @@ Result<TableDefinition> read_schema(const config::FilePath& file) {
 
 class Maker {
   public:
-    explicit Maker(const config::RouteTo& route) : route_(route) {}
+    Maker(const config::RouteTo& route, bool own_columns) : route_(route), own_columns_(own_columns) {}
 
     Result<EventTable> make(TableDefinition definition) {
         out_.route = route_.name;
         out_.unknown_fields = route_.unknown_fields;
         out_.max_bytes = route_.max_bytes.count;
-        out_.info.name = route_.table.value;
+        out_.info.name = route_.table.empty() ? definition.name : route_.table.value;
         out_.info.schema = std::move(definition.schema);
         out_.info.partition_by = route_.partition_by.empty() ? definition.partition_by : route_.partition_by.value;
         out_.info.cluster_by = std::move(definition.cluster_by);
@@ -111,37 +111,44 @@ class Maker {
     }
 
     Result<EventTable> finish() {
-        for (const char* own : {position, schema_version})
-            if (out_.fields.find(own) >= 0) return taken(own);
-        out_.ingestion = out_.fields.find(ingestion_time);
-        if (out_.ingestion < 0) {
-            out_.ingestion = add(ingestion_time, data::scalar(Kind::timestamptz), "When the event was received", true);
-        } else if (out_.fields.children[static_cast<size_t>(out_.ingestion)].type.kind != Kind::timestamptz) {
-            return taken(ingestion_time);
-        } else {
-            out_.fields.children[static_cast<size_t>(out_.ingestion)].required = false;
-        }
+        if (own_columns_) PN_CHECK(add_ingestion());
         if (out_.unknown_fields == config::UnknownFields::keep) {
-            if (out_.fields.find(config::kept_fields_column) >= 0) return taken(config::kept_fields_column);
+            if (out_.fields.find(config::kept_fields_column) >= 0) return fail(taken(config::kept_fields_column));
             out_.kept = add(config::kept_fields_column, data::scalar(Kind::json), "Fields without a column", true);
         }
+        if (!own_columns_) return std::move(out_);
         out_.position = add(position, data::scalar(Kind::text), "Where in the stream the event was", false);
         out_.version_column = add(schema_version, data::scalar(Kind::text), "Which schema it was read by", false);
         return std::move(out_);
     }
 
-    Result<EventTable> taken(std::string_view name) {
-        return fail(
-            {.kind = ErrorKind::configuration,
-             .code = "column_taken",
-             .message = fmt::format("column {} is Penstock's own, and {} has another meaning for it", name, origin()),
-             .where = route_.schema.place.text(),
-             .hint = "give the column another name, or for ingestion_time the type TIMESTAMP"});
+    Status add_ingestion() {
+        for (const char* own : {position, schema_version})
+            if (out_.fields.find(own) >= 0) return fail(taken(own));
+        out_.ingestion = out_.fields.find(ingestion_time);
+        if (out_.ingestion < 0) {
+            out_.ingestion = add(ingestion_time, data::scalar(Kind::timestamptz), "When the event was received", true);
+        } else if (out_.fields.children[static_cast<size_t>(out_.ingestion)].type.kind != Kind::timestamptz) {
+            return fail(taken(ingestion_time));
+        } else {
+            out_.fields.children[static_cast<size_t>(out_.ingestion)].required = false;
+        }
+        return {};
+    }
+
+    Error taken(std::string_view name) {
+        return {.kind = ErrorKind::configuration,
+                .code = "column_taken",
+                .message = fmt::format("column {} is Penstock's own, and {} has another meaning for it", name,
+                                       route_.schema.value.string()),
+                .where = route_.schema.place.text(),
+                .hint = "give the column another name, or for ingestion_time the type TIMESTAMP"};
     }
 
     std::string origin() const { return route_.schema.empty() ? "the source" : route_.schema.value.string(); }
 
     const config::RouteTo& route_;
+    bool own_columns_;
     EventTable out_;
 };
 
@@ -159,7 +166,12 @@ Result<EventTable> EventTable::make(const config::RouteTo& route) {
 }
 
 Result<EventTable> EventTable::make(const config::RouteTo& route, TableDefinition definition) {
-    return Maker(route).make(std::move(definition));
+    return Maker(route, true).make(std::move(definition));
+}
+
+Result<EventTable> EventTable::make_for_records(const config::RouteTo& route) {
+    PN_TRY(auto definition, read_schema(route.schema));
+    return Maker(route, false).make(std::move(definition));
 }
 
 }  // namespace penstock::events

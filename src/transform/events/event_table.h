@@ -44,6 +44,9 @@ struct EventTable {
     static Result<EventTable> make(const config::RouteTo& route);
     /// Of a schema that is known; that of the route is not read.
     static Result<EventTable> make(const config::RouteTo& route, TableDefinition definition);
+    /// Reads the schema's file, for records that are no events: they have no columns of ours, for what they are is all in the
+    /// record.
+    static Result<EventTable> make_for_records(const config::RouteTo& route);
 };
 
 }  // namespace penstock::events

@@ -113,6 +113,19 @@ bool JsonCursor::value(std::string_view& text, int depth) {
     return fail(fmt::format("what stands at character {} is no value", where));
 }
 
+bool JsonCursor::enter(std::string_view name) {
+    std::string scratch;
+    bool found = false;
+    if (peek() != '{') return false;
+    // Ends at the value by a visit that is false.
+    object([&](std::string_view raw) {
+        if (!plain(raw, scratch, "name")) return false;
+        found = raw == name;
+        return !found && skip();
+    });
+    return found;
+}
+
 bool JsonCursor::skip() {
     int open = 0;
     do {

@@ -17,6 +17,8 @@ class JsonCursor {
     /// The first character of what comes next; 0 at the end.
     char peek() const { return at_ < end_ ? text_[*at_] : '\0'; }
     bool done() const { return at_ == end_; }
+    /// Where what comes next begins in the text; its end where nothing comes.
+    size_t place() const { return at_ < end_ ? *at_ : text_.size(); }
     /// Over one character of punctuation.
     bool take(char wanted) {
         if (peek() != wanted) return false;
@@ -35,6 +37,9 @@ class JsonCursor {
     bool value(std::string_view& text, int depth = 0);
     /// Over any value, checking nothing but that its brackets close.
     bool skip();
+
+    /// To the value of an object's member; false where there is none, or (with a fault) no JSON.
+    bool enter(std::string_view name);
 
     /// visit() has to go over the member's value; `key` is raw.
     template <class Visit>

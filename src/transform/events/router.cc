@@ -5,24 +5,6 @@
 #include <algorithm>
 
 namespace penstock::events {
-namespace {
-
-/// Moves to the value of the member; false where there is none, or (with a fault) no JSON.
-bool enter(JsonCursor& cursor, std::string_view name) {
-    std::string scratch;
-    bool found = false;
-    if (cursor.peek() != '{') return false;
-    // Ends at the value by a visit that is false.
-    cursor.object([&](std::string_view raw) {
-        if (!cursor.plain(raw, scratch, "name")) return false;
-        found = raw == name;
-        return !found && cursor.skip();
-    });
-    return found;
-}
-
-}  // namespace
-
 Router::Router(const config::Route& route)
     : by_(route.by.value), ignore_unmatched_(route.unmatched == config::Unmatched::ignore) {
     for (size_t begin = 0; !by_.empty() && begin <= by_.size();) {
@@ -51,7 +33,7 @@ int Router::route(std::string_view payload, const JsonIndex& index, Refusal& ref
     if (index.fault != nullptr) return broken(index.fault);
     if (cursor.peek() != '{') return refuse_other(cursor, refusal), nowhere;
     for (const auto& name : path_) {
-        if (enter(cursor, name)) continue;
+        if (cursor.enter(name)) continue;
         if (!cursor.fault.empty()) return broken(cursor.fault);
         return refuse(refusal, "no_routing_field", fmt::format("the event has no field {}", by_));
     }
