@@ -4,6 +4,7 @@
 
 #include "connect/bigquery/component.h"
 #include "connect/duckdb/component.h"
+#include "connect/http_api/component.h"
 #include "connect/kafka/component.h"
 #include "connect/mysql/component.h"
 #include "connect/parquet/component.h"
@@ -15,7 +16,8 @@ namespace penstock::app {
 const std::vector<const flow::Component*>& components() {
     static const std::vector<const flow::Component*> list = {
         &postgres::component(), &duckdb::component(), &bigquery::component(), &kafka::component(),
-        &parquet::component(),  &pubsub::component(), &mysql::component()};
+        &parquet::component(),  &pubsub::component(), &http_api::component(),
+        &mysql::component()};
     return list;
 }
 

@@ -137,12 +137,12 @@ class Maker {
     }
 
     Error taken(std::string_view name) {
-        return {.kind = ErrorKind::configuration,
-                .code = "column_taken",
-                .message = fmt::format("column {} is Penstock's own, and {} has another meaning for it", name,
-                                       route_.schema.value.string()),
-                .where = route_.schema.place.text(),
-                .hint = "give the column another name, or for ingestion_time the type TIMESTAMP"};
+        return {
+            .kind = ErrorKind::configuration,
+            .code = "column_taken",
+            .message = fmt::format("column {} is Penstock's own, and {} has another meaning for it", name, origin()),
+            .where = route_.schema.place.text(),
+            .hint = "give the column another name, or for ingestion_time the type TIMESTAMP"};
     }
 
     std::string origin() const { return route_.schema.empty() ? "the source" : route_.schema.value.string(); }
