@@ -20,13 +20,24 @@ Error at(const flow::BuildContext& context, std::string code, std::string messag
             .hint = std::move(hint)};
 }
 
+bool has_mode(const flow::BuildContext& context, std::string_view wanted) {
+    const auto* mode = context.pipeline.target.find("mode");
+    return mode != nullptr && mode->text == wanted;
+}
+
+/// Whether rows of one key meet.
+bool is_keyed(const flow::BuildContext& context) {
+    if (has_mode(context, "merge") || has_mode(context, "history")) return true;
+    return context.pipeline.target.find("mode") == nullptr && context.pipeline.target.find("key") != nullptr;
+}
+
 /// What `route` says, the source must not say again.
 Status check_routed(const flow::BuildContext& context, const SourceOptions& source) {
     auto format = source.objects();
     if (format != ObjectFormat::ndjson && format != ObjectFormat::json)
         return fail(at(context, "format_not_routed", "`route` is for events in JSON, and these files hold rows",
                        "use format: ndjson or json, or leave `route` out and name the `table`"));
-    for (const char* option : {"table", "schema", "unknown_fields", "required"})
+    for (const char* option : {"table", "schema", "cursor", "unknown_fields", "required"})
         if (context.pipeline.source.find(option) != nullptr)
             return fail(at(context, "option_without_effect", fmt::format("`{}` is said by each route", option),
                            "leave it out of the source"));
@@ -46,12 +57,10 @@ Status check_rows(const flow::BuildContext& context, const SourceOptions& source
     if (context.pipeline.source.find("poll") != nullptr)
         return fail(at(context, "option_without_effect", "`poll` is for `run: follow`, which needs a `route`",
                        "leave it out, and give the pipeline a `schedule`"));
+    if (!source.cursor.empty() && !is_keyed(context))
+        return fail(at(context, "option_without_effect", "`cursor` is for rows with a key, in mode merge or history",
+                       "leave it out: which objects are new is known without it"));
     return ObjectSource::check(source);
-}
-
-bool replaces(const flow::BuildContext& context) {
-    const auto* mode = context.pipeline.target.find("mode");
-    return mode != nullptr && mode->text == "replace";
 }
 
 }  // namespace
@@ -76,7 +85,7 @@ Result<std::unique_ptr<flow::Source>> build_source(const flow::BuildContext& con
     return std::make_unique<ObjectSource>(ObjectSourceSettings{.source = std::move(source),
                                                                .store = std::move(store),
                                                                .in_folder = in_folder,
-                                                               .replaces = replaces(context),
+                                                               .replaces = has_mode(context, "replace"),
                                                                .parallel = context.parallel,
                                                                .memory_bytes = context.memory_bytes});
 }

@@ -14,7 +14,7 @@ namespace penstock::parquet {
 /// The error of an object that cannot be read to its end: nothing of it is taken.
 Error object_damaged(const std::string& url, std::string_view what);
 
-/// An object's bytes in order, unpacked by its name's extension. Holds one piece of it, whatever it unpacks to.
+/// An object's bytes in order, unpacked by its name's extension, without a byte order mark. Holds one piece of it, whatever it unpacks to.
 class Content {
   public:
     static Result<Content> open(io::ObjectStore& store, const std::string& name);
@@ -26,6 +26,7 @@ class Content {
     const std::string& url() const { return url_; }
 
   private:
+    Status more();
     Content(std::string url, std::unique_ptr<io::ObjectReader> reader, archive::Unpacker unpacker);
 
     std::string url_;
@@ -34,6 +35,7 @@ class Content {
     std::string packed_;
     size_t used_ = 0;
     std::string text_;
+    bool begun_ = false;
     uint64_t bytes_read_ = 0;
 };
 

@@ -27,8 +27,6 @@ Result<bool> CsvReader::read(CsvRecord& record) {
         if (at_ == piece_.size()) {
             PN_TRY(piece_, content_.next());
             at_ = 0;
-            if (!begun_ && piece_.starts_with("\xEF\xBB\xBF")) at_ = 3;
-            begun_ = true;
             if (piece_.empty()) {
                 if (state_ == State::quoted) return fail(open_quote());
                 if (bytes_ == 0) return false;
@@ -45,8 +43,7 @@ Result<bool> CsvReader::read(CsvRecord& record) {
         }
         ++bytes_;
         if (raw_.size() <= most_) raw_ += c;
-        if (bytes_ > most_ && state_ == State::quoted) return fail(open_quote());
-        if (bytes_ <= most_) take(c);
+        take(c);
     }
 }
 
@@ -64,34 +61,41 @@ void CsvReader::take(char c) {
         case State::plain:
             if (c == delimiter_) return end_field();
             if (c == '"') fault_ = "a quote stands within a field that is not quoted", state_ = State::bad;
-            text_ += c;
+            put(c);
             return;
         case State::quoted:
             if (c == '"') state_ = State::quote_in_quoted;
-            else text_ += c;
+            else put(c);
             return;
         case State::quote_in_quoted:
-            if (c == '"') text_ += c, state_ = State::quoted;
+            if (c == '"') put(c), state_ = State::quoted;
             else if (c == delimiter_) end_field();
-            else if (c != '\r') fault_ = "something stands behind a quoted field", state_ = State::bad;
+            else if (c == '\r') state_ = State::line_end;
+            else fault_ = "something stands behind a quoted field", state_ = State::bad;
             return;
+        case State::line_end: fault_ = "something stands behind a quoted field", state_ = State::bad; return;
         case State::bad: return;
     }
 }
 
+/// Of a record that is too large the rest is read for its end alone.
+void CsvReader::put(char c) {
+    if (bytes_ <= most_) text_ += c;
+}
+
 void CsvReader::end_field() {
-    parts_.push_back({part_begin_, text_.size(), part_quoted_});
+    if (bytes_ <= most_ || parts_.empty()) parts_.push_back({part_begin_, text_.size(), part_quoted_});
     part_begin_ = text_.size();
     part_quoted_ = false;
     state_ = State::field_begin;
 }
 
 void CsvReader::finish(CsvRecord& record) {
-    if (raw_.ends_with('\r')) {
+    if (raw_.ends_with('\r') && raw_.size() == bytes_) {
+        // It is no part of the last field: of one in quotes take() has left it out, as it has what is beyond `most`.
+        if (state_ == State::plain && bytes_ <= most_) text_.pop_back();
         raw_.pop_back();
         --bytes_;
-        // It is no part of the last field, unless that is quoted, which has left it out already.
-        if (state_ == State::plain) text_.pop_back();
     }
     end_field();
     for (const auto& part : parts_)

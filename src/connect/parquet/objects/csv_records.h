@@ -35,10 +35,11 @@ class CsvReader {
     uint64_t bytes_read() const { return content_.bytes_read(); }
 
   private:
-    enum class State { field_begin, plain, quoted, quote_in_quoted, bad };
+    enum class State { field_begin, plain, quoted, quote_in_quoted, line_end, bad };
 
     Result<bool> read(CsvRecord& record);
     void take(char c);
+    void put(char c);
     void end_field();
     void finish(CsvRecord& record);
     Error open_quote() const;
@@ -48,7 +49,6 @@ class CsvReader {
     size_t most_;
     std::string_view piece_;
     size_t at_ = 0;
-    bool begun_ = false;
     int64_t line_ = 1;
 
     State state_ = State::field_begin;

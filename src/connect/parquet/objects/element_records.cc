@@ -33,9 +33,7 @@ class ElementRecords : public Records {
             before_ += piece_.size();
             PN_TRY(piece_, content_.next());
             at_ = 0;
-            if (before_ == 0 && piece_.starts_with("\xEF\xBB\xBF")) at_ = 3;
             if (piece_.empty()) return '\0';
-            if (at_ == piece_.size()) return peek();
         }
         // A NUL is no JSON, and the end is known by the piece.
         return piece_[at_] == '\0' ? '\1' : piece_[at_];

@@ -6,8 +6,6 @@
 namespace penstock::parquet {
 namespace {
 
-constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
-
 bool blank(std::string_view line) { return line.find_first_not_of(" \t\r") == line.npos; }
 
 class LineRecords : public Records {
@@ -19,7 +17,6 @@ class LineRecords : public Records {
             PN_TRY(bool more, line(record));
             if (!more) return false;
             ++number_;
-            if (number_ == 1 && record.text.starts_with(byte_order_mark)) record.text.remove_prefix(3);
             if (record.text.ends_with('\r')) record.text.remove_suffix(1);
         } while (blank(record.text) && !record.cut);
         record.number = number_;

@@ -17,7 +17,14 @@ constexpr uint64_t segment_bytes = uint64_t{256} << 20;
 constexpr size_t segment_objects = 1000;
 constexpr uint64_t least_memory = uint64_t{64} << 20;
 
-Status check_types(const SourceOptions& source, const events::EventTable& table) {
+Status check_table(const SourceOptions& source, const events::EventTable& table) {
+    if (!source.cursor.empty() && table.info.schema.find(source.cursor.value) < 0)
+        return fail({.kind = ErrorKind::configuration,
+                     .code = "cursor_not_in_table",
+                     .message = fmt::format("{} has no column '{}', which `cursor` names", table.info.name,
+                                            source.cursor.value),
+                     .where = source.cursor.place.text(),
+                     .hint = "its names are case-sensitive, as in the files"});
     if (source.objects() != ObjectFormat::csv) return {};
     for (const auto& column : table.fields.children)
         if (!is_csv_type(column.type))
@@ -38,7 +45,7 @@ ObjectSource::ObjectSource(ObjectSourceSettings settings)
 Status ObjectSource::check(const SourceOptions& source) {
     if (source.schema.empty()) return {};
     PN_TRY(auto table, events::EventTable::make(source.route()));
-    return check_types(source, table);
+    return check_table(source, table);
 }
 
 /// Nothing where there is no object to tell.
@@ -75,7 +82,8 @@ Result<std::vector<flow::TableInfo>> ObjectSource::discover(std::stop_token stop
         PN_TRY(auto table, events::EventTable::make(settings_.source.route()));
         table_ = std::make_unique<events::EventTable>(std::move(table));
     }
-    PN_CHECK(check_types(settings_.source, *table_));
+    PN_CHECK(check_table(settings_.source, *table_));
+    table_->info.cursor = settings_.source.cursor.value;
     return std::vector{table_->info};
 }
 

@@ -99,6 +99,10 @@ const config::Spec<SourceOptions>& source_spec() {
                    "The columns: a file with a CREATE TABLE statement (.sql) as BigQuery has it. Parquet needs none; "
                    "without one, each column of CSV is text, named by the header.",
                    {.example = "ddl/orders.sql"})
+            .field("cursor", &S::cursor,
+                   "For modes merge and history: the column by which the newest of several rows with one key is known, "
+                   "where one commit brings them. Without it such rows are rejected.",
+                   {.example = "updated_at"})
             .choice("unknown_fields", &S::unknown_fields,
                     {{"reject", UnknownFields::reject, "The row is rejected; of CSV the object."},
                      {"ignore", UnknownFields::ignore, "They are left out."},

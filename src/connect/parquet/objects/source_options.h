@@ -23,6 +23,7 @@ struct SourceOptions : config::SourceOptions {
     std::optional<ObjectFormat> format;
     config::Text table;
     config::FilePath schema;
+    config::Text cursor;
     config::UnknownFields unknown_fields = config::UnknownFields::reject;
     std::vector<config::Text> required;
     config::Bytes max_bytes{uint64_t{1} << 20};
