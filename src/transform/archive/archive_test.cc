@@ -8,6 +8,8 @@
 #include <map>
 #include <set>
 
+#include "transform/archive/index.h"
+#include "transform/archive/packing.h"
 #include "transform/archive/path.h"
 #include "transform/archive/test_archive.h"
 
@@ -163,6 +165,53 @@ TEST_CASE("what somebody changed is told, not read") {
     damage(".index", [](auto& text) { text.resize(10); });
     damage(".index", [](auto& text) { text = "{}\n"; });
     damage(".index", [](auto& text) { text.clear(); });
+}
+
+TEST_CASE("neither an index nor a bomb makes the reader take more than a message may have") {
+    TestFolder folder;
+    auto packed = [](std::string_view text, ArchiveCompression how) {
+        std::string out;
+        auto packer = Packer::make(how, [&](std::string_view bytes) -> Status {
+            out += bytes;
+            return {};
+        });
+        REQUIRE((packer && packer->add(text) && packer->end()));
+        return out;
+    };
+    std::string name = "r_20261121.json.gz";
+    std::string bomb = packed(std::string(size_t{64} << 20, ' '), ArchiveCompression::gzip);
+    REQUIRE(folder.store->put(name, bomb));
+    auto refused = [&](uint64_t bytes, uint64_t length) {
+        IndexHeader header{.object = {.name = name,
+                                      .route = "r",
+                                      .messages = 1,
+                                      .bytes = bytes,
+                                      .first_position = "1",
+                                      .last_position = "1",
+                                      .first_time = at(start),
+                                      .last_time = at(start),
+                                      .sha256 = std::string(64, '0')},
+                           .pipeline = "p",
+                           .segment = "s"};
+        std::string index =
+            packed(header_line(header), ArchiveCompression::zstd) +
+            packed(fmt::format("{{\"length\":{},\"position\":\"1\",\"received\":1,\"sent\":1}}\n", length),
+                   ArchiveCompression::zstd);
+        REQUIRE(folder.store->put(name + ".index", index));
+        ArchiveReader reader(*folder.store, "p", {.path = "{route}_{yyyyMMdd}.json"});
+        auto found = reader.objects(at(start), at(start + 1));
+        REQUIRE((found && found->size() == 1));
+        auto verified = reader.verify(found->front());
+        REQUIRE_FALSE(verified);
+        auto opened = reader.open(found->front());
+        REQUIRE(opened);
+        auto message = (*opened)->next();
+        REQUIRE_FALSE(message);
+        return verified.error().message + " | " + message.error().message;
+    };
+    CHECK(refused(10, 10).find("it has 1048576 or more bytes, not 10") != std::string::npos);
+    CHECK(refused(uint64_t{1} << 40, uint64_t{1} << 30).find("line 2 of the index is none of ours") !=
+          std::string::npos);
 }
 
 TEST_CASE("paths that cannot be found again are refused") {
