@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <utility>
 
 #include "connect/parquet/objects/records.h"
@@ -48,18 +47,22 @@ class LineRecords : public Records {
         }
     }
 
-    /// Passes over the rest of a line that is too long. A long one that was whole in memory is cut by who asks for its size.
+    /// Passes over the rest of a line that is too long; of one that is blank nothing is left.
     Result<bool> cut(Record& record) {
         kept_ = text_.substr(at_, most_ + 1);
         record = {.text = kept_, .bytes = text_.size() - at_, .cut = true};
+        bool is_blank = blank(std::string_view(text_).substr(at_));
         text_.clear();
         at_ = 0;
         for (;;) {
             PN_TRY(auto more, content_.next());
             auto end = more.find('\n');
-            record.bytes += std::min(end, more.size());
+            auto rest = more.substr(0, end);
+            record.bytes += rest.size();
+            is_blank = is_blank && blank(rest);
             if (end == more.npos && !more.empty()) continue;
             if (end != more.npos) text_ = more.substr(end + 1);
+            if (is_blank) record = {};
             return true;
         }
     }
