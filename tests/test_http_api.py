@@ -199,6 +199,14 @@ def test_how_the_cursor_is_sent(options, sent, serve, project):
     every_one(project)
 
 
+def test_an_api_that_does_not_know_the_parameter(serve, project):
+    pipeline(project, serve(lambda asked: USERS), {"cursor": "id", "cursor_param": "sicne", "cursor_lag": 3}, APPEND)
+    assert "older than" not in project.run("run", "--all").err
+    output = project.run("run", "--all")
+    assert "246 records are older than what the API was asked for" in output.err
+    every_one(project)
+
+
 def test_bounds_by_hand(serve, project):
     api = serve(lambda asked: USERS)
     pipeline(project, api, {"cursor": "id", "cursor_param": "after"})

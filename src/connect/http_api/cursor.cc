@@ -167,8 +167,7 @@ std::string Cursor::time_parameter(int64_t micros) const {
     return text(micros);
 }
 
-std::string Cursor::parameter(Int128 raw, bool with_lag) const {
-    if (with_lag) raw -= lag_;
+std::string Cursor::parameter(Int128 raw) const {
     if (type_.kind == Kind::date && format_ != CursorFormat::iso)
         return time_parameter(static_cast<int64_t>(raw) * micros_per_day);
     return is_time(type_.kind) ? time_parameter(static_cast<int64_t>(raw)) : text(raw);

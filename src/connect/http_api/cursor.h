@@ -22,8 +22,10 @@ class Cursor {
     /// As people read it, and back.
     std::string text(data::Int128 raw) const;
     std::optional<data::Int128> raw(const std::string& text) const;
-    /// As the API is asked: from `raw` less the lag on; exactly `raw` where a bound was given by hand.
-    std::string parameter(data::Int128 raw, bool with_lag) const;
+    /// From where on the API is asked after `raw` was read.
+    data::Int128 from(data::Int128 raw) const { return raw - lag_; }
+    /// As the API is asked.
+    std::string parameter(data::Int128 raw) const;
 
   private:
     std::string time_parameter(int64_t micros) const;

@@ -42,7 +42,7 @@ TEST_CASE("what the API is asked for") {
     auto kind = data::scalar(data::Kind::timestamptz);
     auto asked = [&](CursorFormat format, const char* value, const std::string& lag = "") {
         auto cursor = cursor_of(kind, format, lag);
-        return cursor.parameter(*cursor.raw(value), true);
+        return cursor.parameter(cursor.from(*cursor.raw(value)));
     };
     CHECK(asked(iso, "2026-11-21T13:14:15.5Z") == "2026-11-21T13:14:15.500000Z");
     CHECK(asked(iso, "2026-11-21T13:14:15Z", "15s") == "2026-11-21T13:14:00Z");

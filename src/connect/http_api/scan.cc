@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/failpoint.h"
+#include "base/log.h"
 #include "transform/events/document_reader.h"
 
 namespace penstock::http_api {
@@ -49,6 +50,9 @@ class RecordReader : public flow::ScanReader {
         PN_TRY(page_, scan_.feed_->next());
         plan_.context.progress.bytes_read += scan_.feed_->take_bytes();
         done_ = page_ == nullptr;
+        if (done_ && older_ > 0)
+            log::warning("{}: {} records are older than what the API was asked for: does it know `cursor_param`?",
+                         plan_.table.info.name, older_);
         return {};
     }
 
@@ -80,6 +84,7 @@ class RecordReader : public flow::ScanReader {
         bool bounded = plan_.least || plan_.most;
         bool outside = value ? (plan_.least && *value < *plan_.least) || (plan_.most && *value > *plan_.most) : bounded;
         if (outside) events::DocumentReader::take_back(block);
+        else if (value && plan_.asked && *value < *plan_.asked) ++older_;
         else if (value && (!scan_.largest_ || *value > *scan_.largest_)) scan_.largest_ = value;
         return !outside;
     }
@@ -116,6 +121,7 @@ class RecordReader : public flow::ScanReader {
     events::DocumentReader reader_;
     std::unique_ptr<Page> page_;
     int64_t left_;
+    int64_t older_ = 0;
     bool done_;
 };
 

@@ -22,6 +22,8 @@ struct RecordPlan {
     /// Records outside are left out, and not counted: the API was asked for others.
     std::optional<data::Int128> least = {}, most = {};
     int64_t limit = -1;
+    /// From which value on the API was asked; older ones are taken as well, and said.
+    std::optional<data::Int128> asked = {};
 };
 
 /// The records of a feed, decoded where they stand. One reader.

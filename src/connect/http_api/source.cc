@@ -110,8 +110,11 @@ Result<flow::Segment> Source::segment_of(const flow::TableRead& wanted) {
     PN_TRY(plan.most, bound(bounds.to));
     auto before = last.empty() ? std::nullopt : cursor_.raw(last);
     std::string since = settings_.source.cursor_start.value;
-    if (before) since = cursor_.parameter(*before, true);
-    if (plan.least) since = cursor_.parameter(*plan.least, false);
+    if (before) since = cursor_.parameter(cursor_.from(*before));
+    if (plan.least) since = cursor_.parameter(*plan.least);
+    // What a format leaves out of a time was not asked for.
+    bool exact = settings_.source.cursor_format == CursorFormat::iso && !plan.least;
+    if (before && exact) plan.asked = cursor_.from(*before);
     auto finish = [this, last, before, from = wanted.from](const std::optional<data::Int128>& largest) {
         // A run that was narrowed by hand leaves the checkpoint where it was.
         if (settings_.bounds.any()) return from.value_or(flow::Checkpoint{});
