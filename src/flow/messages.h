@@ -31,6 +31,11 @@ struct MessageBatch {
     std::vector<Message> messages;
 
     uint64_t bytes() const { return texts.bytes() + messages.size() * sizeof(Message); }
+    /// Empty, with the memory that it had.
+    void clear() {
+        texts.clear();
+        messages.clear();
+    }
 };
 
 /// A system's messages, without a meaning: what an event stream (transform/events) reads. One thread; calls in the order

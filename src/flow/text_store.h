@@ -17,12 +17,22 @@ class TextStore {
     std::string_view keep(std::string_view text);
     /// The same at an address that 32-bit numbers may have.
     std::string_view keep_aligned(std::string_view bytes);
+    /// Of what is kept since the last clear().
     uint64_t bytes() const { return bytes_; }
+    /// Forgets all texts, and has memory for as many again.
+    void clear();
 
   private:
-    std::vector<std::unique_ptr<char[]>> chunks_;
-    size_t used_ = 0;
-    size_t size_ = 0;
+    struct Chunk {
+        std::unique_ptr<char[]> memory;
+        size_t size;  ///< without the padding
+    };
+
+    void open_chunk(size_t least);
+
+    std::vector<Chunk> chunks_;
+    size_t next_ = 0;  ///< behind the chunk that is being filled
+    size_t used_ = 0;  ///< of that chunk
     uint64_t bytes_ = 0;
 };
 

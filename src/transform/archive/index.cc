@@ -56,7 +56,7 @@ std::optional<std::string> from_hex(std::string_view text) {
 
 /// `"name":"text"`, or `"name_hex":"…"` for bytes that are no text.
 void append_text(std::string& out, std::string_view name, std::string_view text) {
-    if (plain_text(text)) fmt::format_to(std::back_inserter(out), "\"{}\":\"{}\"", name, text);
+    if (plain_text(text)) out.append("\"").append(name).append("\":\"").append(text).append("\"");
     else if (holds_text(text))
         fmt::format_to(std::back_inserter(out), "\"{}\":{}", name, Json(std::string(text)).dump());
     else fmt::format_to(std::back_inserter(out), "\"{}_hex\":\"{}\"", name, hex_of(text));
@@ -162,11 +162,17 @@ Result<std::optional<IndexHeader>> load_header(io::ObjectStore& store, const std
 }
 
 void append_entry(std::string& out, const flow::Message& message, std::optional<TimePoint> time) {
-    fmt::format_to(std::back_inserter(out), "{{\"length\":{},", message.payload.size());
+    // One for every message: no format string is looked at.
+    auto number = [&out](std::string_view before, auto value) {
+        fmt::format_int digits(value);
+        out.append(before).append(digits.data(), digits.size());
+    };
+    number("{\"length\":", message.payload.size());
+    out += ',';
     append_text(out, "position", message.position);
-    fmt::format_to(std::back_inserter(out), ",\"received\":{},\"sent\":{}", message.received_micros,
-                   message.sent_micros);
-    if (time) fmt::format_to(std::back_inserter(out), ",\"time\":{}", micros(*time));
+    number(",\"received\":", message.received_micros);
+    number(",\"sent\":", message.sent_micros);
+    if (time) number(",\"time\":", micros(*time));
     if (!message.key.empty()) {
         out += ',';
         append_text(out, "key", message.key);

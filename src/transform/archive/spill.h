@@ -38,6 +38,8 @@ class SpillBuffer {
     uint64_t size() const { return spilled_ + memory_.size(); }
     uint64_t in_memory() const { return memory_.capacity(); }
 
+    /// What no spill() has moved.
+    std::string_view tail() const { return memory_; }
     /// Moves what is in memory to the file.
     Status spill(SpillFile& file);
     /// All bytes in order, in pieces.

@@ -123,8 +123,6 @@ Status ArchiveWriter::add(std::string_view route, const flow::Message& message, 
     one.entries.append(parts.entry);
     one.content.append(message.payload);
     one.content.append("\n");
-    one.digest.add(message.payload);
-    one.digest.add("\n");
     auto& object = one.object;
     if (object.messages == 0) object.first_position = message.position;
     object.last_position = message.position;
@@ -141,6 +139,7 @@ Status ArchiveWriter::add(std::string_view route, const flow::Message& message, 
 /// All of them, so that each piece on disk is as long as it can be.
 Status ArchiveWriter::Parts::spill() {
     for (auto& [name, one] : growing) {
+        one.digest.add(one.content.tail());
         PN_CHECK(one.content.spill(spilled));
         PN_CHECK(one.entries.spill(spilled));
     }
@@ -163,8 +162,9 @@ Status ArchiveWriter::Parts::take_back() {
 Result<std::string> ArchiveWriter::Parts::free_name(const Growing& one, const std::vector<std::string>& taken) {
     std::string own;
     if (!store.names_exclusive())
-        own = "-" +
-              sha256_hex(fmt::format("{}\n{}\n{}", pipeline, one.object.route, one.object.first_position)).substr(0, 16);
+        own =
+            "-" +
+            sha256_hex(fmt::format("{}\n{}\n{}", pipeline, one.object.route, one.object.first_position)).substr(0, 16);
     for (int i = 1; i <= most_tries; ++i) {
         auto mark = i == 1 ? own : fmt::format("{}_{}", own, i);
         auto name = object_name(options, pipeline, one.object.route, one.object.first_time, mark);
@@ -245,6 +245,7 @@ Result<std::vector<ArchivedObject>> ArchiveWriter::publish(std::string_view posi
     PN_FAILPOINT(archive_intent_after);
     size_t place = 0;
     for (auto& [group, one] : parts.growing) {
+        one.digest.add(one.content.tail());
         one.object.sha256 = one.digest.hex();
         PN_CHECK(parts.put(one, place++));
         objects.push_back(std::move(one.object));

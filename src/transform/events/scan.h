@@ -20,6 +20,11 @@ struct IndexedBatch {
     std::vector<JsonIndex> indexes;
 
     uint64_t bytes() const { return batch.bytes() + index_memory.bytes() + indexes.size() * sizeof(JsonIndex); }
+    void clear() {
+        batch.clear();
+        index_memory.clear();
+        indexes.clear();
+    }
 };
 
 /// The events of a segment that go into one table. Readers take runs of them.

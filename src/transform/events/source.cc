@@ -144,6 +144,13 @@ Status EventSource::keep(const flow::Message& message, int route) {
     return archive_->add(name, message, TimePoint(std::chrono::microseconds(message.sent_micros)));
 }
 
+/// Nobody has the last segment any more once the next is asked for, unless a reader is kept.
+void EventSource::begin_batch() {
+    given_out_.swap(batch_);
+    if (batch_ && batch_.use_count() == 1) batch_->clear();
+    else batch_ = std::make_shared<IndexedBatch>();
+}
+
 Result<flow::Segment> EventSource::segment() {
     flow::Segment out;
     auto at = now();
@@ -151,7 +158,8 @@ Result<flow::Segment> EventSource::segment() {
     auto until = nlohmann::json{{"until", batch_->batch.messages.back().position}}.dump();
     flow::Checkpoint own{.cursor_from = "", .cursor_to = "", .position = until, .read_at = at};
     auto checkpoint = [&](size_t table) { return options_.replays ? given_[table] : own; };
-    std::shared_ptr<const IndexedBatch> batch = std::exchange(batch_, std::make_shared<IndexedBatch>());
+    std::shared_ptr<const IndexedBatch> batch = batch_;
+    begin_batch();
     for (size_t i = 0; i < events_.size(); ++i) {
         if (events_[i].empty()) continue;
         out.parts.push_back({.table = i,

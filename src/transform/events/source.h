@@ -79,7 +79,10 @@ class EventSource : public flow::Source {
     std::vector<std::optional<flow::ScanContext>> contexts_;  // by table, the unrouted last
     std::vector<flow::Checkpoint> given_;                     // likewise; a replay leaves them
 
+    void begin_batch();
+
     std::shared_ptr<IndexedBatch> batch_;
+    std::shared_ptr<IndexedBatch> given_out_;    // of the last segment; its memory is fresh no more, and cheaper for it
     std::vector<std::vector<uint32_t>> events_;  // by table
     std::shared_ptr<io::ObjectStore> store_;
     std::unique_ptr<archive::ArchiveWriter> archive_;
