@@ -129,6 +129,34 @@ class Demo {
         return compare({{"customers", sample_shop::fingerprint_customers, "public.customers", 0, "live"}});
     }
 
+    Status events() {
+        PN_CHECK(
+            say("1,000 events come as lines of JSON: each ends as a row of its kind or as a reject, and is kept as it "
+                "came"));
+        std::filesystem::create_directories(folder_.path() / "lines/in");
+        std::ofstream(folder_.path() / "lines/in/events.ndjson") << sample_shop::event_lines();
+        std::ofstream(folder_.path() / "clicks.sql") << sample_shop::clicks_table();
+        std::ofstream(folder_.path() / "sales.sql") << sample_shop::sales_table();
+        std::ofstream(options_.file, std::ios::app) << sample_shop::events();
+        PN_CHECK(run_one("events"));
+        PN_CHECK(print("$ penstock rejects list events\n"));
+        options_.names = {"events"};
+        PN_CHECK(must_end_well(command::rejects_list(session_for(options_)), "rejects list"));
+        options_.names.clear();
+        return count_events();
+    }
+
+    Status replayed() {
+        PN_CHECK(say("somebody drops the table of clicks: the archive has them all, and knows what is there already"));
+        PN_TRY(auto moment, in_warehouse("DROP TABLE web.clicks; SELECT strftime(now() - INTERVAL 1 DAY, '%Y-%m-%d')"));
+        PN_CHECK(print(fmt::format("$ penstock replay events --from {}\n  ", moment)));
+        Options replay = options_;
+        replay.names = {"events"};
+        replay.from = moment;
+        PN_CHECK(must_end_well(command::replay(session_for(replay)), "replay"));
+        return count_events();
+    }
+
     Status farewell() {
         PN_CHECK(say("all counts agree. Three things to try next"));
         return print(
@@ -196,6 +224,29 @@ class Demo {
         return {};
     }
 
+    /// The last statement's first value.
+    Result<std::string> in_warehouse(const std::string& sql) {
+        PN_TRY(auto database, engine::Database::open(folder_.path() / "warehouse.duckdb", {}));
+        PN_TRY(auto connection, database.connect());
+        auto last = sql.rfind(';');
+        if (last != sql.npos) PN_CHECK(connection.execute(sql.substr(0, last)));
+        PN_TRY(auto rows, connection.query(last == sql.npos ? sql : sql.substr(last + 1)));
+        return rows.text(0, 0);
+    }
+
+    Status count_events() {
+        PN_TRY(auto clicks, in_warehouse("SELECT count(DISTINCT visitor) FROM web.clicks"));
+        PN_TRY(auto sales, in_warehouse("SELECT count(DISTINCT visitor) FROM web.sales"));
+        PN_TRY(auto rejects, in_warehouse("SELECT count(*) FROM penstock.rejects WHERE pipeline = 'events'"));
+        bool agree = clicks == "747" && sales == "248" && rejects == "5";
+        PN_CHECK(print(fmt::format("  {} 1,000 lines: {} clicks, {} sales, {} rejected\n",
+                                   agree ? paint_stdout(Colour::green, "=") : paint_stdout(Colour::red, "≠"), clicks,
+                                   sales, rejects)));
+        if (agree) return {};
+        return fail(demo_error(ErrorKind::check_failed, "demo_counts_differ", "events were lost or came twice",
+                               "this is a fault of penstock: please report it"));
+    }
+
     const Session& session_;
     ThrowawayPostgres& server_;
     const Folder& folder_;
@@ -212,6 +263,8 @@ Status tour(const Session& session, const Folder& folder) {
     PN_CHECK(demo.bad_row());
     PN_CHECK(demo.changes());
     PN_CHECK(demo.killed());
+    PN_CHECK(demo.events());
+    PN_CHECK(demo.replayed());
     return demo.farewell();
 }
 

@@ -68,6 +68,48 @@ DELETE FROM customers WHERE name LIKE 'Visitor 1%';
 )";
 }
 
+std::string_view clicks_table() {
+    return "CREATE TABLE clicks (kind STRING, visitor INT64 NOT NULL, page STRING, at TIMESTAMP NOT NULL)\n";
+}
+
+std::string_view sales_table() {
+    return "CREATE TABLE sales (kind STRING, visitor INT64 NOT NULL, items ARRAY<STRUCT<name STRING, price NUMERIC(10, "
+           "2)>>, at TIMESTAMP NOT NULL)\n";
+}
+
+std::string event_lines() {
+    std::string lines;
+    for (int i = 0; i < 1000; ++i) {
+        auto at = fmt::format("2026-01-01T{:02}:{:02}:00Z", i / 60 % 24, i % 60);
+        if (i == 17) lines += R"({"kind": "click", "visitor": 4.5, "page": "/", "at": "2026-01-01T00:00:00Z"})";
+        else if (i == 117) lines += R"({"kind": "click", "visitor": 4, "page": "/", "at": "soon"})";
+        else if (i == 217) lines += R"({"kind": "click", "visitor": )";
+        else if (i == 316)
+            lines += R"({"kind": "sale", "visitor": 4, "items": [{"name": "pen", "price": 1.005}], "at": null})";
+        else if (i == 416) lines += R"({"kind": "refund", "visitor": 4})";
+        else if (i % 4 == 0)
+            lines += fmt::format(
+                R"({{"kind": "sale", "visitor": {}, "items": [{{"name": "pen", "price": {}.{:02}}}], "at": "{}"}})", i,
+                i % 90, i % 100, at);
+        else lines += fmt::format(R"({{"kind": "click", "visitor": {}, "page": "/{}", "at": "{}"}})", i, i % 7, at);
+        lines += '\n';
+    }
+    return lines;
+}
+
+std::string_view events() {
+    return R"(
+  events:
+    source: {connection: lines, files: "in/*.ndjson", settle: 0s}
+    route:
+      by: kind
+      click: {schema: clicks.sql, table: web.clicks}
+      sale:  {schema: sales.sql, table: web.sales}
+    archive: {connection: lake, every: 0s}
+    target: {connection: warehouse, mode: append}
+)";
+}
+
 std::string fingerprint_customers(std::string_view table) {
     return fmt::format(
         "SELECT CAST(count(*) AS varchar), md5(string_agg(CAST(id AS varchar) || '|' || name || '|' || coalesce(email, "
@@ -89,6 +131,8 @@ std::string configuration(std::string_view connection_string) {
 connections:
   shop:      {{type: postgres, url: "{}"}}
   warehouse: {{type: duckdb, path: warehouse.duckdb}}
+  lines:     {{type: files, url: "file:lines"}}
+  lake:      {{type: files, url: "file:lake"}}
 
 pipelines:
   customers:

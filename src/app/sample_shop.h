@@ -17,6 +17,14 @@ std::string_view capture();
 /// 30 customers come, 100 change, 11 go.
 std::string_view visitors();
 
+/// CREATE TABLE statements of the events' two tables.
+std::string_view clicks_table();
+std::string_view sales_table();
+/// 1,000 events as lines of JSON: 747 clicks, 248 sales, five that are neither, or wrong.
+std::string event_lines();
+/// One more pipeline: the events, by their kind into two tables, and as they came into an archive.
+std::string_view events();
+
 /// Rows, and a fingerprint of their values, as text. The same SQL means the same in PostgreSQL and DuckDB.
 std::string fingerprint_customers(std::string_view table);
 std::string fingerprint_orders(std::string_view table);
