@@ -76,6 +76,7 @@ class CommandLine {
         declare_schema();
         declare_rejects();
         declare_replay();
+        declare_quality();
         declare_slots();
         declare_reference();
         app_.footer(exit_codes);
@@ -257,6 +258,19 @@ class CommandLine {
             ->type_name("TABLE");
         replay->add_flag("--rejected", options_.rejected, "Also what is among the rejects, open or discarded");
         replay->add_flag("--dry-run", options_.dry_run, "Only list the objects that would be read");
+    }
+
+    void declare_quality() {
+        auto* quality =
+            command(app_, "quality", "Ask what checks ask, read suites of Great Expectations, show what was found");
+        quality->require_subcommand(1);
+        auto* run = command(*quality, "run", "Ask the target's tables as they are now; loads nothing");
+        names(run, "PIPELINE", "Only these pipelines");
+        auto* import = command(*quality, "import", "Print a suite of Great Expectations as `checks` of a pipeline");
+        name(import, "FILE", "The suite, as JSON", true);
+        auto* docs = command(*quality, "docs", "Write what checks have found as a page of HTML");
+        names(docs, "PIPELINE", "Only these pipelines");
+        docs->add_option("--into", options_.into, "The file; standard output where none is named")->type_name("FILE");
     }
 
     void declare_slots() {

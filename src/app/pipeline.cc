@@ -88,8 +88,8 @@ flow::Purse::Limits limits_of(const config::Budget& budget) {
 }
 
 /// Events come from everywhere, and whoever bounds the rejects expects some: a bound without `on_reject` lets the run go on up to it.
-flow::RejectPolicy reject_policy(const config::PipelineConfig& config, bool events) {
-    bool bounded = events || config.max_rejects.rows || config.max_rejects.share;
+flow::RejectPolicy reject_policy(const config::PipelineConfig& config, bool expects_some) {
+    bool bounded = expects_some || config.max_rejects.rows || config.max_rejects.share;
     auto choice = config.on_reject.value_or(bounded ? config::OnReject::go_on : config::OnReject::stop);
     return {.stop = choice == config::OnReject::stop,
             .max_count = config.max_rejects.rows.value_or(-1),
@@ -124,6 +124,9 @@ Pipeline::Pipeline(const config::Document& document, const config::PipelineConfi
       target_component_(component_of(document, config.target_connection)),
       source_(context(document, config, config.source_connection, *target_component_)),
       target_(context(document, config, config.target_connection, *target_component_)) {
+    if (auto found = document.checks.find(config.origin.empty() ? config.name : config.origin);
+        found != document.checks.end())
+        checks_ = found->second;
     source_.follow = config.run == config::RunKind::follow;
     if (config.archive) source_.open_archive = archive_opener(document, config.archive->connection.value);
     if (!is_stream()) return;
@@ -197,9 +200,10 @@ Status Pipeline::check_replay(const std::vector<flow::RejectRecord>& rejects) co
 Result<std::unique_ptr<flow::Source>> Pipeline::build_replay_source(
     const std::vector<flow::RejectRecord>& rejects) const {
     PN_CHECK(check_replay(rejects));
-    if (is_routed()) return with_steps(events::replay_rejects(events::EventOptions::of(source_), rejects));
+    if (is_routed())
+        return with_checks(with_steps(events::replay_rejects(events::EventOptions::of(source_), rejects)), {}, true);
     if (source_component_->build_replay_source != nullptr)
-        return with_steps(source_component_->build_replay_source(source_, rejects));
+        return with_checks(with_steps(source_component_->build_replay_source(source_, rejects)), {}, true);
     return fail({.kind = ErrorKind::usage,
                  .code = "replay_not_available",
                  .message = fmt::format("{}: rows of a {} source cannot be read again one by one", name(),
@@ -224,7 +228,8 @@ Result<std::unique_ptr<archive::ArchiveStream>> Pipeline::open_archive(archive::
 
 Result<std::unique_ptr<flow::Source>> Pipeline::build_archive_source(archive::ReplayRange range) const {
     PN_CHECK(check_archive());
-    return with_steps(events::replay_archive(events::EventOptions::of(source_), std::move(range)));
+    return with_checks(with_steps(events::replay_archive(events::EventOptions::of(source_), std::move(range))), {},
+                       true);
 }
 
 std::string Pipeline::slot() const {
@@ -238,7 +243,7 @@ Result<std::vector<flow::Finding>> Pipeline::examine_source(std::stop_token stop
 
 Result<std::unique_ptr<flow::Source>> Pipeline::build_source() const {
     if (config_->unusable) return fail(*config_->unusable);
-    return with_steps(source_component_->build_source(source_));
+    return with_checks(with_steps(source_component_->build_source(source_)), {}, false);
 }
 
 Result<std::unique_ptr<flow::Source>> Pipeline::with_steps(Result<std::unique_ptr<flow::Source>> source) const {
@@ -345,26 +350,31 @@ flow::RunRequest Pipeline::request(const std::string& run_id, bool full_refresh)
     // A plan only hears what would be spent.
     auto limits = run_id.empty() ? flow::Purse::Limits() : limits_of(config_->budget);
     request.purse = std::make_shared<flow::Purse>(request.identity, limits);
-    request.make_source = [this, run_id, purse = request.purse]() -> Result<std::unique_ptr<flow::Source>> {
+    if (!checks_.empty()) request.validations = std::make_shared<flow::ValidationLog>();
+    request.make_source = [this, run_id, purse = request.purse,
+                           log = request.validations]() -> Result<std::unique_ptr<flow::Source>> {
         if (config_->unusable) return fail(*config_->unusable);
         auto context = source_;
         context.run_id = run_id;
         context.purse = purse;
-        return with_steps(source_component_->build_source(context));
+        return with_checks(with_steps(source_component_->build_source(context)), log, false);
     };
     request.make_sink = [this, run_id, purse = request.purse]() -> Result<std::unique_ptr<flow::Sink>> {
         if (config_->unusable) return fail(*config_->unusable);
         auto context = target_;
         context.run_id = run_id;
         context.purse = purse;
-        return target_component_->build_sink(context);
+        PN_TRY(auto sink, target_component_->build_sink(context));
+        PN_CHECK(check_answers(*sink));
+        return sink;
     };
     request.target_for = [this, full_refresh](size_t, const flow::TableInfo& info) -> Result<flow::TableTarget> {
         PN_TRY(auto target, target_for(info));
         target.full_refresh = full_refresh;
         return target;
     };
-    request.rejects = reject_policy(*config_, is_routed());
+    if (request.validations != nullptr) request.check_table = table_checks(request.validations);
+    request.rejects = reject_policy(*config_, is_routed() || any_check_rejects());
     request.retries = {.max = static_cast<int>(config_->retries.max),
                        .delay = config_->retries.delay,
                        .backoff = config_->retries.backoff,

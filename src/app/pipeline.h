@@ -1,9 +1,11 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "check/expectation.h"
 #include "config/document.h"
 #include "flow/component.h"
 #include "flow/runner.h"
@@ -65,12 +67,23 @@ class Pipeline {
     /// The target's own name of a type.
     std::string target_type(const data::Field& field) const;
 
+    /// What `checks` ask, suites read.
+    Result<std::vector<check::Expectation>> expectations() const;
+
     /// What `status` says of tables that the stream's checkpoint has set aside.
     std::vector<std::string> stream_troubles(const flow::Checkpoint& stream) const;
 
     flow::RunRequest request(const std::string& run_id, bool full_refresh = false) const;
 
   private:
+    Status validate_checks() const;
+    Result<std::unique_ptr<flow::Source>> with_checks(Result<std::unique_ptr<flow::Source>> source,
+                                                      std::shared_ptr<flow::ValidationLog> log, bool some_rows) const;
+    bool any_check_rejects() const;
+    Status check_answers(flow::Sink& sink) const;
+    /// What a run asks of the target's tables.
+    std::function<Status(flow::CheckedTarget&, const flow::TableTarget&)> table_checks(
+        std::shared_ptr<flow::ValidationLog> log) const;
     Result<std::unique_ptr<flow::Source>> with_steps(Result<std::unique_ptr<flow::Source>> source) const;
     Status validate_stream() const;
     Status validate_log() const;
@@ -87,6 +100,7 @@ class Pipeline {
                                                    std::string_view option) const;
 
     const config::PipelineConfig* config_;
+    std::vector<config::Located<config::Check>> checks_;
     config::TargetOptions options_;
     const flow::Component* source_component_;
     const flow::Component* target_component_;

@@ -9,6 +9,7 @@ namespace penstock::app {
 Status Pipeline::validate() const {
     if (source_component_->validate_source != nullptr) PN_CHECK(source_component_->validate_source(source_));
     if (target_component_->validate_target != nullptr) PN_CHECK(target_component_->validate_target(target_));
+    PN_CHECK(validate_checks());
     if (is_routed()) return validate_route();
     if (config_->route || config_->archive)
         return fail({.kind = ErrorKind::configuration,

@@ -9,6 +9,7 @@
 #include "app/commands.h"
 #include "app/interruption.h"
 #include "app/output.h"
+#include "app/quality.h"
 #include "app/terminal.h"
 #include "base/failpoint.h"
 
@@ -36,6 +37,9 @@ constexpr std::array verbs = {Verb{"check", command::check},
                               Verb{"rejects replay", command::rejects_replay},
                               Verb{"replay", command::replay},
                               Verb{"rejects discard", command::rejects_discard},
+                              Verb{"quality run", command::quality_run},
+                              Verb{"quality import", command::quality_import},
+                              Verb{"quality docs", command::quality_docs},
                               Verb{"slots list", command::slots_list},
                               Verb{"slots drop", command::slots_drop},
                               Verb{"slots advance", command::slots_advance},

@@ -51,6 +51,22 @@ std::string list_text(const std::vector<state::RunRecord>& records) {
     return table.text();
 }
 
+std::string checks_text(const state::RunRecord& record) {
+    TextTable table({{.heading = "CHECK"},
+                     {.heading = "TABLE"},
+                     {.heading = "ROWS"},
+                     {.heading = "RESULT"},
+                     {.heading = "ON FAIL"},
+                     {.heading = "UNEXPECTED", .align = Align::right},
+                     {.heading = "OF", .align = Align::right},
+                     {.heading = "OBSERVED", .most = 60}});
+    for (const auto& of : record.tables)
+        for (const auto& [pipeline, run_id, published, one] : of.validations)
+            table.add({one.check, of.source, one.rows, one.success ? "passed" : "failed", one.on_fail,
+                       count_or_blank(one.unexpected_count), count_or_blank(one.element_count), one.observed});
+    return table.empty() ? "" : "\n" + table.text();
+}
+
 std::string detail_text(const state::RunRecord& record) {
     std::string text = fmt::format(
         "run       {}\npipeline  {}\nstatus    {}\nstarted   {} UTC\ntook      {}, {} {}\nmemory    {} at most\nby     "
@@ -82,6 +98,7 @@ std::string detail_text(const state::RunRecord& record) {
     for (const auto& of : record.tables)
         for (const auto& decision : of.decisions)
             text += fmt::format("\n{}: {} {}: {}", of.target, decision.change, decision.column, decision.decision);
+    text += checks_text(record);
     if (record.error) text += "\n" + record.error->text() + "\n";
     return text;
 }

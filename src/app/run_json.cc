@@ -23,6 +23,29 @@ Json cursor_json(const flow::Checkpoint& checkpoint) {
     return {{"from", text_or_null(checkpoint.cursor_from)}, {"to", text_or_null(checkpoint.cursor_to)}};
 }
 
+Json json_or_null(const std::string& text) {
+    auto json = Json::parse(text.empty() ? "null" : text, nullptr, false);
+    return json.is_discarded() ? Json(text) : json;
+}
+
+Json checks_json(const std::vector<flow::ValidationRecord>& records) {
+    Json list = Json::array();
+    for (const auto& [pipeline, run_id, published, one] : records)
+        list.push_back({{"check", one.check},
+                        {"expectation", one.expectation},
+                        {"column", text_or_null(one.column)},
+                        {"rows", one.rows},
+                        {"severity", one.severity},
+                        {"on_fail", one.on_fail},
+                        {"success", one.success},
+                        {"observed", json_or_null(one.observed)},
+                        {"element_count", one.element_count},
+                        {"unexpected_count", one.unexpected_count},
+                        {"unexpected_sample", json_or_null(one.unexpected_sample)},
+                        {"published", published}});
+    return list;
+}
+
 Json decisions_json(const std::vector<flow::SchemaDecision>& decisions) {
     Json list = Json::array();
     for (const auto& decision : decisions)
@@ -51,6 +74,7 @@ Json table_json(const flow::TableResult& table) {
     json["position"] = position_json(table.checkpoint);
     json["decisions"] = decisions_json(table.decisions);
     json["notes"] = table.notes;
+    json["checks"] = checks_json(table.validations);
     return json;
 }
 

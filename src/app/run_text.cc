@@ -48,6 +48,10 @@ std::string remarks(const flow::RunResult& result) {
                                     ? fmt::format("{} {}: {}", decision.change, decision.column, decision.decision)
                                     : decision.detail);
         }
+        for (const auto& record : table.validations)
+            if (!record.validation.success && result.status == flow::RunStatus::success)
+                text += fmt::format("  {}: check {} failed ({})\n", table.source, record.validation.check,
+                                    record.validation.on_fail == "reject" ? "its rows were rejected" : "a warning");
         for (const auto& note : table.notes) text += fmt::format("  {}: {}\n", table.source, note);
     }
     int64_t rejected = result.counts().rows_rejected;

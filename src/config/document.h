@@ -1,11 +1,13 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
 
 #include "base/secret.h"
 #include "config/catalog.h"
+#include "config/check.h"
 #include "config/diagnostics.h"
 #include "config/pipeline.h"
 #include "config/reference.h"
@@ -38,8 +40,9 @@ struct Document {
     Secret state;                           ///< sqlite:path, mysql://… or postgres://…
     std::filesystem::path state_directory;  ///< what a relative path in `state` is relative to
     PipelineSettings defaults;
-    std::vector<Connection> connections;    ///< in the order of the file
-    std::vector<PipelineConfig> pipelines;  ///< in the order of the file
+    std::vector<Connection> connections;                        ///< in the order of the file
+    std::vector<PipelineConfig> pipelines;                      ///< in the order of the file
+    std::map<std::string, std::vector<Located<Check>>> checks;  ///< by the pipeline's name
 
     const Connection* connection(std::string_view name) const;
     const PipelineConfig* pipeline(std::string_view name) const;

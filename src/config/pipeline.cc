@@ -1,5 +1,7 @@
 #include "config/pipeline.h"
 
+#include "config/check.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -29,6 +31,12 @@ Status check_schedule(const Text& schedule) {
                  .message = fmt::format("the schedule is not a cron expression of five fields"),
                  .where = schedule.place.text(),
                  .hint = "minute hour day-of-month month day-of-week, such as \"*/15 * * * *\" or \"0 2 * * 0\""});
+}
+
+/// The document reads them, and keeps them beside the pipeline. Here is only what they look like.
+Codec<std::string> checks_shape() {
+    return {list_shape(check_spec().codec().shape), [](const Node&, std::string&, const Reading&) { return true; },
+            [](const std::string&) { return Node{}; }};
 }
 
 Status check_update_when(const TargetOptions& target, const Node&) {
@@ -168,6 +176,8 @@ const Spec<PipelineConfig>& pipeline_spec() {
                       {.example = "{connection: warehouse, table: events}", .noun = "map"})
             .field("steps", &P::steps, step_spec(), "What happens to rows on their way, one after the other.",
                    {.example = "[{mask: {columns: [email], with: sha256, salt: \"${SALT}\"}}]"})
+            .field("checks", &P::name, checks_shape(), "What must hold for rows before they are published.",
+                   {.example = "[{not_null: [user_id]}, {row_count: {min: 1}}]"})
             .field("schedule", &P::schedule, "When the scheduler runs it, as a cron expression of five fields.",
                    {.example = "\"0 2 * * *\""})
             .field("timezone", &P::timezone, "The time zone of the schedule.",
@@ -179,10 +189,10 @@ const Spec<PipelineConfig>& pipeline_spec() {
                     "What happens to scheduled times that were missed.")
             .field("after", &P::after, "Pipelines that must have succeeded first.", {.example = "[customers]"})
             .include(settings_spec())
-            .unavailable("checks", "checks before publishing are planned")
             .unavailable("rejects", "rejected rows go to the table penstock.rejects of the target")
             .field("route", &P::route, route_codec(), "Of an event stream: which events go into which table.")
-            .field("archive", &P::archive, archive_spec(), "Of an event stream: where its messages are kept as they came.")
+            .field("archive", &P::archive, archive_spec(),
+                   "Of an event stream: where its messages are kept as they came.")
             .choice("run", &P::run,
                     {{"drain", RunKind::drain, "Up to where the stream was when the run began; then it ends."},
                      {"follow", RunKind::follow, "On and on, until it is stopped."}},

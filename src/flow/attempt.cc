@@ -8,6 +8,7 @@
 
 #include "base/failpoint.h"
 #include "base/humane.h"
+#include "base/log.h"
 #include "flow/guarded.h"
 
 namespace penstock::flow {
@@ -183,13 +184,16 @@ Status Attempt::run_segment(Segment& segment) {
         state(table.target).result.duration += duration;
         if (table.last) end_table(state(table.target));
     }
-    return confirm(loaded, segment.stream);
+    PN_CHECK(confirm(loaded, segment.stream));
+    return check_committed(loaded);
 }
 
 Status Attempt::write(Segment& segment, std::vector<Loaded>& loaded) {
     PN_CHECK(load_segment(segment, loaded));
     PN_CHECK(check_accounts(loaded));
+    if (checked() != nullptr && !checked()->asked_after_commit()) PN_CHECK(check_tables(loaded));
     if (segment.stream) PN_CHECK(sink_->keep_stream(*segment.stream));
+    PN_CHECK(keep_validations(true));
     return commit(loaded);
 }
 
@@ -197,6 +201,7 @@ Status Attempt::write(Segment& segment, std::vector<Loaded>& loaded) {
 Status Attempt::give_up(const std::vector<Loaded>& loaded, Error error) {
     sink_->abort();
     take_back(loaded);
+    record_alone(false);
     PN_TRY(bool aside, set_aside(error));
     if (!aside) return fail(std::move(error));
     return fail({.kind = ErrorKind::unavailable,
@@ -268,6 +273,68 @@ Status Attempt::check_accounts(std::vector<Loaded>& loaded) {
     }
     failed_.reset();
     return {};
+}
+
+/// Null where the target keeps nothing of checks.
+CheckedTarget* Attempt::checked() const { return dynamic_cast<CheckedTarget*>(sink_.get()); }
+
+/// Every table is asked, so that one look says all that is amiss.
+Status Attempt::check_tables(const std::vector<Loaded>& loaded) {
+    Status first;
+    for (const auto& entry : loaded) {
+        const auto& target = targets_[entry.target];
+        if (!request_.check_table || target.info.rejects_only) continue;
+        Status asked = request_.check_table(*checked(), target);
+        if (!asked && first) first = name_table(std::move(asked), target.info.name);
+    }
+    return first;
+}
+
+/// The rows are there whatever the checks say: the target shows none of them before.
+Status Attempt::check_committed(const std::vector<Loaded>& loaded) {
+    if (checked() == nullptr || !checked()->asked_after_commit()) return {};
+    Status asked = guarded([&] { return check_tables(loaded); });
+    record_alone(true);
+    return asked;
+}
+
+Status Attempt::keep_validations(bool published) {
+    if (request_.validations == nullptr) return {};
+    std::vector<ValidationRecord> records;
+    for (auto& validation : request_.validations->take()) {
+        const auto* table = states_.find(validation.table);
+        if (table != nullptr) validation.target = table->result.target;
+        records.push_back({.pipeline = request_.identity.pipeline,
+                           .run_id = request_.identity.run_id,
+                           .published = published,
+                           .validation = std::move(validation)});
+    }
+    if (records.empty()) return {};
+    Status kept = checked() == nullptr ? Status() : checked()->keep_validations(records);
+    for (auto& record : records) {
+        auto table = std::ranges::find(states_.all(), record.validation.table,
+                                       [](const auto& one) { return one->result.source; });
+        if (table != states_.all().end()) remember((*table)->result.validations, std::move(record));
+    }
+    return kept;
+}
+
+/// What checks said of rows that were taken back, or are there already, is kept in a commit of its own. The failure itself goes
+/// first.
+void Attempt::record_alone(bool published) {
+    if (request_.validations == nullptr || request_.validations->empty()) return;
+    if (checked() == nullptr || stop_.stop_requested()) {
+        [[maybe_unused]] auto nowhere = keep_validations(published);
+        return;
+    }
+    Status kept = guarded([&]() -> Status {
+        PN_CHECK(sink_->begin(request_.identity));
+        PN_CHECK(keep_validations(published));
+        return sink_->commit({});
+    });
+    if (kept) return;
+    sink_->abort();
+    log::warning("what the checks found could not be recorded in the target: {}", kept.error().message);
 }
 
 Status Attempt::may_commit() const {

@@ -129,7 +129,7 @@ RunResult run(const RunRequest& request, std::stop_token stop) {
         if (result.status == RunStatus::skipped) result.deferred_until = request.purse->deferred_until();
     }
     for (const auto& table : run.states.all())
-        if (status || table->durable) result.tables.push_back(std::move(table->result));
+        if (status || table->durable || !table->result.validations.empty()) result.tables.push_back(std::move(table->result));
     result.attempts = run.attempts;
     result.spent = run.spent;
     if (request.purse != nullptr) result.cost_usd = request.purse->spent().usd;

@@ -16,6 +16,7 @@
 #include "flow/reject.h"
 #include "flow/sink.h"
 #include "flow/source.h"
+#include "flow/validation.h"
 
 namespace penstock::flow {
 
@@ -27,6 +28,7 @@ struct TableResult {
     Checkpoint checkpoint;  ///< the newest durable one
     std::vector<SchemaDecision> decisions;
     std::vector<std::string> notes;
+    std::vector<ValidationRecord> validations = {};  ///< also of what was not made durable
     std::chrono::duration<double> duration{};
 };
 
@@ -45,7 +47,7 @@ struct RunResult {
     Spending spent = {};
     double cost_usd = 0;
     std::optional<TimePoint> deferred_until = {};  ///< of one that was put off
-    Counts counts() const;  ///< sum over tables
+    Counts counts() const;                         ///< sum over tables
 };
 
 /// Told about a run while it goes on, from the runner's thread; progress figures may be read from any thread until run()
@@ -75,6 +77,11 @@ struct RunRequest {
     RunObserver* observer = nullptr;
     /// Asked right before every commit; an error keeps it from happening and ends the attempt.
     std::function<Status()> may_commit = {};
+    /// Where the checks of the run say what they found; null where there are none.
+    std::shared_ptr<ValidationLog> validations = {};
+    /// Asks what is to be asked of a whole table of the target, once all of a commit is loaded. An error of one that is asked before
+    /// the commit keeps it from happening.
+    std::function<Status(CheckedTarget&, const TableTarget&)> check_table = {};
     /// What source and sink spend from; null where nothing is run.
     std::shared_ptr<Purse> purse = {};
 };

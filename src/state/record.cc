@@ -46,6 +46,39 @@ flow::SchemaDecision decision_from_json(const Json& json) {
             .detail = json.value("detail", "")};
 }
 
+Json check_to_json(const flow::ValidationRecord& record) {
+    const auto& one = record.validation;
+    return {{"check", one.check},
+            {"expectation", one.expectation},
+            {"column", one.column},
+            {"rows", one.rows},
+            {"severity", one.severity},
+            {"on_fail", one.on_fail},
+            {"success", one.success},
+            {"observed", one.observed},
+            {"element_count", one.element_count},
+            {"unexpected_count", one.unexpected_count},
+            {"unexpected_sample", one.unexpected_sample},
+            {"published", record.published}};
+}
+
+flow::ValidationRecord check_from_json(const Json& json) {
+    flow::ValidationRecord record{.published = json.value("published", false)};
+    auto& one = record.validation;
+    one.check = json.value("check", "");
+    one.expectation = json.value("expectation", "");
+    one.column = json.value("column", "");
+    one.rows = json.value("rows", "");
+    one.severity = json.value("severity", "");
+    one.on_fail = json.value("on_fail", "");
+    one.success = json.value("success", false);
+    one.observed = json.value("observed", "");
+    one.element_count = json.value("element_count", int64_t{0});
+    one.unexpected_count = json.value("unexpected_count", int64_t{0});
+    one.unexpected_sample = json.value("unexpected_sample", "");
+    return record;
+}
+
 Json table_to_json(const flow::TableResult& table) {
     Json json = {{"source", table.source}, {"target", table.target}, {"counts", counts_to_json(table.counts)}};
     json["cursor_from"] = table.checkpoint.cursor_from;
@@ -54,6 +87,8 @@ Json table_to_json(const flow::TableResult& table) {
     json["read_at"] = table.checkpoint.read_at.time_since_epoch().count();
     json["duration_seconds"] = table.duration.count();
     json["notes"] = table.notes;
+    json["checks"] = Json::array();
+    for (const auto& record : table.validations) json["checks"].push_back(check_to_json(record));
     json["decisions"] = Json::array();
     for (const auto& decision : table.decisions) json["decisions"].push_back(decision_to_json(decision));
     return json;
@@ -70,6 +105,7 @@ flow::TableResult table_from_json(const Json& json) {
     table.checkpoint.read_at = TimePoint(std::chrono::microseconds(json.value("read_at", int64_t{0})));
     table.duration = std::chrono::duration<double>(json.value("duration_seconds", 0.0));
     table.notes = json.value("notes", std::vector<std::string>());
+    for (const auto& check : json.value("checks", Json::array())) table.validations.push_back(check_from_json(check));
     for (const auto& decision : json.value("decisions", Json::array()))
         table.decisions.push_back(decision_from_json(decision));
     return table;

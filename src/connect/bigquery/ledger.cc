@@ -1,5 +1,7 @@
 #include "connect/bigquery/ledger.h"
 
+#include "connect/bigquery/validations.h"
+
 namespace penstock::bigquery {
 
 std::map<std::string, std::string> job_labels(const ConnectionOptions& options, const std::string& pipeline,
@@ -29,6 +31,20 @@ Result<std::vector<flow::SchemaRecord>> Ledger::schema_history(std::string_view 
 
 Result<std::vector<flow::BatchRecord>> Ledger::checkpoints(std::string_view pipeline) {
     return bookkeeping_.newest_batches(pipeline);
+}
+
+Result<std::vector<flow::ValidationRecord>> Ledger::validations(std::string_view pipeline, std::string_view run_id) {
+    return kept_validations(*client_, jobs_, pipeline, run_id);
+}
+
+Status Ledger::add_validations(std::span<const flow::ValidationRecord> records) {
+    PN_CHECK(make_validations_table(*client_));
+    PN_CHECK(jobs_.run({.sql = bigquery::add_validations(*client_, records), .what = "keep what checks have found"}));
+    return {};
+}
+
+Result<std::optional<flow::AskedTable>> Ledger::asked(const std::string& table) {
+    return asked_table(*client_, jobs_, table);
 }
 
 }  // namespace penstock::bigquery

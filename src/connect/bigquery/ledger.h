@@ -6,11 +6,12 @@
 
 #include "connect/bigquery/bookkeeping.h"
 #include "flow/ledger.h"
+#include "flow/validation.h"
 
 namespace penstock::bigquery {
 
 /// Reads and mends what runs wrote beside the data.
-class Ledger final : public flow::Ledger {
+class Ledger final : public flow::Ledger, public flow::CheckedLedger {
   public:
     Ledger(std::unique_ptr<Client> client, std::string pipeline);
 
@@ -18,6 +19,11 @@ class Ledger final : public flow::Ledger {
     Result<int64_t> resolve(const flow::RejectFilter& filter, flow::Resolution resolution, TimePoint at) override;
     Result<std::vector<flow::SchemaRecord>> schema_history(std::string_view table) override;
     Result<std::vector<flow::BatchRecord>> checkpoints(std::string_view pipeline) override;
+
+    Result<std::vector<flow::ValidationRecord>> validations(std::string_view pipeline,
+                                                            std::string_view run_id) override;
+    Status add_validations(std::span<const flow::ValidationRecord> records) override;
+    Result<std::optional<flow::AskedTable>> asked(const std::string& table) override;
 
   private:
     std::unique_ptr<Client> client_;

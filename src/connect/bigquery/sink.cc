@@ -236,6 +236,7 @@ Status Sink::begin(const flow::RunIdentity& run) {
     unit_ = ++units;
     waiting_.clear();
     staging_.clear();
+    validations_.clear();
     stream_kept_.reset();
     PN_CHECK(open_engine());
     PN_FAILPOINT(target_open_after);

@@ -16,6 +16,7 @@
 #include "connect/bigquery/storage_write.h"
 #include "engine/database.h"
 #include "flow/sink.h"
+#include "flow/validation.h"
 
 namespace penstock::bigquery {
 
@@ -39,7 +40,7 @@ Result<StagedLoad> staged_load(const flow::TableTarget& target, const TargetTabl
 ///   commit  one query job: one transaction of the rows, rejects, decisions and checkpoints
 /// The commit's job has an id made from the pipeline and the numbers of its batches, so that a batch is committed by one job
 /// only, whoever asks for it: one whose answer was lost, or that a killed run left running, is found and waited for.
-class Sink : public flow::Sink {
+class Sink : public flow::Sink, public flow::CheckedTarget {
   public:
     explicit Sink(SinkSettings settings) : settings_(std::move(settings)) {}
     ~Sink() override;
@@ -51,6 +52,9 @@ class Sink : public flow::Sink {
     Result<flow::Counts> load(const flow::TableTarget& target, flow::Scan& scan,
                               const flow::ScanContext& context) override;
     Status keep_stream(const flow::Checkpoint& at) override;
+    Status keep_validations(std::span<const flow::ValidationRecord> records) override;
+    Result<std::optional<flow::AskedTable>> asked(const std::string& target) override;
+    bool asked_after_commit() const override { return true; }
     Status commit(std::span<const flow::TableCommit> tables) override;
     void abort() noexcept override;
     flow::Spending spent() const override { return jobs_ ? jobs_->spent() : flow::Spending{}; }
@@ -117,6 +121,7 @@ class Sink : public flow::Sink {
     std::set<std::string> warned_;
     std::set<std::string> fresh_;  ///< names that this run has made
     std::list<Waiting> waiting_;
+    std::string validations_;       ///< the statement that adds them
     std::vector<TableId> staging_;  ///< of the unit under way
     int unit_ = 0;                  ///< of work, in this process: names of staging tables and jobs are never used twice
 };

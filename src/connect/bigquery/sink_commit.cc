@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "connect/bigquery/fingerprint.h"
 #include "connect/bigquery/sink.h"
+#include "connect/bigquery/validations.h"
 
 namespace penstock::bigquery {
 namespace {
@@ -80,6 +81,7 @@ Result<Query> Sink::commit_query(std::span<const flow::TableCommit> tables) {
         const auto& known = known_[table.target.name].batch;
         add(bookkeeping_->add_batch(run_, table, known ? known->batch + 1 : 1, at));
     }
+    if (!validations_.empty()) add(validations_);
     if (stream_kept_) add(bookkeeping_->add_stream(run_, *stream_kept_, stream_batch_ + 1, at));
     query.sql += "COMMIT TRANSACTION;";
     std::ranges::sort(name);
@@ -87,7 +89,23 @@ Result<Query> Sink::commit_query(std::span<const flow::TableCommit> tables) {
     return query;
 }
 
+Status Sink::keep_validations(std::span<const flow::ValidationRecord> records) {
+    PN_CHECK(make_validations_table(*client_));
+    validations_ = add_validations(*client_, records);
+    return {};
+}
+
+Result<std::optional<flow::AskedTable>> Sink::asked(const std::string& target) {
+    return asked_table(*client_, *jobs_, target);
+}
+
 Status Sink::commit(std::span<const flow::TableCommit> tables) {
+    // Of no table, with nothing to be told from another run's: what checks have found, and no batch.
+    if (tables.empty() && !stream_kept_) {
+        if (validations_.empty()) return {};
+        PN_CHECK(jobs_->run({.sql = validations_, .what = "keep what checks have found", .fresh = fresh()}));
+        return {};
+    }
     PN_FAILPOINT(target_merge_after);
     PN_TRY(auto query, commit_query(tables));
     PN_FAILPOINT(target_commit_before);

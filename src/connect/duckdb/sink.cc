@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "connect/duckdb/changes.h"
 #include "connect/duckdb/sink_volume.h"
+#include "connect/duckdb/validations.h"
 #include "engine/sql.h"
 #include "flow/target_checks.h"
 
@@ -222,6 +223,14 @@ Status Sink::keep_stream(const flow::Checkpoint& at) {
     PN_CHECK(bookkeeping_.keep_stream(*connection_, run_, at));
     stream_kept_ = at;
     return {};
+}
+
+Status Sink::keep_validations(std::span<const flow::ValidationRecord> records) {
+    return duckdb::keep_validations(*connection_, records);
+}
+
+Result<std::optional<flow::AskedTable>> Sink::asked(const std::string& target) {
+    return asked_table(*connection_, target);
 }
 
 Status Sink::commit(std::span<const flow::TableCommit> tables) {

@@ -12,6 +12,7 @@
 #include "connect/duckdb/schema_change.h"
 #include "engine/database.h"
 #include "flow/sink.h"
+#include "flow/validation.h"
 
 namespace penstock::duckdb {
 
@@ -23,7 +24,7 @@ struct SinkSettings {
 
 /// Writes tables of one DuckDB file. All of a unit of work (DDL, rows, the merge, rejects, decisions, the checkpoint) is one
 /// DuckDB transaction; tables built aside and TEMP tables live and die with it.
-class Sink : public flow::Sink {
+class Sink : public flow::Sink, public flow::CheckedTarget {
   public:
     explicit Sink(SinkSettings settings) : settings_(std::move(settings)) {}
 
@@ -35,6 +36,8 @@ class Sink : public flow::Sink {
     Result<flow::Counts> load(const flow::TableTarget& target, flow::Scan& scan,
                               const flow::ScanContext& context) override;
     Status keep_stream(const flow::Checkpoint& at) override;
+    Status keep_validations(std::span<const flow::ValidationRecord> records) override;
+    Result<std::optional<flow::AskedTable>> asked(const std::string& target) override;
     Status commit(std::span<const flow::TableCommit> tables) override;
     void abort() noexcept override;
 
