@@ -28,10 +28,8 @@ struct ArchiveOptions {
     std::string path = "output/{route}/{yyyy}/{MM}/{dd}/{HH}/{route}_{yyyyMMddHHmmss}.json";
     ArchiveTime by = ArchiveTime::ingestion;
     ArchiveCompression compression = ArchiveCompression::none;  ///< adds .gz or .zst to the name
-    uint64_t memory_bytes = uint64_t{32} << 20;                 ///< beyond this, bytes go to a file without a name
     uint64_t segment_bytes = uint64_t{256} << 20;               ///< ArchiveWriter::full
     size_t segment_objects = 1000;                              ///< likewise; by event time each hour is an object
-    std::string spill_folder = {};                              ///< "": the system's for temporary files
 };
 
 /// Whether objects can be found by route and time: {route} and the day are in it, and no part leaves the folder or begins with
@@ -75,7 +73,7 @@ class ArchiveWriter {
     /// objects removed.
     Result<size_t> recover(std::string_view committed_position);
 
-    /// Copies what it is given. `event_time` is the message's own by its schema, else the bus's; used by ArchiveTime::event.
+    /// The payload has to stay where it is until publish() or abort(); all else is copied. `event_time` is the message's own by its schema, else the bus's; used by ArchiveTime::event.
     Status add(std::string_view route, const flow::Message& message, TimePoint event_time);
 
     /// A segment should end here: its objects are large or many.

@@ -5,6 +5,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <deque>
 #include <map>
 #include <set>
 
@@ -36,31 +37,47 @@ TEST_CASE("payloads of any bytes come back as they were, with all that is known 
         {"wild/../route", std::string(300'000, '\n'), "t/0/5", start + 4, "", "", start},
         {"", "no route", "t/0/6", start + 2 * hour, "", "", start},
     };
-    for (auto compression : {ArchiveCompression::none, ArchiveCompression::gzip, ArchiveCompression::zstd})
-        for (uint64_t memory : {uint64_t{1} << 20, uint64_t{100}}) {
-            TestFolder folder;
-            ArchiveOptions options{.compression = compression, .memory_bytes = memory};
-            ArchiveWriter writer(*folder.store, "p", options);
-            REQUIRE(writer.recover("") == size_t{0});
-            for (const auto& one : messages) REQUIRE(writer.add(one.route, one.message(), at(one.sent_micros)));
-            CHECK(writer.messages() == 6);
-            auto objects = writer.publish(R"({"at":6})");
-            REQUIRE(objects);
-            CHECK(objects->size() == 3);
-            CHECK(writer.messages() == 0);
-            auto found = read_all(*folder.store, "p", options, all_time.first, all_time.second);
-            REQUIRE_MESSAGE(found, (found ? "" : found.error().text()));
-            CHECK(sorted(*found) == sorted(messages));
-            for (const auto& name : folder.names()) CHECK(name.find("/..") == name.npos);
-        }
+    for (auto compression : {ArchiveCompression::none, ArchiveCompression::gzip, ArchiveCompression::zstd}) {
+        TestFolder folder;
+        ArchiveOptions options{.compression = compression};
+        ArchiveWriter writer(*folder.store, "p", options);
+        REQUIRE(writer.recover("") == size_t{0});
+        for (const auto& one : messages) REQUIRE(writer.add(one.route, one.message(), at(one.sent_micros)));
+        CHECK(writer.messages() == 6);
+        auto objects = writer.publish(R"({"at":6})");
+        REQUIRE(objects);
+        CHECK(objects->size() == 3);
+        CHECK(writer.messages() == 0);
+        auto found = read_all(*folder.store, "p", options, all_time.first, all_time.second);
+        REQUIRE_MESSAGE(found, (found ? "" : found.error().text()));
+        CHECK(sorted(*found) == sorted(messages));
+        for (const auto& name : folder.names()) CHECK(name.find("/..") == name.npos);
+    }
+}
+
+TEST_CASE("an object of many messages and large ones comes back, its index in several pieces") {
+    TestFolder folder;
+    ArchiveWriter writer(*folder.store, "p", {});
+    std::deque<Owned> messages;
+    for (int i = 0; i < 5000; ++i) {
+        std::string payload(i % 1000 == 999 ? 600'000 : static_cast<size_t>(i % 200), static_cast<char>('a' + i % 26));
+        messages.push_back({"orders", payload, fmt::format("topic/0/{}", i), start + i});
+        REQUIRE(writer.add("orders", messages.back().message(), at(start)));
+    }
+    REQUIRE(writer.publish("1"));
+    auto found = read_all(*folder.store, "p", {}, all_time.first, all_time.second);
+    REQUIRE_MESSAGE(found, (found ? "" : found.error().text()));
+    CHECK(sorted(*found) == sorted({messages.begin(), messages.end()}));
 }
 
 TEST_CASE("an uncompressed object is what was sent, a line each, under the name of its first moment") {
     TestFolder folder;
     ArchiveWriter writer(*folder.store, "p", {});
     std::string sent;
+    std::deque<Owned> kept;
     for (int i = 0; i < 3; ++i) {
-        Owned one{"orders", fmt::format(R"({{"id":{}}})", i), fmt::format("t/0/{}", i), start + i * second};
+        auto& one = kept.emplace_back(
+            Owned{"orders", fmt::format(R"({{"id":{}}})", i), fmt::format("t/0/{}", i), start + i * second});
         sent += one.payload + "\n";
         REQUIRE(writer.add(one.route, one.message(), at(start)));
     }
@@ -103,8 +120,9 @@ TEST_CASE("by event time each hour is an object of its own; what has no writable
     ArchiveWriter writer(*folder.store, "p", options);
     std::vector<int64_t> times = {start, start - 3 * hour, start + 60 * second, start - 3 * hour + second};
     int position = 0;
+    std::deque<Owned> kept;
     for (auto time : times) {
-        Owned one{"r", "x", fmt::to_string(position++), start + 10 * hour};
+        auto& one = kept.emplace_back(Owned{"r", "x", fmt::to_string(position++), start + 10 * hour});
         REQUIRE(writer.add(one.route, one.message(), at(time)));
     }
     Owned wild{"r", "x", "wild", start + 10 * hour};

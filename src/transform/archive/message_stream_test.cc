@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <deque>
 
 #include "transform/archive/test_archive.h"
 
@@ -27,8 +28,10 @@ Owned message(int number) {
 
 void write(io::ObjectStore& store) {
     ArchiveWriter writer(store, "p", {});
+    std::deque<Owned> kept;
     for (int i = 0; i < count; ++i) {
-        REQUIRE(writer.add(message(i).route, message(i).message(), at(start)));
+        const auto& one = kept.emplace_back(message(i));
+        REQUIRE(writer.add(one.route, one.message(), at(start)));
         if (i % 7 == 6) REQUIRE(writer.publish(fmt::to_string(i)));
     }
     REQUIRE(writer.publish("end"));

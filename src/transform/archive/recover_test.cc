@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <deque>
 #include <map>
 #include <set>
 
@@ -46,7 +47,8 @@ Owned message(int number) {
 
 /// What a stream does, from the position that the target has: archive, commit, next segment; the last one has nothing.
 Status stream(io::ObjectStore& store, io::ObjectStore& target) {
-    ArchiveWriter writer(store, "p", {.memory_bytes = 20});
+    std::deque<Owned> kept;
+    ArchiveWriter writer(store, "p", {});
     std::string committed;
     PN_TRY(auto there, target.info("position"));
     if (there) {
@@ -55,7 +57,10 @@ Status stream(io::ObjectStore& store, io::ObjectStore& target) {
     PN_CHECK(writer.recover(committed));
     for (int next = committed.empty() ? 0 : std::stoi(committed); next < messages + in_segment;) {
         for (int i = 0; i < in_segment; ++i, ++next)
-            if (next < messages) PN_CHECK(writer.add(message(next).route, message(next).message(), at(start)));
+            if (next < messages) {
+                const auto& one = kept.emplace_back(message(next));
+                PN_CHECK(writer.add(one.route, one.message(), at(start)));
+            }
         PN_CHECK(writer.publish(fmt::to_string(next)));
         PN_FAILPOINT(target_commit_before);
         PN_CHECK(target.put("position", fmt::to_string(next)));

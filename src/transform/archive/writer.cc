@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <optional>
 #include <utility>
+#include <vector>
 
 #include "base/digest.h"
 #include "base/failpoint.h"
@@ -14,7 +16,6 @@
 #include "transform/archive/intent.h"
 #include "transform/archive/packing.h"
 #include "transform/archive/path.h"
-#include "transform/archive/spill.h"
 
 namespace penstock::archive {
 namespace {
@@ -25,12 +26,61 @@ constexpr int most_tries = 1000;
 constexpr TimePoint first_moment{std::chrono::sys_days{std::chrono::year{1} / 1 / 1}};
 constexpr TimePoint last_moment{std::chrono::sys_days{std::chrono::year{10000} / 1 / 1}};
 
-/// An object that grows.
+constexpr size_t piece_bytes = size_t{256} << 10;
+constexpr size_t entries_piece = size_t{64} << 10;
+
+/// Bytes behind one another, handed on in pieces.
+class Pieces {
+  public:
+    explicit Pieces(Take take) : take_(std::move(take)) { bytes_.reserve(piece_bytes); }
+    Status add(std::string_view bytes) {
+        if (bytes_.size() + bytes.size() > piece_bytes) PN_CHECK(flush());
+        if (bytes.size() > piece_bytes) return take_(bytes);
+        bytes_ += bytes;
+        return {};
+    }
+    Status flush() {
+        if (bytes_.empty()) return {};
+        PN_CHECK(take_(bytes_));
+        bytes_.clear();
+        return {};
+    }
+
+  private:
+    Take take_;
+    std::string bytes_;
+};
+
+/// What the entries of an object's index become: packed piece by piece, each a stream of its own.
+class PackedEntries {
+  public:
+    Status add(const flow::Message& message, std::optional<TimePoint> time) {
+        append_entry(entries_, message, time);
+        return entries_.size() < entries_piece ? Status() : pack();
+    }
+    Status pack() {
+        if (entries_.empty()) return {};
+        PN_TRY(auto packer, Packer::make(ArchiveCompression::zstd, [this](std::string_view part) -> Status {
+                   packed_ += part;
+                   return {};
+               }));
+        PN_CHECK(packer.add(entries_));
+        PN_CHECK(packer.end());
+        entries_.clear();
+        return {};
+    }
+    std::string_view packed() const { return packed_; }
+
+  private:
+    std::string entries_;
+    std::string packed_;
+};
+
+/// An object that grows: what it will hold is where its messages are.
 struct Growing {
     ArchivedObject object;
-    SpillBuffer content;
-    SpillBuffer entries;
-    Digest digest;
+    std::vector<std::string_view> payloads;
+    PackedEntries entries;
 };
 
 /// Of a route, and the span of time that an object holds.
@@ -51,15 +101,12 @@ struct ArchiveWriter::Parts {
     ArchiveOptions options;
     std::string intent_file;
     std::chrono::hours span;
-    SpillFile spilled;
     std::map<Group, Growing, GroupOrder> growing;
     Intent intent;      ///< of a publish that has not succeeded
     bool intent_known;  ///< whether the store has one is known
     bool intent_there;  ///< …and it has
     int64_t messages = 0;
     uint64_t bytes = 0;
-    uint64_t in_memory = 0;  ///< about
-    std::string entry;
 
     Parts(io::ObjectStore& to, std::string of, ArchiveOptions how, const std::string& writer)
         : store(to),
@@ -67,18 +114,16 @@ struct ArchiveWriter::Parts {
           options(std::move(how)),
           intent_file(intent_name(pipeline, writer)),
           span(object_span(options.path)),
-          spilled(options.spill_folder),
           intent_known(false),
           intent_there(false) {}
 
     Growing& group(std::string_view route, TimePoint time);
-    Status spill();
     void forget();
     Status take_back();
     Result<std::string> free_name(const Growing& one, const std::vector<std::string>& taken);
     Status put(Growing& one, size_t place);
+    Result<std::unique_ptr<io::ObjectWriter>> begin_content(Growing& one);
     Result<bool> put_index(const Growing& one);
-    Result<bool> put_content(const Growing& one);
 };
 
 ArchiveWriter::ArchiveWriter(io::ObjectStore& store, std::string pipeline, ArchiveOptions options, std::string writer)
@@ -118,11 +163,8 @@ Status ArchiveWriter::add(std::string_view route, const flow::Message& message, 
     bool by_event = parts.options.by == ArchiveTime::event && event_time >= first_moment && event_time < last_moment;
     TimePoint time = by_event ? event_time : received;
     auto& one = parts.group(route, time);
-    parts.entry.clear();
-    append_entry(parts.entry, message, by_event ? std::optional(time) : std::nullopt);
-    one.entries.append(parts.entry);
-    one.content.append(message.payload);
-    one.content.append("\n");
+    PN_CHECK(one.entries.add(message, by_event ? std::optional(time) : std::nullopt));
+    one.payloads.push_back(message.payload);
     auto& object = one.object;
     if (object.messages == 0) object.first_position = message.position;
     object.last_position = message.position;
@@ -132,25 +174,13 @@ Status ArchiveWriter::add(std::string_view route, const flow::Message& message, 
     object.bytes += message.payload.size() + 1;
     parts.messages += 1;
     parts.bytes += message.payload.size();
-    parts.in_memory += message.payload.size() + 1 + parts.entry.size();
-    return parts.in_memory > parts.options.memory_bytes ? parts.spill() : Status{};
-}
-
-/// All of them, so that each piece on disk is as long as it can be.
-Status ArchiveWriter::Parts::spill() {
-    for (auto& [name, one] : growing) {
-        one.digest.add(one.content.tail());
-        PN_CHECK(one.content.spill(spilled));
-        PN_CHECK(one.entries.spill(spilled));
-    }
-    in_memory = 0;
     return {};
 }
 
 void ArchiveWriter::Parts::forget() {
     growing.clear();
     messages = 0;
-    bytes = in_memory = 0;
+    bytes = 0;
 }
 
 Status ArchiveWriter::Parts::take_back() {
@@ -190,27 +220,38 @@ Result<bool> ArchiveWriter::Parts::put_index(const Growing& one) {
     PN_TRY(auto first, Packer::make(ArchiveCompression::zstd, take));
     PN_CHECK(first.add(header_line(header)));
     PN_CHECK(first.end());
-    PN_TRY(auto rest, Packer::make(ArchiveCompression::zstd, take));
-    PN_CHECK(one.entries.each(spilled, [&rest](std::string_view part) { return rest.add(part); }));
-    PN_CHECK(rest.end());
+    PN_CHECK(out->write(one.entries.packed()));
     return out->close();
 }
 
-Result<bool> ArchiveWriter::Parts::put_content(const Growing& one) {
+/// All of it but for the close that shows it; by then its digest is known.
+Result<std::unique_ptr<io::ObjectWriter>> ArchiveWriter::Parts::begin_content(Growing& one) {
     PN_TRY(auto out, store.write_new(one.object.name));
     PN_TRY(auto packer, Packer::make(options.compression, [&out](std::string_view part) { return out->write(part); }));
-    PN_CHECK(one.content.each(spilled, [&packer](std::string_view part) { return packer.add(part); }));
+    Digest digest;
+    Pieces pieces([&](std::string_view part) {
+        digest.add(part);
+        return packer.add(part);
+    });
+    for (auto payload : one.payloads) {
+        PN_CHECK(pieces.add(payload));
+        PN_CHECK(pieces.add("\n"));
+    }
+    PN_CHECK(pieces.flush());
     PN_CHECK(packer.end());
-    return out->close();
+    one.object.sha256 = digest.hex();
+    return out;
 }
 
 /// Where somebody has taken the name since, another is chosen, and is in the intent before it appears.
 Status ArchiveWriter::Parts::put(Growing& one, size_t place) {
+    PN_CHECK(one.entries.pack());
     for (int i = 0; i < most_tries; ++i) {
+        PN_TRY(auto content, begin_content(one));
         PN_TRY(bool indexed, put_index(one));
         if (indexed) {
             PN_FAILPOINT(archive_index_after);
-            PN_TRY(bool done, put_content(one));
+            PN_TRY(bool done, content->close());
             PN_FAILPOINT(archive_object_after);
             if (done) return {};
             PN_CHECK(store.remove(one.object.name + std::string(index_suffix)));
@@ -245,21 +286,17 @@ Result<std::vector<ArchivedObject>> ArchiveWriter::publish(std::string_view posi
     PN_FAILPOINT(archive_intent_after);
     size_t place = 0;
     for (auto& [group, one] : parts.growing) {
-        one.digest.add(one.content.tail());
-        one.object.sha256 = one.digest.hex();
         PN_CHECK(parts.put(one, place++));
         objects.push_back(std::move(one.object));
     }
     parts.intent = {};
     parts.forget();
-    PN_CHECK(parts.spilled.clear());
     return objects;
 }
 
 Status ArchiveWriter::abort() {
     auto& parts = *parts_;
     parts.forget();
-    PN_CHECK(parts.spilled.clear());
     return parts.take_back();
 }
 

@@ -24,14 +24,14 @@ void store_text(std::string_view text, data::Block& block, int column, size_t ro
 std::string column_of(std::string_view path) { return std::string(path.substr(0, path.find_first_of(".["))); }
 
 bool DocumentReader::read(const flow::Message& message, const JsonIndex& index, data::Block& block, Refusal& refusal) {
-    refusal = {};
+    if (!refusal.code.empty()) refusal = {};
     if (!fill(message, index, block, refusal)) return refused(block, refusal);
     ++block.rows;
     return true;
 }
 
 bool DocumentReader::read_next(JsonCursor& cursor, data::Block& block, Refusal& refusal) {
-    refusal = {};
+    if (!refusal.code.empty()) refusal = {};
     ValueReader values(cursor, block, refusal);
     SeenFields seen(table_.fields.children.size());
     bool good =

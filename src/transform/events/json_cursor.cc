@@ -5,13 +5,6 @@
 namespace penstock::events {
 namespace {
 
-std::string_view trimmed(std::string_view token) {
-    while (!token.empty() &&
-           (token.back() == ' ' || token.back() == '\n' || token.back() == '\r' || token.back() == '\t'))
-        token.remove_suffix(1);
-    return token;
-}
-
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 /// Four digits from `at` on; -1 where there are none.
@@ -57,23 +50,7 @@ bool JsonCursor::fail(char wanted) {
     return fail(fmt::format("'{}' is missing before character {}", wanted, *at_ + 1));
 }
 
-std::string_view JsonCursor::token() {
-    if (done()) return {};
-    size_t begin = *at_, end = end_of_token();
-    ++at_;
-    return trimmed(text_.substr(begin, end - begin));
-}
-
-bool JsonCursor::string(std::string_view& raw) {
-    if (peek() != '"') return fail('"');
-    auto text = token();
-    if (text.size() < 2 || text.back() != '"') return fail("a string is not closed");
-    raw = text.substr(1, text.size() - 2);
-    return true;
-}
-
-bool JsonCursor::plain(std::string_view& raw, std::string& scratch, std::string_view what) {
-    if (raw.find('\\') == raw.npos) return true;
+bool JsonCursor::undo_escapes(std::string_view& raw, std::string& scratch, std::string_view what) {
     if (!unescape(raw, scratch)) return fail(fmt::format("an escape in a {} is none", what));
     raw = scratch;
     return true;

@@ -12,7 +12,7 @@ class JsonCursor {
   public:
     /// The index has no fault.
     JsonCursor(std::string_view text, const JsonIndex& index)
-        : text_(text), at_(index.at), end_(index.at + index.count) {}
+        : text_(text), at_(index.at), end_(index.at + index.count), escapes_(index.escapes) {}
 
     /// The first character of what comes next; 0 at the end.
     char peek() const { return at_ < end_ ? text_[*at_] : '\0'; }
@@ -28,11 +28,25 @@ class JsonCursor {
     bool expect(char wanted) { return take(wanted) || fail(wanted); }
 
     /// The text of the number, string (with quotes) or word that comes next; over it. Only strings are checked to be one.
-    std::string_view token();
+    std::string_view token() {
+        if (done()) return {};
+        size_t begin = *at_, end = end_of_token();
+        ++at_;
+        while (end > begin && is_space(text_[end - 1])) --end;
+        return text_.substr(begin, end - begin);
+    }
     /// A string; `raw` without quotes, escapes as they are.
-    bool string(std::string_view& raw);
+    bool string(std::string_view& raw) {
+        if (peek() != '"') return fail('"');
+        auto text = token();
+        if (text.size() < 2 || text.back() != '"') return fail("a string is not closed");
+        raw = text.substr(1, text.size() - 2);
+        return true;
+    }
     /// Undoes the escapes of a raw string: from then on it is the scratch where it had any.
-    bool plain(std::string_view& raw, std::string& scratch, std::string_view what = "string");
+    bool plain(std::string_view& raw, std::string& scratch, std::string_view what = "string") {
+        return !escapes_ || raw.find('\\') == raw.npos || undo_escapes(raw, scratch, what);
+    }
     /// Over any value, checking all of it. `text` is the whole of it.
     bool value(std::string_view& text, int depth = 0);
     /// Over any value, checking nothing but that its brackets close.
@@ -71,11 +85,14 @@ class JsonCursor {
     std::string fault;
 
   private:
+    static bool is_space(char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
+    bool undo_escapes(std::string_view& raw, std::string& scratch, std::string_view what);
     size_t end_of_token() const { return at_ + 1 < end_ ? at_[1] : text_.size(); }
 
     std::string_view text_;
     const uint32_t* at_;
     const uint32_t* end_;
+    bool escapes_;  // anywhere in the text
 };
 
 /// Levels of nesting in what value() checks.

@@ -34,7 +34,8 @@ JsonIndex JsonIndexer::index(std::string_view text, flow::TextStore& store) {
     std::string_view found(reinterpret_cast<const char*>(parser_->structural_indexes.get()),
                            parser_->n_structural_indexes * sizeof(uint32_t));
     return {.at = reinterpret_cast<const uint32_t*>(store.keep_aligned(found).data()),
-            .count = parser_->n_structural_indexes};
+            .count = parser_->n_structural_indexes,
+            .escapes = text.find('\\') != text.npos};
 }
 
 }  // namespace penstock::events

@@ -18,6 +18,7 @@ struct JsonIndex {
     const uint32_t* at = nullptr;
     uint32_t count = 0;
     const char* fault = nullptr;  ///< a sentence's end, or null
+    bool escapes = true;          ///< a backslash is in it somewhere
 };
 
 /// Finds the structure of texts with the machine's widest vectors: simdjson's first stage, which has also checked UTF-8, control

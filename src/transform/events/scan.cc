@@ -4,6 +4,7 @@
 #include <simdjson.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/failpoint.h"
 #include "transform/debezium/decode_bytes.h"
@@ -40,16 +41,16 @@ class EventReader : public flow::ScanReader {
 
     Status fill(data::Block& block) override {
         int64_t bytes = 0, refused = 0;
+        Refusal refusal;
         while (block.rows < data::block_rows) {
             if (at_ == end_ && !take_run()) break;
             uint32_t event = scan_.events_[at_++];
             const auto& message = scan_.batch_->batch.messages[event];
             bytes += static_cast<int64_t>(message.payload.size());
-            Refusal refusal;
             if (reader_.read(message, scan_.batch_->indexes[event], block, refusal)) continue;
             ++refused;
             PN_CHECK(scan_.context_.rejects.add(
-                reject_of(message, scan_.table_.info.name, scan_.table_.route, std::move(refusal))));
+                reject_of(message, scan_.table_.info.name, scan_.table_.route, std::exchange(refusal, {}))));
         }
         auto& progress = scan_.context_.progress;
         progress.bytes_read += bytes;

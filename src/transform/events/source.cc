@@ -35,7 +35,6 @@ archive::ArchiveOptions EventOptions::archive_options() const {
     out.by = from.by == config::ArchiveTime::sent ? archive::ArchiveTime::event : archive::ArchiveTime::ingestion;
     if (from.compression == ArchiveCompression::gzip) out.compression = archive::ArchiveCompression::gzip;
     if (from.compression == ArchiveCompression::zstd) out.compression = archive::ArchiveCompression::zstd;
-    out.memory_bytes = memory_bytes / 4;
     return out;
 }
 
