@@ -102,6 +102,26 @@ def test_rows_at_fault_become_rejects_and_the_others_go_on(database, project):
     assert project.duck("SELECT id FROM shop.orders WHERE id IN (3000, 40, 80) ORDER BY id") == [(40,), (3000,)]
 
 
+def test_a_reject_behind_a_step_is_replayed_only_by_a_key_that_no_step_has_changed(database, project):
+    """What is recorded of it is the row as the steps left it: read as the source's, it would go through them twice."""
+    database.execute("CREATE TABLE loose (a int); INSERT INTO loose VALUES (1), (2), (30);"
+                     "CREATE TABLE keyed (id int PRIMARY KEY, b int, a int); INSERT INTO keyed VALUES (1, 1, 1), (2, 2, 2), (3, 3, 30)")
+    low = [{"between": {"column": "a", "max": 20}, "on_fail": "reject"}]
+    project.pipeline(database, {"table": "public.loose"}, {"table": "shop.loose", "mode": "append"}, steps=[{"sql": "SELECT a + 1 AS a FROM batch"}], checks=low)
+    assert project.load().counts() == (3, 2, 1, 0)
+    name = project.duck("SELECT DISTINCT pipeline FROM penstock.rejects")[0][0]
+    refused = project.run("rejects", "replay", name, expect=2)
+    assert "step 'sql' has been over it" in refused.both
+    assert project.duck("SELECT a FROM shop.loose ORDER BY a") == [(2,), (3,)]
+    project.run("rejects", "discard", name)
+    project.pipeline(database, {"table": "public.keyed"}, {"table": "shop.keyed", "mode": "merge", "key": ["id"]},
+                     steps=[{"mask": {"columns": ["b"], "with": "nullify"}}], checks=low)
+    assert project.load().counts() == (3, 2, 1, 0)
+    database.execute("UPDATE keyed SET a = 15 WHERE a = 30")
+    assert "1 read again, 1 written" in project.run("rejects", "replay", name).out
+    assert project.duck("SELECT id, b, a FROM shop.keyed ORDER BY id") == [(1, None, 1), (2, None, 2), (3, None, 15)]
+
+
 def test_duplicates_within_a_batch_are_rejected_all_of_them(database, project):
     database.execute("CREATE TABLE t (a int, b text); INSERT INTO t VALUES (1,'x'),(1,'x'),(2,NULL),(2,NULL),(3,'y'),(NULL,NULL),(NULL,NULL)")
     project.pipeline(database, {"table": "public.t"}, {"table": "shop.t", "mode": "replace"},

@@ -124,9 +124,6 @@ Pipeline::Pipeline(const config::Document& document, const config::PipelineConfi
       target_component_(component_of(document, config.target_connection)),
       source_(context(document, config, config.source_connection, *target_component_)),
       target_(context(document, config, config.target_connection, *target_component_)) {
-    if (auto found = document.checks.find(config.origin.empty() ? config.name : config.origin);
-        found != document.checks.end())
-        checks_ = found->second;
     source_.follow = config.run == config::RunKind::follow;
     if (config.archive) source_.open_archive = archive_opener(document, config.archive->connection.value);
     if (!is_stream()) return;
@@ -173,28 +170,6 @@ Status Pipeline::travel_to(TimePoint as_of) {
          .code = "as_of_not_taken",
          .message = fmt::format("{}: a {} source has no rows but those of now", name(), source_component_->type),
          .hint = "--as-of is for tables of BigQuery; PostgreSQL's past is in its backups"});
-}
-
-/// A row is read again by its key; without one, and always if it was an event, from what was recorded, and there steps have
-/// left their marks.
-Status Pipeline::check_replay(const std::vector<flow::RejectRecord>& rejects) const {
-    auto marks = [](const config::Step& step) { return step.mask || !step.drop.empty() || step.program; };
-    auto step = std::ranges::find_if(config_->steps, marks);
-    if (step == config_->steps.end()) return {};
-    for (const auto& record : rejects) {
-        if (!record.reject.key.empty() && !is_routed()) continue;
-        return fail({.kind = ErrorKind::usage,
-                     .code = "replay_not_available",
-                     .message = fmt::format("{}: reject {} of {} can only be read again from what was recorded, and "
-                                            "that is not what the source sent: step '{}' has been over it",
-                                            name(), record.id, record.reject.table, step->value.kind()),
-                     .hint = config_->archive
-                                 ? fmt::format("`penstock rejects discard {0}`, then `penstock replay {0} "
-                                               "--rejected --from TIME` reads the archive",
-                                               name())
-                                 : fmt::format("`penstock run {} --full-refresh` reads everything again", name())});
-    }
-    return {};
 }
 
 Result<std::unique_ptr<flow::Source>> Pipeline::build_replay_source(
@@ -350,7 +325,7 @@ flow::RunRequest Pipeline::request(const std::string& run_id, bool full_refresh)
     // A plan only hears what would be spent.
     auto limits = run_id.empty() ? flow::Purse::Limits() : limits_of(config_->budget);
     request.purse = std::make_shared<flow::Purse>(request.identity, limits);
-    if (!checks_.empty()) request.validations = std::make_shared<flow::ValidationLog>();
+    if (!config_->checks.empty()) request.validations = std::make_shared<flow::ValidationLog>();
     request.make_source = [this, run_id, purse = request.purse,
                            log = request.validations]() -> Result<std::unique_ptr<flow::Source>> {
         if (config_->unusable) return fail(*config_->unusable);

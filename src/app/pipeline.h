@@ -90,6 +90,7 @@ class Pipeline {
     Status validate_route() const;
     Status validate_archive() const;
     Status check_archive() const;
+    const config::Located<config::Step>* step_over(const flow::Reject& reject) const;
     Status check_replay(const std::vector<flow::RejectRecord>& rejects) const;
     Status validate_read() const;
     config::TargetOptions options_for(const flow::TableInfo& info) const;
@@ -100,7 +101,6 @@ class Pipeline {
                                                    std::string_view option) const;
 
     const config::PipelineConfig* config_;
-    std::vector<config::Located<config::Check>> checks_;
     config::TargetOptions options_;
     const flow::Component* source_component_;
     const flow::Component* target_component_;

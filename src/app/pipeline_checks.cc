@@ -1,7 +1,11 @@
 // What can be found wrong with a pipeline without connecting.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
 #include "app/pipeline.h"
+#include "check/staged_rows.h"
 #include "transform/events/source.h"
 
 namespace penstock::app {
@@ -115,6 +119,48 @@ Status Pipeline::validate_read() const {
                      .message = fmt::format("{}: `run` is for streams; this pipeline ends by itself", name()),
                      .where = config_->place.text(),
                      .hint = "leave it out"});
+    return {};
+}
+
+/// What is recorded of a reject is the source's row unless a step has been over it: before the rejection by the source or a
+/// step that is a mask, a column dropped, or a program; before that by a check, any step that changes a row.
+const config::Located<config::Step>* Pipeline::step_over(const flow::Reject& reject) const {
+    bool checked = reject.code == check::rejected_code;
+    if (!reject.key.empty() && !is_routed() && !checked) return nullptr;  // read again by its key
+    auto key = nlohmann::json::parse(reject.key, nullptr, false);
+    auto names_key = [&](const auto& columns) {
+        return !key.is_object() ||
+               std::ranges::any_of(columns, [&](const auto& name) { return key.contains(name.value); });
+    };
+    auto marks = [&](const config::Step& step) {
+        if (!checked) return step.mask || !step.drop.empty() || step.program;
+        bool all = !step.sql.empty() || !step.rename.empty() || step.program;
+        return all || (step.mask && names_key(step.mask->columns)) || (!step.drop.empty() && names_key(step.drop)) ||
+               (!step.cast.empty() && !key.is_object()) || std::ranges::any_of(step.cast, [&](const auto& cast) {
+                   return key.is_object() && key.contains(cast.first);
+               });
+    };
+    for (const auto& step : config_->steps)
+        if (marks(step.value)) return &step;
+    return nullptr;
+}
+
+Status Pipeline::check_replay(const std::vector<flow::RejectRecord>& rejects) const {
+    for (const auto& record : rejects) {
+        const auto* step = step_over(record.reject);
+        if (step == nullptr) continue;
+        return fail(
+            {.kind = ErrorKind::usage,
+             .code = "replay_not_available",
+             .message = fmt::format("{}: what was recorded of reject {} of {} is not what the source sent: step "
+                                    "'{}' has been over it",
+                                    name(), record.id, record.reject.table, step->value.kind()),
+             .hint = config_->archive
+                         ? fmt::format("`penstock rejects discard {0}`, then `penstock replay {0} "
+                                       "--rejected --from TIME` reads the archive",
+                                       name())
+                         : fmt::format("`penstock run {} --full-refresh` reads everything again", name())});
+    }
     return {};
 }
 

@@ -23,9 +23,7 @@ Error not_answered(const std::string& pipeline, const check::Expectation& expect
 Status Pipeline::validate_checks() const {
     PN_TRY(auto all, expectations());
     for (const auto& one : all) {
-        // What keeps a stream's checkpoint, and more than a log, is a database.
-        bool database = target_component_->keeps_streams && !target_component_->logs_changes;
-        if (one.rows == config::CheckedRows::table && !database)
+        if (one.rows == config::CheckedRows::table && !target_component_->answers_checks)
             return fail(not_answered(name(), one, target_component_->type));
         if (one.rows == config::CheckedRows::batch && is_stream() && !is_routed())
             return fail(check::mistake(
@@ -39,13 +37,13 @@ Status Pipeline::validate_checks() const {
 
 /// A check must not go unasked.
 Status Pipeline::check_answers(flow::Sink& sink) const {
-    if (checks_.empty() || dynamic_cast<flow::CheckedTarget*>(&sink) != nullptr) return {};
+    if (config_->checks.empty() || sink.checked() != nullptr) return {};
     PN_TRY(auto all, expectations());
     auto found = std::ranges::find(all, config::CheckedRows::table, &check::Expectation::rows);
     return found == all.end() ? Status() : fail(not_answered(name(), *found, target_component_->type));
 }
 
-Result<std::vector<check::Expectation>> Pipeline::expectations() const { return check::read_checks(checks_); }
+Result<std::vector<check::Expectation>> Pipeline::expectations() const { return check::read_checks(config_->checks); }
 
 bool Pipeline::any_check_rejects() const {
     auto all = expectations();
@@ -56,7 +54,7 @@ bool Pipeline::any_check_rejects() const {
 Result<std::unique_ptr<flow::Source>> Pipeline::with_checks(Result<std::unique_ptr<flow::Source>> source,
                                                             std::shared_ptr<flow::ValidationLog> log,
                                                             bool some_rows) const {
-    if (!source || checks_.empty()) return source;
+    if (!source || config_->checks.empty()) return source;
     PN_TRY(auto all, expectations());
     std::erase_if(all, [&](const auto& one) {
         bool of_rows = check::known_expectation(one.type)->family == check::Family::rows;

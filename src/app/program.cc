@@ -9,7 +9,6 @@
 #include "app/commands.h"
 #include "app/interruption.h"
 #include "app/output.h"
-#include "app/quality.h"
 #include "app/terminal.h"
 #include "base/failpoint.h"
 

@@ -3,10 +3,10 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "app/commands.h"
 #include "app/output.h"
 #include "app/pipeline.h"
 #include "app/project.h"
-#include "app/quality.h"
 #include "app/text_table.h"
 #include "base/ids.h"
 #include "check/checked_source.h"
@@ -39,7 +39,7 @@ struct Opened {
 Result<Opened> open(const Pipeline& pipeline) {
     Opened opened;
     PN_TRY(opened.ledger, pipeline.open_ledger());
-    opened.checked = dynamic_cast<flow::CheckedLedger*>(opened.ledger.get());
+    if (opened.ledger != nullptr) opened.checked = opened.ledger->checked();
     if (opened.checked == nullptr) return fail(nothing_kept(pipeline));
     return opened;
 }

@@ -169,7 +169,7 @@ Status StagedRows::reject_marked(const flow::ScanContext& context) {
                                       .source_position = "",
                                       .key = rows.text(i, 1),
                                       .column = rows.text(i, 2),
-                                      .code = "check_failed",
+                                      .code = rejected_code,
                                       .reason = rows.text(i, 3),
                                       .payload = rows.text(i, 0),
                                       .received_at = now()}));

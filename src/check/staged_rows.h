@@ -10,6 +10,9 @@
 
 namespace penstock::check {
 
+/// The code of rejects of checks, whose rows are recorded as they are behind the steps.
+inline constexpr const char* rejected_code = "check_failed";
+
 /// The rows of one part in a table of a database beside, so that they can be asked as a whole before any of them goes on. They
 /// spill to disk when memory runs out.
 class StagedRows {

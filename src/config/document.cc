@@ -111,11 +111,6 @@ class DocumentReader {
             pipeline.source_connection = read_side(pipeline.source, "source", &ComponentSpecs::source);
         if (entry.value.find("target"))
             pipeline.target_connection = read_side(pipeline.target, "target", &ComponentSpecs::target);
-        if (const Node* checks = entry.value.find("checks")) {
-            static const About about;
-            Lift<std::vector<Located<Check>>>::from(check_spec().codec())
-                .read(*checks, document_.checks[entry.key], {diagnostics_, about});
-        }
         document_.pipelines.push_back(std::move(pipeline));
     }
 

@@ -40,9 +40,8 @@ struct Document {
     Secret state;                           ///< sqlite:path, mysql://… or postgres://…
     std::filesystem::path state_directory;  ///< what a relative path in `state` is relative to
     PipelineSettings defaults;
-    std::vector<Connection> connections;                        ///< in the order of the file
-    std::vector<PipelineConfig> pipelines;                      ///< in the order of the file
-    std::map<std::string, std::vector<Located<Check>>> checks;  ///< by the pipeline's name
+    std::vector<Connection> connections;    ///< in the order of the file
+    std::vector<PipelineConfig> pipelines;  ///< in the order of the file
 
     const Connection* connection(std::string_view name) const;
     const PipelineConfig* pipeline(std::string_view name) const;

@@ -33,12 +33,6 @@ Status check_schedule(const Text& schedule) {
                  .hint = "minute hour day-of-month month day-of-week, such as \"*/15 * * * *\" or \"0 2 * * 0\""});
 }
 
-/// The document reads them, and keeps them beside the pipeline. Here is only what they look like.
-Codec<std::string> checks_shape() {
-    return {list_shape(check_spec().codec().shape), [](const Node&, std::string&, const Reading&) { return true; },
-            [](const std::string&) { return Node{}; }};
-}
-
 Status check_update_when(const TargetOptions& target, const Node&) {
     if (target.update_when.empty() || !target.mode || *target.mode == WriteMode::merge) return {};
     return fail({.kind = ErrorKind::configuration,
@@ -176,7 +170,7 @@ const Spec<PipelineConfig>& pipeline_spec() {
                       {.example = "{connection: warehouse, table: events}", .noun = "map"})
             .field("steps", &P::steps, step_spec(), "What happens to rows on their way, one after the other.",
                    {.example = "[{mask: {columns: [email], with: sha256, salt: \"${SALT}\"}}]"})
-            .field("checks", &P::name, checks_shape(), "What must hold for rows before they are published.",
+            .field("checks", &P::checks, check_spec(), "What must hold for rows before they are published.",
                    {.example = "[{not_null: [user_id]}, {row_count: {min: 1}}]"})
             .field("schedule", &P::schedule, "When the scheduler runs it, as a cron expression of five fields.",
                    {.example = "\"0 2 * * *\""})

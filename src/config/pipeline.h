@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "config/archive.h"
+#include "config/check.h"
 #include "config/route.h"
 #include "config/settings.h"
 #include "config/step.h"
@@ -102,6 +103,7 @@ struct PipelineConfig : PipelineSettings {
     std::optional<Error> unusable{};  ///< why this row cannot be run; others can
 
     std::vector<Located<Step>> steps;
+    std::vector<Located<Check>> checks;
 };
 
 const Spec<ForEach>& for_each_spec();

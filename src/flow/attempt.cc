@@ -191,7 +191,7 @@ Status Attempt::run_segment(Segment& segment) {
 Status Attempt::write(Segment& segment, std::vector<Loaded>& loaded) {
     PN_CHECK(load_segment(segment, loaded));
     PN_CHECK(check_accounts(loaded));
-    if (checked() != nullptr && !checked()->asked_after_commit()) PN_CHECK(check_tables(loaded));
+    if (sink_->checked() != nullptr && !sink_->checked()->asked_after_commit()) PN_CHECK(check_tables(loaded));
     if (segment.stream) PN_CHECK(sink_->keep_stream(*segment.stream));
     PN_CHECK(keep_validations(true));
     return commit(loaded);
@@ -275,16 +275,13 @@ Status Attempt::check_accounts(std::vector<Loaded>& loaded) {
     return {};
 }
 
-/// Null where the target keeps nothing of checks.
-CheckedTarget* Attempt::checked() const { return dynamic_cast<CheckedTarget*>(sink_.get()); }
-
 /// Every table is asked, so that one look says all that is amiss.
 Status Attempt::check_tables(const std::vector<Loaded>& loaded) {
     Status first;
     for (const auto& entry : loaded) {
         const auto& target = targets_[entry.target];
         if (!request_.check_table || target.info.rejects_only) continue;
-        Status asked = request_.check_table(*checked(), target);
+        Status asked = request_.check_table(*sink_->checked(), target);
         if (!asked && first) first = name_table(std::move(asked), target.info.name);
     }
     return first;
@@ -292,7 +289,7 @@ Status Attempt::check_tables(const std::vector<Loaded>& loaded) {
 
 /// The rows are there whatever the checks say: the target shows none of them before.
 Status Attempt::check_committed(const std::vector<Loaded>& loaded) {
-    if (checked() == nullptr || !checked()->asked_after_commit()) return {};
+    if (sink_->checked() == nullptr || !sink_->checked()->asked_after_commit()) return {};
     Status asked = guarded([&] { return check_tables(loaded); });
     record_alone(true);
     return asked;
@@ -310,7 +307,7 @@ Status Attempt::keep_validations(bool published) {
                            .validation = std::move(validation)});
     }
     if (records.empty()) return {};
-    Status kept = checked() == nullptr ? Status() : checked()->keep_validations(records);
+    Status kept = sink_->checked() == nullptr ? Status() : sink_->checked()->keep_validations(records);
     for (auto& record : records) {
         auto table = std::ranges::find(states_.all(), record.validation.table,
                                        [](const auto& one) { return one->result.source; });
@@ -323,7 +320,7 @@ Status Attempt::keep_validations(bool published) {
 /// first.
 void Attempt::record_alone(bool published) {
     if (request_.validations == nullptr || request_.validations->empty()) return;
-    if (checked() == nullptr || stop_.stop_requested()) {
+    if (sink_->checked() == nullptr || stop_.stop_requested()) {
         [[maybe_unused]] auto nowhere = keep_validations(published);
         return;
     }

@@ -62,7 +62,6 @@ class Attempt {
     Status make_targets(const std::vector<TableInfo>& infos);
     Status run_segment(Segment& segment);
     Status write(Segment& segment, std::vector<Loaded>& loaded);
-    CheckedTarget* checked() const;
     Status check_tables(const std::vector<Loaded>& loaded);
     Status check_committed(const std::vector<Loaded>& loaded);
     Status keep_validations(bool published);

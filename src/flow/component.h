@@ -106,9 +106,10 @@ struct Component {
         false;  ///< a commit of few rows costs the target little more than the rows: a log, not a table
     /// How long a stream waits between two commits at least, by the target's options: where each has a price.
     std::chrono::microseconds (*commit_every)(const config::Node& target) = nullptr;
-    bool keeps_streams = false;  ///< the sink keeps where a stream goes on (Segment::stream)
-    bool takes_changes = false;  ///< the sink applies parts of changes (flow/change.h)
-    bool logs_changes = false;   ///< …by keeping each as a row: in mode append, and in no other
+    bool keeps_streams = false;   ///< the sink keeps where a stream goes on (Segment::stream)
+    bool answers_checks = false;  ///< Sink::checked and Ledger::checked are there
+    bool takes_changes = false;   ///< the sink applies parts of changes (flow/change.h)
+    bool logs_changes = false;    ///< …by keeping each as a row: in mode append, and in no other
     /// The target's own name of a column's type: "DECIMAL(12,2)". For `penstock types`.
     std::string (*target_type)(const data::Field&) = nullptr;
     /// Every table of a database that somebody may want to load, for `penstock init --from`: their cursor is a guess, a

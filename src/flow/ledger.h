@@ -13,6 +13,8 @@
 
 namespace penstock::flow {
 
+class CheckedLedger;
+
 /// A reject as it stands in the target. A zero time means that it has not happened.
 struct RejectRecord {
     std::string id;  ///< unique in the target, short enough to type
@@ -77,6 +79,8 @@ class Ledger {
     virtual Result<std::vector<SchemaRecord>> schema_history(std::string_view table) = 0;
     /// The newest batch of each table of the pipeline ("" is every pipeline): its checkpoint.
     virtual Result<std::vector<BatchRecord>> checkpoints(std::string_view pipeline) = 0;
+    /// Of a target that keeps what checks have said, and can be asked about its tables; else null.
+    virtual CheckedLedger* checked() { return nullptr; }
 };
 
 }  // namespace penstock::flow

@@ -13,6 +13,8 @@
 
 namespace penstock::flow {
 
+class CheckedTarget;
+
 enum class Mode {
     append,   ///< rows are added; rows re-read at a cursor bound are recognised and not added twice
     replace,  ///< built aside, swapped in one step (I8)
@@ -127,6 +129,8 @@ class Sink {
     virtual void abort() noexcept = 0;
     /// By this sink so far, whatever became of it.
     virtual Spending spent() const { return {}; }
+    /// Of a target that keeps what checks have said, and can be asked about its tables; else null.
+    virtual CheckedTarget* checked() { return nullptr; }
 };
 
 }  // namespace penstock::flow

@@ -81,7 +81,7 @@ struct AskedTable {
     std::function<Result<TextRows>(const std::string& sql)> ask;
 };
 
-/// What a Sink is too whose target keeps what checks have said, and can be asked about its tables.
+/// What Sink::checked() gives: the target keeps what checks have said, and can be asked about its tables.
 class CheckedTarget {
   public:
     virtual ~CheckedTarget() = default;
@@ -94,7 +94,7 @@ class CheckedTarget {
     virtual bool asked_after_commit() const { return false; }
 };
 
-/// What a Ledger is too, of such a target.
+/// What Ledger::checked() gives, of such a target.
 class CheckedLedger {
   public:
     virtual ~CheckedLedger() = default;

@@ -118,6 +118,7 @@ const flow::Component& component() {
         .target_holds = {.interval = true},
         .commit_every = commit_every,
         .keeps_streams = true,
+        .answers_checks = true,
         .takes_changes = true,
         .target_type = [](const data::Field& field) { return type_name(field); },
         .doctor = doctor,

@@ -20,6 +20,7 @@ class Ledger final : public flow::Ledger, public flow::CheckedLedger {
     Result<std::vector<flow::SchemaRecord>> schema_history(std::string_view table) override;
     Result<std::vector<flow::BatchRecord>> checkpoints(std::string_view pipeline) override;
 
+    flow::CheckedLedger* checked() override { return this; }
     Result<std::vector<flow::ValidationRecord>> validations(std::string_view pipeline,
                                                             std::string_view run_id) override;
     Status add_validations(std::span<const flow::ValidationRecord> records) override;

@@ -52,6 +52,7 @@ class Sink : public flow::Sink, public flow::CheckedTarget {
     Result<flow::Counts> load(const flow::TableTarget& target, flow::Scan& scan,
                               const flow::ScanContext& context) override;
     Status keep_stream(const flow::Checkpoint& at) override;
+    flow::CheckedTarget* checked() override { return this; }
     Status keep_validations(std::span<const flow::ValidationRecord> records) override;
     Result<std::optional<flow::AskedTable>> asked(const std::string& target) override;
     bool asked_after_commit() const override { return true; }

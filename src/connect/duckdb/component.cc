@@ -56,6 +56,7 @@ const flow::Component& component() {
         .open_ledger = open_ledger,
         .target_holds = {.infinite_dates = true, .end_of_day = true, .timetz = true, .interval = true},
         .keeps_streams = true,
+        .answers_checks = true,
         .takes_changes = true,
         .target_type = [](const data::Field& field) { return engine::sql_type(field.type); },
         .doctor = doctor,
