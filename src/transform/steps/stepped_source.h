@@ -7,7 +7,7 @@
 
 #include "config/step.h"
 #include "engine/database.h"
-#include "flow/source.h"
+#include "flow/wrapped_source.h"
 #include "transform/steps/lookups.h"
 #include "transform/steps/stages.h"
 
@@ -15,25 +15,20 @@ namespace penstock::steps {
 
 /// A source whose tables have been through the steps: whoever looks at it sees their columns after them, and rows come out of its
 /// scans as the steps leave them. All else is the inner source's. The steps must outlive it.
-class SteppedSource : public flow::Source {
+class SteppedSource : public flow::WrappedSource {
   public:
     SteppedSource(std::unique_ptr<flow::Source> inner, const std::vector<config::Located<config::Step>>& steps,
                   std::filesystem::path directory, uint64_t memory_bytes)
-        : inner_(std::move(inner)), steps_(steps), directory_(std::move(directory)), memory_bytes_(memory_bytes) {}
+        : flow::WrappedSource(std::move(inner)),
+          steps_(steps),
+          directory_(std::move(directory)),
+          memory_bytes_(memory_bytes) {}
 
     Result<std::vector<flow::TableInfo>> discover(std::stop_token stop) override;
-    Status resume(std::optional<flow::Checkpoint> from) override { return inner_->resume(std::move(from)); }
     Status open(std::vector<flow::TableRead> tables) override;
     Result<std::optional<flow::Segment>> next() override;
-    Status confirm(size_t table, const flow::Checkpoint& durable) override { return inner_->confirm(table, durable); }
-    Status confirm_stream(const flow::Checkpoint& durable) override { return inner_->confirm_stream(durable); }
-    Result<std::optional<flow::Checkpoint>> set_aside(size_t table, const Error& error) override {
-        return inner_->set_aside(table, error);
-    }
-    flow::Spending spent() const override { return inner_->spent(); }
 
   private:
-    std::unique_ptr<flow::Source> inner_;
     const std::vector<config::Located<config::Step>>& steps_;
     std::filesystem::path directory_;
     uint64_t memory_bytes_;
