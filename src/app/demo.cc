@@ -10,6 +10,7 @@
 #include "app/sample_shop.h"
 #include "app/terminal.h"
 #include "app/throwaway_postgres.h"
+#include "base/clock.h"
 #include "base/humane.h"
 #include "engine/database.h"
 
@@ -148,11 +149,11 @@ class Demo {
 
     Status replayed() {
         PN_CHECK(say("somebody drops the table of clicks: the archive has them all, and knows what is there already"));
-        PN_TRY(auto moment, in_warehouse("DROP TABLE web.clicks; SELECT strftime(now() - INTERVAL 1 DAY, '%Y-%m-%d')"));
-        PN_CHECK(print(fmt::format("$ penstock replay events --from {}\n  ", moment)));
+        PN_CHECK(in_warehouse("DROP TABLE web.clicks"));
         Options replay = options_;
         replay.names = {"events"};
-        replay.from = moment;
+        replay.from = iso_time(now() - std::chrono::days(1)).substr(0, std::string_view("2026-11-21").size());
+        PN_CHECK(print(fmt::format("$ penstock replay events --from {}\n  ", replay.from)));
         PN_CHECK(must_end_well(command::replay(session_for(replay)), "replay"));
         return count_events();
     }
@@ -224,20 +225,17 @@ class Demo {
         return {};
     }
 
-    /// The last statement's first value.
-    Result<std::string> in_warehouse(const std::string& sql) {
+    Result<engine::Rows> in_warehouse(const std::string& sql) {
         PN_TRY(auto database, engine::Database::open(folder_.path() / "warehouse.duckdb", {}));
         PN_TRY(auto connection, database.connect());
-        auto last = sql.rfind(';');
-        if (last != sql.npos) PN_CHECK(connection.execute(sql.substr(0, last)));
-        PN_TRY(auto rows, connection.query(last == sql.npos ? sql : sql.substr(last + 1)));
-        return rows.text(0, 0);
+        return connection.query(sql);
     }
 
     Status count_events() {
-        PN_TRY(auto clicks, in_warehouse("SELECT count(DISTINCT visitor) FROM web.clicks"));
-        PN_TRY(auto sales, in_warehouse("SELECT count(DISTINCT visitor) FROM web.sales"));
-        PN_TRY(auto rejects, in_warehouse("SELECT count(*) FROM penstock.rejects WHERE pipeline = 'events'"));
+        PN_TRY(auto counts, in_warehouse("SELECT (SELECT count(DISTINCT visitor) FROM web.clicks), "
+                                         "(SELECT count(DISTINCT visitor) FROM web.sales), "
+                                         "(SELECT count(*) FROM penstock.rejects WHERE pipeline = 'events')"));
+        auto clicks = counts.text(0, 0), sales = counts.text(0, 1), rejects = counts.text(0, 2);
         bool agree = clicks == "747" && sales == "248" && rejects == "5";
         PN_CHECK(print(fmt::format("  {} 1,000 lines: {} clicks, {} sales, {} rejected\n",
                                    agree ? paint_stdout(Colour::green, "=") : paint_stdout(Colour::red, "≠"), clicks,
