@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from support.objects import S3Server
 from support.postgres import Database, PostgresServer
 from support.program import BINARY, Project
 
@@ -73,6 +74,13 @@ def bigquery_server():
 def bigquery(bigquery_server):
     bigquery_server.reset()
     return bigquery_server
+
+
+@pytest.fixture(scope="module")
+def s3():
+    made = S3Server()
+    yield made
+    made.destroy()
 
 
 @pytest.fixture

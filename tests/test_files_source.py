@@ -19,7 +19,7 @@ import pyarrow.fs
 import pyarrow.parquet
 import pytest
 
-from support.objects import BUCKET, S3Server
+from support.objects import BUCKET
 from support.program import ROOT
 
 DDL = """CREATE TABLE orders (
@@ -544,13 +544,6 @@ def test_csv_whose_quote_never_closes(project, inbox):
 
 
 # -- buckets -----------------------------------------------------------------------------------------------------------
-@pytest.fixture(scope="module")
-def s3():
-    made = S3Server()
-    yield made
-    made.destroy()
-
-
 @pytest.fixture
 def bucket(s3, project):
     project.environment["S3_SECRET"] = s3.secret_key

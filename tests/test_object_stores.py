@@ -5,16 +5,9 @@ import threading
 
 import pytest
 
-from support.objects import BUCKET, S3Server
+from support.objects import BUCKET
 from support.postgres import free_port
 from support.toxiproxy import Toxiproxy
-
-
-@pytest.fixture(scope="module")
-def s3():
-    made = S3Server()
-    yield made
-    made.destroy()
 
 
 @pytest.fixture
