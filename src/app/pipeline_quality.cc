@@ -71,9 +71,11 @@ Result<std::unique_ptr<flow::Source>> Pipeline::with_checks(Result<std::unique_p
 
 std::function<Status(flow::CheckedTarget&, const flow::TableTarget&)> Pipeline::table_checks(
     std::shared_ptr<flow::ValidationLog> log) const {
-    return [this, log = std::move(log)](flow::CheckedTarget& asked, const flow::TableTarget& target) -> Status {
-        PN_TRY(auto all, expectations());
-        auto some = check::expectations_of(all, target.info.name, config::CheckedRows::table);
+    // Read once, suites among them: a stream asks at every commit.
+    return [all = expectations(), log = std::move(log)](flow::CheckedTarget& asked,
+                                                        const flow::TableTarget& target) -> Status {
+        if (!all) return fail(all.error());
+        auto some = check::expectations_of(*all, target.info.name, config::CheckedRows::table);
         if (some.empty()) return {};
         PN_TRY(auto table, asked.asked(target.name));
         if (!table) return {};
