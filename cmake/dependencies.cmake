@@ -18,6 +18,7 @@ find_package(spdlog REQUIRED)
 find_package(nlohmann_json REQUIRED)
 find_package(yaml-cpp REQUIRED)
 find_package(simdjson REQUIRED)
+find_package(date REQUIRED)  # time zones, which this compiler's <chrono> has not
 
 find_package(CLI11 QUIET)
 if(NOT TARGET CLI11::CLI11)

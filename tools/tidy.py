@@ -24,7 +24,7 @@ from tidy_cpp import function_lengths, without_comments  # noqa: E402
 LAYERS = {
     "base": 0,
     "data": 1, "config": 1,
-    "flow": 2, "io": 2,
+    "flow": 2, "io": 2, "schedule": 2,
     "engine": 3, "state": 3,
     "transform": 4, "check": 4,
     "connect": 5, "backup": 5,

@@ -41,6 +41,7 @@ class DocumentReader {
         document_spec().read(root, options, diagnostics_);
         document_.state = options.state;
         document_.defaults = options.defaults;
+        document_.pools = options.pools;
         if (root.place.file) document_.file = *root.place.file;
         document_.directory = document_.file.parent_path();
         document_.state_directory = document_.directory;
@@ -48,6 +49,7 @@ class DocumentReader {
         for (const auto& entry : options.connections.entries) read_connection(entry);
         for (const auto& entry : options.pipelines.entries) read_pipeline(entry);
         check_after(document_, diagnostics_);
+        check_schedules(document_, diagnostics_);
         check_targets(document_, diagnostics_);
         return std::move(document_);
     }
@@ -102,16 +104,17 @@ class DocumentReader {
 
     void read_pipeline(const Node::Entry& entry) {
         if (!check_name(entry)) return;
-        PipelineConfig pipeline;
+        PipelineEntry pipeline;
         static_cast<PipelineSettings&>(pipeline) = document_.defaults;
         pipeline.name = entry.key;
         pipeline.place = entry.place;
-        pipeline_spec().read(entry.value, pipeline, diagnostics_);
+        pipeline_entry_spec().read(entry.value, pipeline, diagnostics_);
         if (entry.value.find("source"))
             pipeline.source_connection = read_side(pipeline.source, "source", &ComponentSpecs::source);
         if (entry.value.find("target"))
             pipeline.target_connection = read_side(pipeline.target, "target", &ComponentSpecs::target);
-        document_.pipelines.push_back(std::move(pipeline));
+        document_.scheduling.emplace(pipeline.name, std::move(static_cast<Scheduling&>(pipeline)));
+        document_.pipelines.push_back(std::move(static_cast<PipelineConfig&>(pipeline)));
     }
 
     /// Checks a source or target by the spec of its connection's type. The name of the connection, or "" when it has none.
@@ -189,6 +192,9 @@ const Spec<DocumentOptions>& document_spec() {
                    {.noun = "map of connections"})
             .field("defaults", &D::defaults, settings_spec(),
                    "Settings of every pipeline. Each may also stand in a pipeline, where it wins.")
+            .field("pools", &D::pools,
+                   "How many scheduled runs of a pool may go on at once, by name; pipelines name theirs by `pool`.",
+                   {.example = "{shop_reads: 2}", .least = 1, .most = 1000})
             .field("pipelines", &D::pipelines, "The flows of rows, by name.", {.noun = "map of pipelines"})
             .unavailable("backups", "backups are planned");
     return made;
@@ -217,6 +223,12 @@ const PipelineConfig* Document::pipeline(std::string_view name) const {
     auto found =
         std::find_if(pipelines.begin(), pipelines.end(), [&](const PipelineConfig& one) { return one.name == name; });
     return found == pipelines.end() ? nullptr : &*found;
+}
+
+const Scheduling& Document::scheduling_of(const PipelineConfig& pipeline) const {
+    static const Scheduling none;
+    auto found = scheduling.find(pipeline.origin.empty() ? pipeline.name : pipeline.origin);
+    return found == scheduling.end() ? none : found->second;
 }
 
 Error no_such_pipeline(const Document& document, std::string_view name) {

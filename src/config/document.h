@@ -11,6 +11,7 @@
 #include "config/diagnostics.h"
 #include "config/pipeline.h"
 #include "config/reference.h"
+#include "config/scheduling.h"
 
 namespace penstock::config {
 
@@ -28,6 +29,7 @@ struct DocumentOptions {
     Secret state{"sqlite:.penstock/state.db"};
     Node connections;
     PipelineSettings defaults;
+    std::map<std::string, int64_t> pools;
     Node pipelines;
 };
 
@@ -40,11 +42,17 @@ struct Document {
     Secret state;                           ///< sqlite:path, mysql://… or postgres://…
     std::filesystem::path state_directory;  ///< what a relative path in `state` is relative to
     PipelineSettings defaults;
+    std::map<std::string, int64_t> pools;   ///< how many scheduled runs of a pool may go on at once
     std::vector<Connection> connections;    ///< in the order of the file
     std::vector<PipelineConfig> pipelines;  ///< in the order of the file
+    std::map<std::string, Scheduling, std::less<>> scheduling;  ///< by pipeline
+
+    const Scheduling& scheduling_of(const PipelineConfig& pipeline) const;
 
     const Connection* connection(std::string_view name) const;
     const PipelineConfig* pipeline(std::string_view name) const;
+    /// The pipeline whose schedule this one runs by: itself, or one it comes after, however far away; null: it is not scheduled.
+    const PipelineConfig* scheduled_by(const PipelineConfig& pipeline) const;
     /// The names of the pipelines in an order in which each comes after those it waits for, else as in the file.
     std::vector<std::string> run_order() const;
 };

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <map>
+#include <ranges>
+#include <set>
 
 #include "config/suggest.h"
 
@@ -112,6 +114,45 @@ void check_after(const Document& document, Diagnostics& diagnostics) {
                                     before.place, fmt::format("pipelines: {}", fmt::join(names, ", "))));
         }
     AfterWalk(document).walk(&diagnostics);
+}
+
+const PipelineConfig* Document::scheduled_by(const PipelineConfig& pipeline) const {
+    std::set<const PipelineConfig*> seen;
+    std::vector<const PipelineConfig*> todo = {&pipeline};
+    while (!todo.empty()) {
+        const auto* one = todo.back();
+        todo.pop_back();
+        if (!seen.insert(one).second) continue;
+        if (!one->schedule.empty()) return one;
+        for (const auto& before : std::ranges::reverse_view(one->after))
+            if (const auto* next = this->pipeline(before.value)) todo.push_back(next);
+    }
+    return nullptr;
+}
+
+void check_schedules(const Document& document, Diagnostics& diagnostics) {
+    if (!diagnostics.empty()) return;  // there may be a circle
+    for (const auto& pipeline : document.pipelines) {
+        if (const auto& pool = document.scheduling_of(pipeline).pool;
+            !pool.empty() && !document.pools.contains(pool.value))
+            diagnostics.add(configuration_error(
+                "unknown_pool", fmt::format("pipelines.{}.pool: there is no pool '{}'", pipeline.name, pool.value),
+                pool.place, fmt::format("say how large it is: `pools: {{{}: 2}}`", pool.value)));
+        if (!pipeline.schedule.empty()) continue;
+        const auto* scheduled_by = document.scheduled_by(pipeline);
+        for (const auto& before : pipeline.after) {
+            const auto* other = document.scheduled_by(*document.pipeline(before.value));
+            if (other == nullptr || (other->schedule.value == scheduled_by->schedule.value &&
+                                     other->timezone.value == scheduled_by->timezone.value))
+                continue;
+            diagnostics.add(configuration_error(
+                "schedule_unclear",
+                fmt::format("pipelines.{}.after: '{}' is scheduled by \"{}\" and others by \"{}\"", pipeline.name,
+                            before.value, other->schedule.value, scheduled_by->schedule.value),
+                before.place,
+                "give the pipeline a `schedule` of its own: its runs then wait for the newest of theirs"));
+        }
+    }
 }
 
 void check_targets(const Document& document, Diagnostics& diagnostics) {

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "config/document.h"
+#include "config/scheduling.h"
 
 namespace penstock::config {
 namespace {
@@ -202,9 +203,9 @@ Json listing(const SpecBase* spec) {
 }  // namespace
 
 std::string json_schema(const Catalog& catalog) {
-    Json pipeline = schema_of(pipeline_spec());
+    Json pipeline = schema_of(pipeline_entry_spec());
     for (auto [name, side] : {std::pair{"source", &ComponentSpecs::source}, {"target", &ComponentSpecs::target}})
-        pipeline["properties"][name] = side_schema(catalog, side, pipeline_spec().find(name)->doc);
+        pipeline["properties"][name] = side_schema(catalog, side, pipeline_entry_spec().find(name)->doc);
     Json schema = {{"$schema", "https://json-schema.org/draft/2020-12/schema"}, {"title", "penstock.yaml"}};
     schema.update(schema_of(document_spec()));
     schema["properties"]["connections"] = named(connection_schema(catalog), document_spec().find("connections")->doc);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "config/document.h"
+#include "config/scheduling.h"
 
 namespace penstock::config {
 namespace {
@@ -45,7 +46,8 @@ void rows(const SpecBase& spec, const std::string& prefix, const SpecBase* witho
         out += fmt::format("| `{}{}` | {} | {} | {} |\n", prefix, option.name, cell(option.shape.noun),
                            default_cell(option), meaning(option));
         std::string inner = prefix + option.name + ".";
-        if (option.shape.object && option.shape.element) rows(*option.shape.object, inner, without, out), inner += "NAME.";
+        if (option.shape.object && option.shape.element)
+            rows(*option.shape.object, inner, without, out), inner += "NAME.";
         if (const SpecBase* nested = leaf_of(option.shape).object; nested && nested != without)
             rows(*nested, inner, without, out);
     }
@@ -95,9 +97,9 @@ std::string configuration_markdown(const Catalog& catalog) {
         out += fmt::format("| [{0}]({0}.md) | {1} | {2} | {3} |\n", component.type, component.source ? "yes" : "",
                            component.target ? "yes" : "", cell(component.doc));
     out += fmt::format("\n## Pipelines\n\n{} Beside these options it may have each of [Defaults](#defaults).\n\n{}",
-                       pipeline_spec().doc(), table_head);
-    rows(pipeline_spec(), "", &settings_spec(), out);
-    out += rules(pipeline_spec());
+                       pipeline_entry_spec().doc(), table_head);
+    rows(pipeline_entry_spec(), "", &settings_spec(), out);
+    out += rules(pipeline_entry_spec());
     out +=
         "\n## References\n\n| Written | Stands for |\n|---|---|\n"
         "| `${NAME}` | the environment variable; an unset one is an error |\n"

@@ -4,34 +4,8 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <sstream>
-
 namespace penstock::config {
 namespace {
-
-/// Shape only (five fields of digits, names, `*`, `,`, `-`, `/`, or a nickname): the scheduler reads the meaning.
-Status check_schedule(const Text& schedule) {
-    static constexpr std::string_view nicknames[] = {"@hourly", "@daily", "@weekly", "@monthly", "@yearly"};
-    if (std::find(std::begin(nicknames), std::end(nicknames), schedule.value) != std::end(nicknames)) return {};
-    std::istringstream words(schedule.value);
-    std::string word;
-    int fields = 0;
-    bool formed = true;
-    while (words >> word) {
-        ++fields;
-        formed = formed && std::all_of(word.begin(), word.end(), [](unsigned char c) {
-                     return std::isalnum(c) ||
-                            std::string_view("*,-/?#").find(static_cast<char>(c)) != std::string_view::npos;
-                 });
-    }
-    if (formed && fields == 5) return {};
-    return fail({.kind = ErrorKind::configuration,
-                 .code = "not_a_schedule",
-                 .message = fmt::format("the schedule is not a cron expression of five fields"),
-                 .where = schedule.place.text(),
-                 .hint = "minute hour day-of-month month day-of-week, such as \"*/15 * * * *\" or \"0 2 * * 0\""});
-}
 
 Status check_update_when(const TargetOptions& target, const Node&) {
     if (target.update_when.empty() || !target.mode || *target.mode == WriteMode::merge) return {};
@@ -172,9 +146,12 @@ const Spec<PipelineConfig>& pipeline_spec() {
                    {.example = "[{mask: {columns: [email], with: sha256, salt: \"${SALT}\"}}]"})
             .field("checks", &P::checks, check_spec(), "What must hold for rows before they are published.",
                    {.example = "[{not_null: [user_id]}, {row_count: {min: 1}}]"})
-            .field("schedule", &P::schedule, "When the scheduler runs it, as a cron expression of five fields.",
+            .field("schedule", &P::schedule,
+                   "When `penstock serve` runs it: a cron expression of five fields, @hourly, @daily, @weekly, "
+                   "@monthly, @yearly, or @every with a duration. A pipeline without one that comes `after` scheduled "
+                   "ones runs when they do.",
                    {.example = "\"0 2 * * *\""})
-            .field("timezone", &P::timezone, "The time zone of the schedule.",
+            .field("timezone", &P::timezone, "The time zone of the schedule, by its IANA name.",
                    {.example = "Europe/Vienna", .default_note = "UTC"})
             .choice("catchup", &P::catchup,
                     {{"false", Catchup::none, "Missed times are skipped."},
@@ -200,10 +177,7 @@ const Spec<PipelineConfig>& pipeline_spec() {
             .field("trigger", &P::trigger, trigger_spec(),
                    "A message from outside that starts it, in `penstock serve`.")
             .requires_other("timezone", "schedule")
-            .requires_other("catchup", "schedule")
-            .check([](const P& pipeline, const Node&) {
-                return pipeline.schedule.place.line == 0 ? Status{} : check_schedule(pipeline.schedule);
-            });
+            .requires_other("catchup", "schedule");
     return made;
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/assert.h"
 #include "config/document.h"
+#include "config/scheduling.h"
 
 namespace penstock::config {
 namespace {
@@ -132,7 +133,7 @@ std::string scaffold_document(const std::vector<ScaffoldConnection>& connections
                     pipeline.source);
         out += side("target", component_of(connections, pipeline.target_connection).target, pipeline.target_connection,
                     pipeline.target);
-        for (const auto& option : pipeline_spec().options()) {
+        for (const auto& option : pipeline_entry_spec().options()) {
             bool usual = option.name == "schedule" || option.name == "after" || value_of(pipeline.given, option.name);
             if (usual && option.name != "source" && option.name != "target")
                 write_option(option, pipeline.given, "    ", out);

@@ -1,4 +1,4 @@
-#include "config/schedule.h"
+#include "config/cron.h"
 
 #include <doctest/doctest.h>
 
@@ -17,7 +17,8 @@ TEST_CASE("a schedule is due so often in a month") {
     CHECK(runs_a_month("0 0 1,15 * *") == doctest::Approx(2));
     // The first of the month, and Mondays too.
     CHECK(*runs_a_month("0 0 1 * 1") == doctest::Approx(1 + day / 7).epsilon(0.05));
-    for (const char* meaningless : {"0 0 * *", "61 0 * * *", "0 0 * * mon#2", "5-1 * * * *", "*/0 * * * *", ""})
+    for (const char* meaningless : {"0 0 * *", "61 0 * * *", "0 0 * * mon#2", "5-1 * * * *", "*/0 * * * *", "",
+                                    "0 0 30 feb *", "@every 30x", "@every 2d", "0 0 * * ?"})
         CHECK_MESSAGE(!runs_a_month(meaningless), meaningless);
 }
 

@@ -1,0 +1,79 @@
+#include "config/scheduling.h"
+
+#include "base/zone.h"
+#include "config/cron.h"
+#include "config/spec.h"
+
+namespace penstock::config {
+namespace {
+
+Status placed(Status status, const Place& place) {
+    if (!status) status.error().where = place.text();
+    return status;
+}
+
+Status check_names(const PipelineEntry& scheduling, const Node&) {
+    if (scheduling.schedule.place.line != 0) {
+        auto cron = parse_cron(scheduling.schedule.value);
+        if (!cron) return placed(fail(cron.error()), scheduling.schedule.place);
+        if (cron->every.count() != 0 && scheduling.timezone.place.line != 0)
+            return fail({.kind = ErrorKind::configuration,
+                         .code = "option_without_effect",
+                         .message = "'timezone' has no effect on '@every', which counts time as it goes by",
+                         .where = scheduling.timezone.place.text(),
+                         .hint = "remove it, or write a cron expression"});
+    }
+    if (scheduling.timezone.place.line == 0) return {};
+    auto zone = Zone::find(scheduling.timezone.value);
+    return zone ? Status{} : placed(fail(zone.error()), scheduling.timezone.place);
+}
+
+}  // namespace
+
+const Spec<Sensor>& sensor_spec() {
+    using S = Sensor;
+    static const auto made =
+        Spec<S>("wait_for", "What must be there before a scheduled run begins. Waiting takes no worker and no thread.")
+            .field("file", &S::file, "A path on this machine, relative to the configuration; `*` and `?` match.",
+                   {.example = "\"incoming/{window.start}/_SUCCESS\""})
+            .field("http", &S::http, "An URL that must answer a GET with a status from 200 to 299.",
+                   {.example = "https://example.com/ready"})
+            .field("every", &S::every, "How long to wait before looking again.")
+            .unavailable("table", "the other two are there; a job that fills a table can leave a file")
+            .one_of({"file", "http"});
+    return made;
+}
+
+const Spec<Scheduling>& scheduling_spec() {
+    using S = Scheduling;
+    static const auto made =
+        Spec<S>("scheduling", "What the scheduler asks of a pipeline.")
+            .field("start_date", &S::start_date,
+                   "The first day, or moment, whose times count as missed; with `catchup`.",
+                   {.example = "\"2026-11-01\"", .default_note = "when the scheduler first sees the pipeline"})
+            .field("wait_for", &S::wait_for, sensor_spec(), "What must be there before a scheduled run begins.",
+                   {.example = "[{file: incoming/_SUCCESS}]"})
+            .field("pool", &S::pool,
+                   "A pool of the file's `pools`, which bounds how many scheduled runs go on at once.",
+                   {.example = "shop_reads", .default_note = "none"})
+            .field("priority", &S::priority, "Of scheduled runs that could begin, those with more begin first.",
+                   {.least = -1000, .most = 1000})
+            .field("timeout", &S::timeout,
+                   "Longest time a run may take, its retries included. It is then stopped, and has failed.",
+                   {.example = "2h", .default_note = "none"})
+            .field("sla", &S::sla,
+                   "How long after its scheduled time a run must have succeeded; what has not is reported once.",
+                   {.example = "1h", .default_note = "none"});
+    return made;
+}
+
+const Spec<PipelineEntry>& pipeline_entry_spec() {
+    static const auto made = Spec<PipelineEntry>("pipeline", pipeline_spec().doc())
+                                 .include(pipeline_spec())
+                                 .include(scheduling_spec())
+                                 .requires_other("start_date", "schedule")
+                                 .check(check_names);
+    return made;
+}
+
+}  // namespace penstock::config

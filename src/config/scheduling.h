@@ -1,0 +1,39 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/pipeline.h"
+
+namespace penstock::config {
+
+/// One entry of `wait_for`: what must be there before a scheduled run begins. One of the three is given.
+struct Sensor {
+    Text file;
+    Text table;
+    Text http;
+    Text connection;  ///< of `table`
+    std::chrono::microseconds every = std::chrono::seconds(30);
+};
+
+/// What the scheduler asks of a pipeline beside its schedule.
+struct Scheduling {
+    Text start_date;
+    std::vector<Located<Sensor>> wait_for;
+    Text pool;
+    int64_t priority = 0;
+    std::optional<std::chrono::microseconds> timeout;  ///< of a whole run, whatever started it
+    std::optional<std::chrono::microseconds> sla;
+};
+
+/// A pipeline of the file with all that may be said of it. In a header of its own: what reads and writes rows does not know it.
+struct PipelineEntry : PipelineConfig, Scheduling {};
+
+const Spec<Sensor>& sensor_spec();
+const Spec<Scheduling>& scheduling_spec();
+const Spec<PipelineEntry>& pipeline_entry_spec();
+
+}  // namespace penstock::config
