@@ -20,7 +20,7 @@ from support.serving import Serving
 from support.shop import MERGE, WHOLE, add_orders, assert_same, make_orders
 
 SLOW = {"PENSTOCK_FAILPOINT": "source_read_during=delay"}  # every block takes a second
-TABLES = {"runs", "locks", "checkpoints", "rejects", "messages", "spending", "bills", "schema_version"}
+TABLES = {"runs", "locks", "checkpoints", "rejects", "messages", "spending", "bills", "watches", "intervals", "schema_version"}
 _numbers = itertools.count()
 
 
@@ -221,8 +221,9 @@ def test_messages_are_done_once_there_too(shop, state):
 
 def test_an_older_state_is_upgraded_and_a_newer_one_refused(shop, state):
     shop.load()
-    newer = [f"DROP TABLE penstock.{table}" for table in ("checkpoints", "rejects", "messages", "spending", "bills")]
-    for statement in (*newer, "ALTER TABLE penstock.runs DROP COLUMN deferred_until", "UPDATE penstock.schema_version SET version = 1"):
+    newer = [f"DROP TABLE penstock.{table}" for table in ("checkpoints", "rejects", "messages", "spending", "bills", "watches", "intervals")]
+    columns = ("deferred_until", "origin", "window_start", "window_end", "token")
+    for statement in (*newer, *(f"ALTER TABLE penstock.runs DROP COLUMN {name}" for name in columns), "UPDATE penstock.schema_version SET version = 1"):
         state.rows(statement)
     shop.load()
     assert state.tables() == TABLES
@@ -353,9 +354,9 @@ class Forgetful:
         self._listener.close()
 
 
-def unit_tests(url: str, folder, *arguments) -> str:
-    done = subprocess.run([BINARY.parent / "state_tests", "--test-case-exclude=sqlite*", *arguments], capture_output=True, text=True,
-                          timeout=150, cwd=folder, env={**os.environ, "PENSTOCK_STATE_TEST_URL": url})
+def unit_tests(url: str, folder, *arguments, program: str = "state_tests") -> str:
+    done = subprocess.run([BINARY.parent / program, "--test-case-exclude=sqlite*", *arguments], capture_output=True, text=True,
+                          timeout=150, cwd=folder, env={**os.environ, "PENSTOCK_STATE_TEST_URL": url, "PENSTOCK_HISTORIES": "3"})
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     return done.stdout
 
@@ -364,6 +365,10 @@ def test_the_unit_tests_of_the_state_hold_there_too(state, tmp_path):
     """Store, locks, the ledger of buses, and many processes that make the state in one instant."""
     assert "| 0 failed" in unit_tests(state.url, tmp_path)
     assert state.tables() == TABLES, "they ran elsewhere"
+
+
+def test_killed_servers_run_every_interval_once_there_too(state, tmp_path):
+    assert "| 0 failed" in unit_tests(state.url, tmp_path, "--test-case=two servers*", program="app_tests")
 
 
 def test_a_commit_whose_answer_is_lost_is_looked_up_and_not_done_twice(state, tmp_path):

@@ -126,6 +126,41 @@ constexpr std::array steps = {
         CREATE INDEX bills_by_run ON penstock.bills (run_id);
         ALTER TABLE penstock.runs ADD COLUMN deferred_until BIGINT NOT NULL DEFAULT 0;
     )"),
+    // The scheduler's (intervals.h). Zero times have not come. `token` ties runs to the attempt at an interval they were begun for.
+    std::string_view(R"(
+        CREATE TABLE penstock.watches (
+            pipeline          {name} PRIMARY KEY,
+            seen_until        BIGINT NOT NULL,
+            paused_at         BIGINT NOT NULL,
+            paused_by         {name} NOT NULL
+        ) {options};
+        CREATE TABLE penstock.intervals (
+            pipeline          {name} NOT NULL,
+            window_start      BIGINT NOT NULL,
+            window_end        BIGINT NOT NULL,
+            origin            VARCHAR(16) NOT NULL,
+            status            VARCHAR(16) NOT NULL,
+            attempts          BIGINT NOT NULL,
+            crashes           BIGINT NOT NULL,
+            token             VARCHAR(64) NOT NULL,
+            leader            VARCHAR(64) NOT NULL,
+            not_before        BIGINT NOT NULL,
+            made_at           BIGINT NOT NULL,
+            began_at          BIGINT NOT NULL,
+            ended_at          BIGINT NOT NULL,
+            late              BIGINT NOT NULL,
+            bounds_cursor     BIGINT NOT NULL,
+            remark            {text} NOT NULL,
+            PRIMARY KEY (pipeline, window_start, window_end)
+        ) {options};
+        CREATE INDEX intervals_by_status ON penstock.intervals (status, window_end);
+        CREATE INDEX intervals_by_end ON penstock.intervals (pipeline, window_end);
+        CREATE INDEX intervals_by_token ON penstock.intervals (token);
+        ALTER TABLE penstock.runs ADD COLUMN origin VARCHAR(16) NOT NULL DEFAULT 'manual';
+        ALTER TABLE penstock.runs ADD COLUMN window_start BIGINT NOT NULL DEFAULT 0;
+        ALTER TABLE penstock.runs ADD COLUMN window_end BIGINT NOT NULL DEFAULT 0;
+        ALTER TABLE penstock.runs ADD COLUMN token VARCHAR(64) NOT NULL DEFAULT '';
+    )"),
 };
 
 }  // namespace

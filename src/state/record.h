@@ -7,8 +7,16 @@
 #include <vector>
 
 #include "flow/runner.h"
+#include "schedule/interval.h"
 
 namespace penstock::state {
+
+/// Why a run is begun: what started it, its window where it has one, and the attempt at an interval that it belongs to.
+struct RunCause {
+    schedule::Origin origin = schedule::Origin::manual;
+    TimePoint window_start{}, window_end{};
+    std::string token;
+};
 
 /// A run in the history.
 struct RunRecord {
@@ -25,6 +33,8 @@ struct RunRecord {
     std::optional<TimePoint> deferred_until;
     int64_t pid = 0;
     std::string host;
+    std::string origin = "manual";           ///< manual, schedule, backfill or trigger
+    TimePoint window_start{}, window_end{};  ///< zero: it has none
 
     flow::Counts counts() const;  ///< sum over tables
 };

@@ -7,6 +7,7 @@
 
 #include "base/failpoint.h"
 #include "state/connection.h"
+#include "state/lock_rows.h"
 #include "state/spending.h"
 
 namespace penstock::state {
@@ -14,32 +15,6 @@ namespace {
 
 long long micros(TimePoint time) { return time.time_since_epoch().count(); }
 TimePoint from_micros(long long time) { return TimePoint(std::chrono::microseconds(time)); }
-
-std::vector<LockHolder> select_holders(soci::session& sql) {
-    LockHolder holder;
-    long long pid = 0, started = 0, since = 0, until = 0;
-    soci::statement select =
-        (sql.prepare << "SELECT pipeline, run_id, pid, pid_started, host, machine, acquired_at, lease_until FROM "
-                        "penstock.locks "
-                        "ORDER BY pipeline",
-         soci::into(holder.pipeline), soci::into(holder.run_id), soci::into(pid), soci::into(started),
-         soci::into(holder.process.host), soci::into(holder.process.machine), soci::into(since), soci::into(until));
-    std::vector<LockHolder> holders;
-    for (select.execute(); select.fetch(); holders.push_back(holder)) {
-        holder.process.pid = pid, holder.process.started = started;
-        holder.since = from_micros(since), holder.lease_until = from_micros(until);
-    }
-    return holders;
-}
-
-void insert_lock(soci::session& sql, const LockHolder& holder) {
-    long long pid = holder.process.pid, started = holder.process.started;
-    long long since = micros(holder.since), until = micros(holder.lease_until);
-    sql << "INSERT INTO penstock.locks (pipeline, run_id, pid, pid_started, host, machine, acquired_at, lease_until) "
-           "VALUES (:pipeline, :run_id, :pid, :started, :host, :machine, :since, :until)",
-        soci::use(holder.pipeline), soci::use(holder.run_id), soci::use(pid), soci::use(started),
-        soci::use(holder.process.host), soci::use(holder.process.machine), soci::use(since), soci::use(until);
-}
 
 /// Whoever holds the pipeline's lock knows that no other run of it lives.
 void record_crashed(soci::session& sql, const std::string& pipeline) {
@@ -127,11 +102,8 @@ Result<Lock> Store::acquire(const std::string& pipeline, const std::string& run_
         return std::ranges::count(select_holders(sql), run_id, &LockHolder::run_id) == 1;
     };
     auto take = [&](soci::session& sql) -> Status {
-        for (const auto& holder : select_holders(sql))
-            if (holder.pipeline == pipeline && holder.is_alive()) return fail(already_running(holder));
-        sql << "DELETE FROM penstock.locks WHERE pipeline = :pipeline", soci::use(pipeline);
         ours.since = lease_clock(), ours.lease_until = ours.since + lease_time;
-        insert_lock(sql, ours);
+        PN_CHECK(take_lock(sql, ours, [](const LockHolder& holder) { return holder.is_alive(); }));
         record_crashed(sql, pipeline);
         return {};
     };
@@ -166,13 +138,16 @@ Status Store::begin_run(const flow::RunIdentity& identity, TimePoint started_at)
     auto insert = [&](soci::session& sql) -> Status {
         Process process = this_process();
         long long started = micros(started_at), pid = process.pid, pid_started = process.started;
+        long long from = micros(cause_.window_start), to = micros(cause_.window_end);
+        std::string origin(schedule::to_string(cause_.origin));
         sql << "INSERT INTO penstock.runs (run_id, pipeline, status, started_at, duration_seconds, attempts, "
                "peak_memory_bytes, "
-               "tables, error, pid, pid_started, host, machine) "
+               "tables, error, pid, pid_started, host, machine, origin, window_start, window_end, token) "
                "VALUES (:run_id, :pipeline, 'running', :started, 0, 1, 0, '[]', '', :pid, :pid_started, :host, "
-               ":machine)",
+               ":machine, :origin, :from, :to, :token)",
             soci::use(identity.run_id), soci::use(identity.pipeline), soci::use(started), soci::use(pid),
-            soci::use(pid_started), soci::use(process.host), soci::use(process.machine);
+            soci::use(pid_started), soci::use(process.host), soci::use(process.machine), soci::use(origin),
+            soci::use(from), soci::use(to), soci::use(cause_.token);
         return {};
     };
     PN_CHECK(
@@ -190,16 +165,21 @@ Status Store::end_run(const flow::RunResult& result, int64_t keep) {
         long long until = result.deferred_until ? micros(*result.deferred_until) : 0;
         long long started = micros(result.started_at), attempts = result.attempts, pid = process.pid;
         long long pid_started = process.started, peak = static_cast<long long>(result.peak_memory_bytes);
+        long long from = micros(cause_.window_start), to = micros(cause_.window_end);
+        std::string origin(schedule::to_string(cause_.origin));
         double duration = result.duration.count();
         sql << "DELETE FROM penstock.runs WHERE run_id = :run_id", soci::use(result.identity.run_id);
         sql << "INSERT INTO penstock.runs (run_id, pipeline, status, started_at, duration_seconds, attempts, "
-               "peak_memory_bytes, tables, error, pid, pid_started, host, machine, deferred_until) VALUES (:run_id, "
-               ":pipeline, :status, :started, :duration, :attempts, :peak, :tables, :error, :pid, :pid_started, "
-               ":host, :machine, :until)",
+               "peak_memory_bytes, tables, error, pid, pid_started, host, machine, deferred_until, origin, "
+               "window_start, "
+               "window_end, token) VALUES (:run_id, :pipeline, :status, :started, :duration, :attempts, :peak, "
+               ":tables, "
+               ":error, :pid, :pid_started, :host, :machine, :until, :origin, :from, :to, :token)",
             soci::use(result.identity.run_id), soci::use(result.identity.pipeline), soci::use(status),
             soci::use(started), soci::use(duration), soci::use(attempts), soci::use(peak), soci::use(tables),
             soci::use(error), soci::use(pid), soci::use(pid_started), soci::use(process.host),
-            soci::use(process.machine), soci::use(until);
+            soci::use(process.machine), soci::use(until), soci::use(origin), soci::use(from), soci::use(to),
+            soci::use(cause_.token);
         forget_runs(sql, result.identity.pipeline, keep);
         forget_spending(sql, result.identity.pipeline, now());
         return {};
@@ -213,22 +193,25 @@ Result<std::vector<RunRecord>> Store::select(const std::string& where, const std
         RunRow row;
         RunRecord& record = row.record;
         long long started = 0, peak = 0, pid = 0, pid_started = 0, until = 0, bytes = 0, nano_usd = 0, slots = 0;
+        long long from = 0, to = 0;
         double duration = 0;
         soci::statement select =
             (sql.prepare
                  << "SELECT run_id, pipeline, status, started_at, duration_seconds, attempts, peak_memory_bytes, "
-                    "tables, error, pid, pid_started, host, machine, deferred_until, "
+                    "tables, error, pid, pid_started, host, machine, deferred_until, origin, window_start, window_end, "
                  << spent_of_run << " FROM penstock.runs AS r WHERE " << where
                  << " ORDER BY started_at DESC, run_id DESC LIMIT :rows",
              soci::into(record.run_id), soci::into(record.pipeline), soci::into(record.status), soci::into(started),
              soci::into(duration), soci::into(record.attempts), soci::into(peak), soci::into(row.tables),
              soci::into(row.error), soci::into(pid), soci::into(pid_started), soci::into(row.process.host),
-             soci::into(row.process.machine), soci::into(until), soci::into(bytes), soci::into(nano_usd),
-             soci::into(slots), soci::use(parameter), soci::use(limit));
+             soci::into(row.process.machine), soci::into(until), soci::into(record.origin), soci::into(from),
+             soci::into(to), soci::into(bytes), soci::into(nano_usd), soci::into(slots), soci::use(parameter),
+             soci::use(limit));
         for (select.execute(); select.fetch(); rows.push_back(row)) {
             record.started_at = from_micros(started);
             record.duration = std::chrono::duration<double>(duration);
             record.peak_memory_bytes = static_cast<uint64_t>(peak);
+            record.window_start = from_micros(from), record.window_end = from_micros(to);
             record.deferred_until = until == 0 ? std::nullopt : std::optional(from_micros(until));
             record.spent = {.bytes_billed = bytes, .slot_millis = slots, .usd = usd_of(nano_usd)};
             row.process.pid = pid, row.process.started = pid_started;

@@ -42,6 +42,9 @@ class Store {
     /// What the pipeline's runs have spent on that day (UTC), open bills at their most.
     Result<flow::Charge> spent_on_day(const std::string& pipeline, TimePoint at);
 
+    /// Why runs are begun, from now on.
+    void set_cause(RunCause cause) { cause_ = std::move(cause); }
+
     Status begin_run(const flow::RunIdentity& identity, TimePoint started_at);
     /// What became of it. A run that was never begun (skipped) is recorded all the same. Of the pipeline's runs that have
     /// ended only the newest `keep` stay in the history.
@@ -58,6 +61,7 @@ class Store {
     Result<std::vector<RunRecord>> select(const std::string& where, const std::string& parameter, int limit);
 
     std::unique_ptr<Connection> connection_;
+    RunCause cause_;
 };
 
 }  // namespace penstock::state

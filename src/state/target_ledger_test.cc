@@ -146,7 +146,10 @@ TEST_CASE("state of the version before is brought up to date") {
     folder.execute("DROP TABLE IF EXISTS penstock.messages");
     folder.execute("DROP TABLE IF EXISTS penstock.spending");
     folder.execute("DROP TABLE IF EXISTS penstock.bills");
-    folder.execute_once("ALTER TABLE penstock.runs DROP COLUMN deferred_until");
+    folder.execute("DROP TABLE IF EXISTS penstock.watches");
+    folder.execute("DROP TABLE IF EXISTS penstock.intervals");
+    for (std::string column : {"deferred_until", "origin", "window_start", "window_end", "token"})
+        folder.execute_once("ALTER TABLE penstock.runs DROP COLUMN " + column);
     folder.execute("UPDATE penstock.schema_version SET version = 1");
     auto ledger = ledger_of(folder);
     Commit commit;
