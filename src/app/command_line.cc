@@ -72,6 +72,7 @@ class CommandLine {
         declare_start();
         declare_pipelines();
         declare_serve();
+        declare_schedule();
         declare_history();
         declare_schema();
         declare_rejects();
@@ -177,6 +178,10 @@ class CommandLine {
         run->add_option("--param", options_.parameters, "Set a parameter of the configuration; may be repeated")
             ->type_name("NAME=VALUE")
             ->allow_extra_args(false);
+        run->add_option("--window", options_.window,
+                        "What {window.start}, {window.end} and {window.date} stand for (2026-11-01/2026-11-02)")
+            ->type_name("FROM/TO");
+        run->add_option("--interval", options_.interval)->group("");  // of the scheduler's own runs
         run->add_flag("--follow", options_.follow, "Go on until stopped");
         run->add_flag("--drain", options_.drain, "Read a stream up to what is there now");
         auto* types = command(app_, "types", "Show how each column maps, and where a value could not be held");
@@ -184,22 +189,48 @@ class CommandLine {
     }
 
     void declare_serve() {
-        auto* serve = command(app_, "serve", "Take the messages that start pipelines by HTTP, until stopped");
+        auto* serve =
+            command(app_, "serve", "Run pipelines on schedule, and when messages come by HTTP, until stopped");
         serve->add_option("--listen", options_.listen, "Where; a port alone is one of this machine only")
             ->type_name("HOST:PORT")
             ->capture_default_str();
         auto number = [&](const char* name, int64_t& into, const char* doc) {
             serve->add_option(name, into, doc)->type_name("N")->check(count_validator())->capture_default_str();
         };
-        number("--workers", options_.workers, "How many messages are worked on at once");
+        number("--workers", options_.workers, "How many runs and messages are worked on at once");
         number("--backlog", options_.backlog, "How many more wait before others are refused");
         number("--grace-period", options_.grace_period, "Seconds that runs have to end when the server is stopped");
         serve->add_flag("--allow-unauthenticated", options_.allow_unauthenticated,
                         "Listen beyond this machine although a trigger asks nobody who it is");
     }
 
+    void declare_schedule() {
+        auto* schedule = command(app_, "schedule", "Show when the scheduler runs pipelines, and for which windows");
+        names(schedule, "PIPELINE", "Only these pipelines");
+        schedule->add_option("--from", options_.from, "After this moment, instead of now")->type_name("TIME");
+        schedule->add_option("--to", options_.to, "Up to this moment")->type_name("TIME");
+        schedule->add_option("--most", options_.most, "How many of each pipeline")
+            ->type_name("N")
+            ->check(count_validator())
+            ->capture_default_str();
+        auto* pause = command(app_, "pause", "Keep the scheduler from beginning runs of pipelines");
+        names(pause, "PIPELINE", "The pipelines", true);
+        auto* resume = command(app_, "resume", "Let the scheduler begin runs of pipelines again");
+        names(resume, "PIPELINE", "The pipelines", true);
+        auto* backfill = command(app_, "backfill", "Have the scheduler run a pipeline for times gone by");
+        name(backfill, "PIPELINE", "The pipeline", true);
+        backfill->add_option("--from", options_.from, "The first moment (2026-11-01, 2026-11-01T06:30)")
+            ->type_name("TIME")
+            ->required();
+        backfill->add_option("--to", options_.to, "The moment behind the last")->type_name("TIME")->required();
+        auto* whole = backfill->add_flag("--contiguous", options_.contiguous, "One run for the whole stretch of time");
+        backfill->add_flag("--per-interval", per_interval_, "A run for each time of the schedule; the default")
+            ->excludes(whole);
+        backfill->add_flag("--dry-run", options_.dry_run, "Only list the windows");
+    }
+
     void declare_history() {
-        auto* status = command(app_, "status", "Show each pipeline: last run, state, rows, rejects");
+        auto* status = command(app_, "status", "Show each pipeline: last run, next run, state, rows, rejects");
         names(status, "PIPELINE", "Only these pipelines");
         auto* runs = command(app_, "runs", "Show past runs, or one in detail");
         name(runs, "ID", "The run; the beginning of its id will do", false);
@@ -312,6 +343,7 @@ class CommandLine {
     std::string log_level_;
     bool manual_ = false;
     bool components_json_ = false;
+    bool per_interval_ = false;  ///< what is done anyway
 };
 
 OptionInfo describe(const CLI::Option& option) {

@@ -1,9 +1,11 @@
 #include "app/components.h"
 
+#include <filesystem>
 #include <string>
 
 #include "connect/bigquery/component.h"
 #include "connect/duckdb/component.h"
+#include "connect/duckdb/options.h"
 #include "connect/http_api/component.h"
 #include "connect/kafka/component.h"
 #include "connect/mysql/component.h"
@@ -16,8 +18,7 @@ namespace penstock::app {
 const std::vector<const flow::Component*>& components() {
     static const std::vector<const flow::Component*> list = {
         &postgres::component(), &duckdb::component(), &bigquery::component(), &kafka::component(),
-        &parquet::component(),  &pubsub::component(), &http_api::component(),
-        &mysql::component()};
+        &parquet::component(),  &pubsub::component(), &http_api::component(), &mysql::component()};
     return list;
 }
 
@@ -25,6 +26,14 @@ const flow::Component* find_component(std::string_view type) {
     for (const auto* component : components())
         if (component->type == type) return component;
     return nullptr;
+}
+
+std::string held_alone(const config::Connection& connection) {
+    if (connection.type != duckdb::component().type) return "";
+    auto options = duckdb::connection_spec().parse(connection.options);
+    if (!options) return "";
+    std::error_code ignored;
+    return std::filesystem::weakly_canonical(options->path.value, ignored).string();
 }
 
 const config::Catalog& catalog() {

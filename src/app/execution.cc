@@ -4,8 +4,12 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
 
 #include "base/code_pages.h"
+#include "base/humane.h"
 #include "base/job_scope.h"
 #include "base/log.h"
 
@@ -35,6 +39,33 @@ class EitherStop {
     std::stop_callback<std::function<void()>> other_;
 };
 
+/// Requests a stop when time is up.
+class Deadline {
+  public:
+    explicit Deadline(std::optional<std::chrono::microseconds> most) : most_(most) {
+        if (!most) return;
+        thread_ = std::jthread([this](std::stop_token ended) {
+            std::unique_lock lock(mutex_);
+            wake_.wait_for(lock, ended, *most_, [] { return false; });
+            if (!ended.stop_requested()) over_.request_stop();
+        });
+    }
+    std::stop_token token() const { return over_.get_token(); }
+    Error error(const std::string& pipeline) const {
+        return {.kind = ErrorKind::capacity,
+                .code = "run_timeout",
+                .message = fmt::format("{} was stopped after {}, its `timeout`", pipeline, humane_duration(*most_)),
+                .hint = "what was committed stays; raise `timeout`, or see in `penstock runs` what takes the time"};
+    }
+
+  private:
+    const std::optional<std::chrono::microseconds> most_;
+    std::stop_source over_;
+    std::mutex mutex_;
+    std::condition_variable_any wake_;
+    std::jthread thread_;
+};
+
 Error lock_lost_in_run(const state::Lock& lock, std::optional<Error> met) {
     Error lost = lock.loss();
     if (met && met->code != lost.code) lost.cause = std::make_shared<const Error>(std::move(*met));
@@ -43,7 +74,7 @@ Error lock_lost_in_run(const state::Lock& lock, std::optional<Error> met) {
 
 /// The run itself, under its lock.
 flow::RunResult run_locked(const Pipeline& pipeline, flow::RunRequest request, state::Store& store, JobTables& jobs,
-                           std::stop_token stop) {
+                           std::stop_token stop, std::optional<std::chrono::microseconds> most) {
     const auto identity = request.identity;
     auto lock = store.acquire(pipeline.name(), identity.run_id);
     if (!lock) return failed(identity, std::move(lock.error()));
@@ -57,13 +88,19 @@ flow::RunResult run_locked(const Pipeline& pipeline, flow::RunRequest request, s
     }
     if (request.purse != nullptr) request.purse->keep_in(store.spending(identity));
     log::info("run {} begins", identity.run_id);
-    EitherStop either(std::move(stop), lock->lost());
+    Deadline deadline(most);
+    EitherStop in_time(std::move(stop), deadline.token());
+    EitherStop either(in_time.token(), lock->lost());
     request.may_commit = [&lock] { return lock->hold(); };
     let_go_of_code_pages();
     auto result = flow::run(request, either.token());
     if (lock->lost().stop_requested()) {
         result.status = flow::RunStatus::failed;
         result.error = lock_lost_in_run(*lock, std::move(result.error));
+    }
+    if (deadline.token().stop_requested() && result.status != flow::RunStatus::success) {
+        result.status = flow::RunStatus::failed;
+        result.error = deadline.error(identity.pipeline);
     }
     // The rows are where they belong whatever becomes of the history, so that is no failure of the run.
     if (auto ended = store.end_run(result, pipeline.config().keep_runs); !ended)
@@ -75,12 +112,12 @@ flow::RunResult run_locked(const Pipeline& pipeline, flow::RunRequest request, s
 }  // namespace
 
 flow::RunResult execute(const Pipeline& pipeline, flow::RunRequest request, state::Store& store, JobTables& jobs,
-                        std::stop_token stop) {
+                        std::stop_token stop, std::optional<std::chrono::microseconds> most) {
     const auto identity = request.identity;
     const auto& config = pipeline.config();
     log::Scope scope(identity.pipeline, identity.run_id);
     log::JobScope job(config.organization, config.jobs ? identity.run_id : "");
-    auto result = run_locked(pipeline, std::move(request), store, jobs, std::move(stop));
+    auto result = run_locked(pipeline, std::move(request), store, jobs, std::move(stop), most);
     if (auto ended = jobs.end(config, result); !ended)
         log::warning("the run's end is not among the jobs: {}", ended.error().message);
     return result;

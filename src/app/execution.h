@@ -12,9 +12,9 @@
 namespace penstock::app {
 
 /// Runs one pipeline: takes its lock, records its start, runs it, records its end, in the history and among its jobs. A
-/// refused lock is a failed run.
+/// refused lock is a failed run, and so is one that takes longer than `most`.
 flow::RunResult execute(const Pipeline& pipeline, flow::RunRequest request, state::Store& store, JobTables& jobs,
-                        std::stop_token stop);
+                        std::stop_token stop, std::optional<std::chrono::microseconds> most = {});
 
 /// Those of `pipeline`'s dependencies that were to run and did not succeed; empty when it may run.
 std::vector<std::string> unmet(const config::PipelineConfig& pipeline, const std::vector<flow::RunResult>& earlier);

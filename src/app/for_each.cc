@@ -41,8 +41,11 @@ std::string name_of(const std::string& origin, const std::string& key) {
 /// Builds what stands in place of one pipeline.
 class Expansion {
   public:
-    Expansion(config::Document& document, const config::PipelineConfig& origin, const Parameters& parameters)
-        : document_(document), origin_(origin), parameters_(parameters) {}
+    Expansion(config::Document& document, const config::PipelineConfig& origin, const Parameters& parameters,
+              const Windows& windows)
+        : document_(document), origin_(origin), parameters_(parameters) {
+        if (auto found = windows.find(origin.name); found != windows.end()) window_ = found->second;
+    }
 
     Result<std::vector<config::PipelineConfig>> make() {
         const auto& each = *origin_.for_each;
@@ -86,8 +89,7 @@ class Expansion {
     /// Of one without `for_each`.
     config::PipelineConfig filled() {
         config::PipelineConfig config = origin_;
-        auto values = single_values(parameters_);
-        keep_unusable(config, fill(config, parameters_filling(values)));
+        keep_unusable(config, fill_for_run(config));
         return config;
     }
 
@@ -98,15 +100,17 @@ class Expansion {
         config.origin = origin_.name;
         config.organization = key;
         config.row_of = std::exchange(config.for_each, std::nullopt);
-        auto values = single_values(parameters_);
         auto status = fill(config, Filling(origin_.for_each->as.value, "column", origin_.for_each->table.value, row));
-        if (status) status = fill(config, parameters_filling(values));
+        if (status) status = fill_for_run(config);
         keep_unusable(config, std::move(status));
         return config;
     }
 
-    static Filling parameters_filling(const Filling::Values& values) {
-        return Filling(parameter_word, "parameter", "this run", values);
+    /// What only this run knows.
+    Status fill_for_run(config::PipelineConfig& config) {
+        auto values = single_values(parameters_);
+        PN_CHECK(fill(config, Filling(parameter_word, "parameter", "this run", values)));
+        return fill(config, Filling(window_word, "part", "the window", window_));
     }
 
     /// What could not be filled in fails when its turn comes.
@@ -145,6 +149,7 @@ class Expansion {
     config::Document& document_;
     const config::PipelineConfig& origin_;
     const Parameters& parameters_;
+    Filling::Values window_;
 };
 
 /// Two rows that name one table would overwrite each other's rows, as two pipelines would.
@@ -178,11 +183,11 @@ Status validate_for_each(const config::Document& document, const config::Pipelin
     return {};
 }
 
-Status expand_for_each(config::Document& document, const Parameters& parameters) {
+Status expand_for_each(config::Document& document, const Parameters& parameters, const Windows& windows) {
     std::vector<config::PipelineConfig> all;
     auto given = document.pipelines;
     for (const auto& pipeline : given) {
-        Expansion expansion(document, pipeline, parameters);
+        Expansion expansion(document, pipeline, parameters, windows);
         if (!pipeline.for_each) {
             all.push_back(wants_parameters(document, pipeline) ? expansion.filled() : pipeline);
             continue;

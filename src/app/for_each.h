@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <memory>
 
 #include "app/placeholders.h"
@@ -15,7 +16,9 @@ Status validate_for_each(const config::Document& document, const config::Pipelin
 /// `billing--acme`, with the row's values in source, target and the options of their connections. A row whose values cannot be used
 /// gives a pipeline that says so when it is run; the others do not mind. Connects only where there is a `for_each`.
 /// Parameters stand for `{param.NAME}` in any pipeline; one that is called as the key of `for_each` says which rows are meant.
-Status expand_for_each(config::Document& document, const Parameters& parameters = {});
+/// The values of `window` stand for `{window.NAME}`, by pipeline as the file names it.
+using Windows = std::map<std::string, Filling::Values>;
+Status expand_for_each(config::Document& document, const Parameters& parameters = {}, const Windows& windows = {});
 
 /// Where the runs of pipelines with `jobs` leave what became of them. Each table is opened once, when it is first needed.
 class JobTables {

@@ -37,6 +37,8 @@ struct Options {
     std::string as_of;
     std::string shard;
     std::vector<std::string> parameters;
+    std::string window;
+    std::string interval;  ///< the scheduler's name for the attempt that this run is
 
     // init and demo
     std::string url;
@@ -65,6 +67,9 @@ struct Options {
     int64_t backlog = 100;
     int64_t grace_period = 25;  ///< seconds
     bool allow_unauthenticated = false;
+
+    // backfill
+    bool contiguous = false;
 
     std::string shell;  ///< completion
     std::string page;   ///< docs

@@ -51,14 +51,26 @@ Filling::Values single_values(const Parameters& parameters) {
     return values;
 }
 
-bool wants_parameters(const config::Document& document, const config::PipelineConfig& pipeline) {
+namespace {
+
+bool wants(const char* word, const config::Document& document, const config::PipelineConfig& pipeline) {
     Filling::Values none;
-    Filling filling(parameter_word, "", "", none);
+    Filling filling(word, "", "", none);
     const auto* source = document.connection(pipeline.source_connection);
     const auto* target = document.connection(pipeline.target_connection);
     return filling.wanted_in(pipeline.source) || filling.wanted_in(pipeline.target) ||
            (source != nullptr && filling.wanted_in(source->options)) ||
            (target != nullptr && filling.wanted_in(target->options));
+}
+
+}  // namespace
+
+bool wants_parameters(const config::Document& document, const config::PipelineConfig& pipeline) {
+    return wants(parameter_word, document, pipeline) || wants_window(document, pipeline);
+}
+
+bool wants_window(const config::Document& document, const config::PipelineConfig& pipeline) {
+    return wants(window_word, document, pipeline);
 }
 
 bool Filling::wanted_in(const config::Node& node) const {
@@ -85,6 +97,9 @@ Status Filling::fill(config::Node& node) const {
 
 Result<std::string> Filling::value_of(const config::Node& node, const std::string& column) const {
     auto found = values_.find(column);
+    if (found == values_.end() && values_.empty() && mark_ == std::string("{") + window_word + ".")
+        return fail(at(node, "no_window", "this run has no window",
+                       "the scheduler gives it one; by hand: --window 2026-11-01/2026-11-02"));
     if (found == values_.end()) {
         std::vector<std::string> columns;
         for (const auto& [name, value] : values_) columns.push_back(name);

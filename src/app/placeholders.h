@@ -38,10 +38,13 @@ class Filling {
 
 /// What parameters are called in placeholders: `{param.day}`.
 inline constexpr const char* parameter_word = "param";
+/// What the run's stretch of time is called in placeholders: `{window.start}`.
+inline constexpr const char* window_word = "window";
 /// Those that have one value.
 Filling::Values single_values(const Parameters& parameters);
 
-/// Whether source, target or their connections want parameters.
+/// Whether source, target or their connections want what is known only when it runs: parameters or a window.
 bool wants_parameters(const config::Document& document, const config::PipelineConfig& pipeline);
+bool wants_window(const config::Document& document, const config::PipelineConfig& pipeline);
 
 }  // namespace penstock::app

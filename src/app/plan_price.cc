@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/humane.h"
-#include "config/schedule.h"
+#include "config/cron.h"
 
 namespace penstock::app {
 namespace {

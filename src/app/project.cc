@@ -5,6 +5,7 @@
 #include "app/components.h"
 #include "app/for_each.h"
 #include "app/pipeline.h"
+#include "app/schedule/jobs.h"
 #include "state/place.h"
 
 namespace penstock::app {
@@ -51,14 +52,26 @@ Result<config::Document> read_project(const Session& session) {
         return fail(std::move(place.error()).at(session.options.state.empty() ? document.file.string() : "--state"));
     }
     PN_CHECK(validate_pipelines(document));
+    PN_CHECK(scheduled_jobs(document));
     return document;
 }
 
 Result<config::Document> load_project(const Session& session) {
     PN_TRY(auto document, read_project(session));
-    PN_TRY(auto parameters, read_parameters(session.options.parameters));
-    PN_CHECK(expand_for_each(document, parameters));
+    PN_TRY(auto window, read_window(session.options.window));
+    PN_CHECK(fill_project(document, session, window));
     return document;
+}
+
+Status fill_project(config::Document& document, const Session& session, const std::optional<Window>& window) {
+    PN_TRY(auto parameters, read_parameters(session.options.parameters));
+    Windows windows;
+    for (const auto& pipeline : document.pipelines) {
+        if (!window) break;
+        PN_TRY(auto zone, zone_of(document, pipeline));
+        windows[pipeline.name] = window_values(*window, zone);
+    }
+    return expand_for_each(document, parameters, windows);
 }
 
 Result<state::Store> open_state(const config::Document& document) {

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "app/commands.h"
+#include "app/schedule/interval_run.h"
 #include "config/document.h"
 #include "flow/component.h"
 #include "state/store.h"
@@ -15,6 +16,8 @@ namespace penstock::app {
 Result<config::Document> read_project(const Session& session);
 /// The same with pipelines for the rows of `for_each`, whose tables are read, and `--param` in its places.
 Result<config::Document> load_project(const Session& session);
+/// The second half of load_project, for a run of this stretch of time.
+Status fill_project(config::Document& document, const Session& session, const std::optional<Window>& window);
 
 /// Run history and locks, made when there are none.
 Result<state::Store> open_state(const config::Document& document);

@@ -10,6 +10,7 @@
 #include "app/project.h"
 #include "app/run_json.h"
 #include "app/run_text.h"
+#include "app/schedule/interval_run.h"
 #include "app/terminal.h"
 #include "base/ids.h"
 
@@ -53,6 +54,14 @@ Result<std::vector<Pipeline>> chosen_pipelines(const config::Document& document,
 Status give_bounds(std::vector<Pipeline>& pipelines, const Options& options) {
     flow::ReadBounds bounds{.limit = options.limit, .from = options.from, .to = options.to};
     if (!bounds.any()) return {};
+    for (auto& pipeline : pipelines) PN_CHECK(pipeline.limit(bounds));
+    return {};
+}
+
+/// Of a backfill: the window alone is read, by the cursor.
+Status give_window(std::vector<Pipeline>& pipelines, const schedule::Interval& interval) {
+    if (!interval.bounds_cursor) return {};
+    flow::ReadBounds bounds{.from = iso_time(interval.start), .to = iso_time(interval.end)};
     for (auto& pipeline : pipelines) PN_CHECK(pipeline.limit(bounds));
     return {};
 }
@@ -111,7 +120,8 @@ std::vector<flow::RunResult> run_in_order(const Session& session, const config::
         auto request = pipeline.request(new_run_id(), session.options.full_refresh);
         request.anew = session.options.resnapshot;
         request.observer = &display;
-        results.push_back(execute(pipeline, std::move(request), store, jobs, session.stop));
+        results.push_back(execute(pipeline, std::move(request), store, jobs, session.stop,
+                                  document.scheduling_of(pipeline.config()).timeout));
     }
     return results;
 }
@@ -141,16 +151,25 @@ int exit_code_of(const std::vector<flow::RunResult>& results, std::stop_token st
 Result<int> run(const Session& session) {
     // Until here nothing is written and nobody is called.
     PN_CHECK(refuse_unavailable(session.options));
-    PN_TRY(auto document, load_project(session));
+    PN_TRY(auto document, read_project(session));
+    PN_TRY(auto window, read_window(session.options.window));
+    PN_TRY(auto interval, IntervalRun::begin(session, document));
+    if (interval) window = interval->window();
+    PN_CHECK(fill_project(document, session, window));
     PN_TRY(auto pipelines, chosen_pipelines(document, session.options));
     PN_CHECK(give_bounds(pipelines, session.options));
+    if (interval) PN_CHECK(give_window(pipelines, interval->interval()));
     PN_CHECK(travel(pipelines, session.options.as_of));
     PN_CHECK(choose_end(pipelines, session.options));
     PN_CHECK(check_resnapshot(pipelines, session.options));
 
     // From here on the run is on record.
     PN_TRY(auto store, open_state(document));
+    if (interval) store.set_cause(interval->cause());
+    else if (window) store.set_cause({.window_start = window->start, .window_end = window->end});
     auto results = run_in_order(session, document, pipelines, store);
+
+    if (interval) PN_CHECK(interval->end(results));
 
     // Nothing below changes what was done.
     PN_CHECK(show(session, results));

@@ -29,11 +29,18 @@ std::string billed_or_blank(const flow::Charge& spent) {
 
 std::string usd_or_blank(const flow::Charge& spent) { return spent.usd == 0 ? "" : flow::usd_text(spent.usd); }
 
+std::string window_text(const state::RunRecord& record) {
+    if (record.window_end == TimePoint{}) return "";
+    return fmt::format("{} to {}", moment(record.window_start), moment(record.window_end));
+}
+
 std::string list_text(const std::vector<state::RunRecord>& records) {
     TextTable table({{.heading = "ID"},
                      {.heading = "PIPELINE"},
                      {.heading = "STATUS"},
                      {.heading = "STARTED (UTC)"},
+                     {.heading = "BY"},
+                     {.heading = "WINDOW (UTC)"},
                      {.heading = "TIME", .align = Align::right},
                      {.heading = "READ", .align = Align::right},
                      {.heading = "WRITTEN", .align = Align::right},
@@ -43,9 +50,10 @@ std::string list_text(const std::vector<state::RunRecord>& records) {
                      {.heading = "ERROR", .most = 60}});
     for (const auto& record : records) {
         auto counts = record.counts();
-        table.add({record.run_id, record.pipeline, record.status, moment(record.started_at),
-                   humane_duration(record.duration), humane_count(counts.rows_read), humane_count(counts.rows_written),
-                   count_or_blank(counts.rows_rejected), billed_or_blank(record.spent), usd_or_blank(record.spent),
+        table.add({record.run_id, record.pipeline, record.status, moment(record.started_at), record.origin,
+                   window_text(record), humane_duration(record.duration), humane_count(counts.rows_read),
+                   humane_count(counts.rows_written), count_or_blank(counts.rows_rejected),
+                   billed_or_blank(record.spent), usd_or_blank(record.spent),
                    record.error ? record.error->message : ""});
     }
     return table.text();
@@ -74,6 +82,9 @@ std::string detail_text(const state::RunRecord& record) {
         record.run_id, record.pipeline, record.status, moment(record.started_at), humane_duration(record.duration),
         record.attempts, record.attempts == 1 ? "try" : "tries", humane_bytes(record.peak_memory_bytes), record.pid,
         record.host);
+    text.insert(text.size() - 1, fmt::format("began by  {}\n", record.origin));
+    if (record.window_end != TimePoint{})
+        text.insert(text.size() - 1, fmt::format("window    {} UTC\n", window_text(record)));
     if (record.spent.usd > 0 || record.spent.bytes_billed > 0)
         text.insert(text.size() - 1,
                     fmt::format("cost      {} USD, {} billed, {} of slots\n", flow::usd_text(record.spent.usd),
@@ -140,6 +151,10 @@ Json record_json(const state::RunRecord& record) {
     result.deferred_until = record.deferred_until;
     Json json = run_json(result);
     json["status"] = record.status;
+    json["origin"] = record.origin;
+    json["window"] = record.window_end == TimePoint{}
+                         ? Json(nullptr)
+                         : Json({{"start", iso_time(record.window_start)}, {"end", iso_time(record.window_end)}});
     return json;
 }
 

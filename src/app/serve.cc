@@ -11,6 +11,7 @@
 #include "app/http/triggers.h"
 #include "app/output.h"
 #include "app/project.h"
+#include "app/schedule/schedules.h"
 #include "base/log.h"
 #include "base/version.h"
 #include "io/url.h"
@@ -75,7 +76,9 @@ class Serving {
         : session_(session),
           document_(document),
           invocations_(document, {.workers = static_cast<size_t>(session.options.workers),
-                                  .most_waiting = static_cast<size_t>(session.options.backlog)}) {}
+                                  .most_waiting = static_cast<size_t>(session.options.backlog),
+                                  .others = [this] { return schedules_.running(); }}),
+          schedules_(session, document, [this] { return invocations_.busy(); }) {}
 
     Status open(const Listen& listen) {
         PN_TRY(triggers_, http::Triggers::open(document_, invocations_));
@@ -84,6 +87,7 @@ class Serving {
                             [this](const std::string& path) { return triggers_->most_bytes(path); },
                             [this](http::Request request, http::Reply reply) { handle(request, reply); }));
         log::info("listening on {}:{} for {}", listen.host, server_->port(), fmt::join(triggers_->pipelines(), ", "));
+        PN_CHECK(schedules_.open());
         return print(session_.json()
                          ? Json{{"listening", fmt::format("{}:{}", listen.host, server_->port())}}.dump() + "\n"
                          : fmt::format("listening on {}:{}\n", listen.host, server_->port()));
@@ -106,8 +110,11 @@ class Serving {
         std::chrono::seconds most(session_.options.grace_period);
         log::info("stopping: {} messages are under way and have {} seconds", invocations_.under_way(), most.count());
         draining_ = true;
+        schedules_.hold();
         // Runs first: the answers that requests wait for come of them.
+        auto until = std::chrono::steady_clock::now() + most;
         invocations_.drain(most);
+        schedules_.drain(until);
         server_->drain(std::chrono::seconds(2));
         server_.reset();
     }
@@ -130,7 +137,9 @@ class Serving {
         auto messages = state::Messages::open(document_.state.reveal(), document_.state_directory);
         auto answered = messages ? messages->ping() : Status(fail(messages.error()));
         if (!answered) return http::error_answer(503, answered.error());
-        return http::json_answer(200, {{"status", "ready"}, {"under_way", invocations_.under_way()}});
+        return http::json_answer(200, {{"status", "ready"},
+                                       {"under_way", invocations_.under_way() + schedules_.running()},
+                                       {"scheduler", schedules_.leads() ? "leader" : "standby"}});
     }
 
     Status look(std::chrono::steady_clock::time_point& forget_at) {
@@ -145,6 +154,7 @@ class Serving {
     const Session& session_;
     const config::Document& document_;
     http::Invocations invocations_;
+    Schedules schedules_;
     std::unique_ptr<http::Triggers> triggers_;
     std::unique_ptr<http::Server> server_;
     std::atomic<bool> draining_ = false;
@@ -155,13 +165,14 @@ class Serving {
 Result<int> command::serve(const Session& session) {
     PN_TRY(auto listen, read_listen(session.options.listen));
     PN_TRY(auto document, read_project(session));
-    bool any = std::ranges::any_of(document.pipelines, [](const auto& one) { return one.trigger.has_value(); });
+    bool any =
+        std::ranges::any_of(document.pipelines, [](const auto& one) { return one.trigger || !one.schedule.empty(); });
     if (!any)
-        return fail({.kind = ErrorKind::configuration,
-                     .code = "no_triggers",
-                     .message = fmt::format("no pipeline of {} has a `trigger`", document.file.string()),
-                     .hint = "add one, such as `trigger: {http: /billing}`; the "
-                             "scheduler is not in this version"});
+        return fail(
+            {.kind = ErrorKind::configuration,
+             .code = "nothing_to_serve",
+             .message = fmt::format("no pipeline of {} has a `schedule` or a `trigger`", document.file.string()),
+             .hint = "add one, such as `schedule: \"0 2 * * *\"` or `trigger: {http: /billing}`"});
     PN_CHECK(check_guards(document, listen, session.options.allow_unauthenticated));
     PN_TRY(auto store, open_state(document));
 

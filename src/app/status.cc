@@ -9,6 +9,7 @@
 #include "app/pipeline.h"
 #include "app/project.h"
 #include "app/run_history.h"
+#include "app/schedule/view.h"
 #include "app/slot_view.h"
 #include "app/text_table.h"
 #include "base/humane.h"
@@ -31,6 +32,7 @@ struct PipelineStatus {
     std::optional<flow::Slot> slot;   ///< that its stream reads
     flow::Charge today;               ///< what its runs have spent
     std::optional<double> daily_usd;  ///< and may
+    ScheduleView schedule;
 };
 
 /// The target may be busy or away; then the history has to do.
@@ -76,6 +78,7 @@ std::string remark(const PipelineStatus& status) {
     if (status.last && status.last->error) return status.last->error->message;
     if (status.slot && !status.slot->concern.empty())
         return fmt::format("slot {}: {}", status.slot->name, status.slot->concern);
+    if (!status.schedule.waits_for.empty()) return "waits: " + status.schedule.waits_for;
     return status.unknown;
 }
 
@@ -100,6 +103,7 @@ std::string status_text(const std::vector<PipelineStatus>& all) {
     TextTable table({{.heading = "PIPELINE"},
                      {.heading = "STATE"},
                      {.heading = "LAST RUN (UTC)"},
+                     {.heading = "NEXT RUN (UTC)"},
                      {.heading = "TOOK", .align = Align::right},
                      {.heading = "READ", .align = Align::right},
                      {.heading = "WRITTEN", .align = Align::right},
@@ -119,12 +123,12 @@ std::string status_text(const std::vector<PipelineStatus>& all) {
                     room = shown_bytes(slot.room_bytes), lasts = shown_seconds(slot.seconds_left()),
                     usd = usd_today(status);
         if (!status.last) {
-            table.add({status.name, "never run", "", "", "", "", rejects, age, behind, keeps, room, lasts, usd,
-                       remark(status)});
+            table.add({status.name, "never run", "", next_text(status.schedule), "", "", "", rejects, age, behind,
+                       keeps, room, lasts, usd, remark(status)});
             continue;
         }
         auto counts = status.last->counts();
-        table.add({status.name, status.last->status, moment(status.last->started_at),
+        table.add({status.name, status.last->status, moment(status.last->started_at), next_text(status.schedule),
                    humane_duration(status.last->duration), humane_count(counts.rows_read),
                    humane_count(counts.rows_written), rejects, age, behind, keeps, room, lasts, usd, remark(status)});
     }
@@ -170,7 +174,10 @@ Json status_json(const PipelineStatus& status) {
               {"usd", status.today.usd},
               {"daily_usd", status.daily_usd ? Json(*status.daily_usd) : Json(nullptr)}}},
             {"remark", status.unknown.empty() ? Json(nullptr) : Json(status.unknown)},
-            {"next_run", nullptr}};
+            {"next_run", status.schedule.next ? Json(iso_time(*status.schedule.next)) : Json(nullptr)},
+            {"paused", status.schedule.paused},
+            {"waits_for", status.schedule.waits_for.empty() ? Json(nullptr) : Json(status.schedule.waits_for)},
+            {"open_intervals", status.schedule.open}};
 }
 
 }  // namespace
@@ -184,8 +191,11 @@ Result<int> command::status(const Session& session) {
         PN_TRY(last_runs, store->last_runs());
     }
     std::vector<PipelineStatus> all;
+    PN_TRY(auto schedules, view_schedules(document));
     for (const auto& pipeline : pipelines) {
         PipelineStatus status{.name = pipeline.name()};
+        const auto& config = pipeline.config();
+        status.schedule = schedules[config.origin.empty() ? config.name : config.origin];
         auto last = std::ranges::find(last_runs, pipeline.name(), &state::RunRecord::pipeline);
         if (last != last_runs.end()) status.last = *last;
         status.daily_usd = pipeline.config().budget.daily_usd;

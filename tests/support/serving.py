@@ -23,7 +23,7 @@ class Serving:
     """A running server. Its log goes to a file, so that it never waits for a reader."""
 
     def __init__(self, project, *options, env=None):
-        self.running = project.start("serve", "--listen", "127.0.0.1:0", "--grace-period", "5", *options, env=env, log_format="json")
+        self.running = project.start("serve", "--listen", "127.0.0.1:0", *(() if "--grace-period" in options else ("--grace-period", "5")), *options, env=env, log_format="json")
         self.lines = []
         self._reader = threading.Thread(target=lambda: self.lines.extend(self.running.process.stderr), daemon=True)
         self._reader.start()

@@ -43,6 +43,11 @@ size_t Invocations::under_way() const {
     return waiting_.size() + running_.size();
 }
 
+size_t Invocations::busy() const {
+    std::lock_guard lock(mutex_);
+    return running_.size();
+}
+
 std::vector<std::string> Invocations::held() const {
     std::lock_guard lock(mutex_);
     std::vector<std::string> all(running_.begin(), running_.end());
@@ -67,7 +72,12 @@ void Invocations::work() {
         Order order;
         {
             std::unique_lock lock(mutex_);
-            wake_.wait(lock, [this] { return draining_ || !waiting_.empty(); });
+            while (true) {
+                wake_.wait(lock, [this] { return draining_ || !waiting_.empty(); });
+                if (draining_ || running_.size() + settings_.others() < settings_.workers) break;
+                // Scheduled runs, which have the same workers, end without a word to us.
+                wake_.wait_for(lock, std::chrono::milliseconds(200));
+            }
             if (waiting_.empty()) return;
             order = std::move(waiting_.front());
             waiting_.pop_front();

@@ -31,6 +31,8 @@ class Invocations {
     struct Settings {
         size_t workers = 2;
         size_t most_waiting = 100;
+        /// How many of the workers something else has.
+        std::function<size_t()> others = [] { return size_t{0}; };
     };
     /// The document must outlive this; it is as `read_project` gives it, without
     /// the rows of `for_each`.
@@ -68,6 +70,8 @@ class Invocations {
     void submit(Order order);
     bool is_draining() const;
     size_t under_way() const;
+    /// Workers at work.
+    size_t busy() const;
     /// The invocations of messages that wait or run.
     std::vector<std::string> held() const;
 

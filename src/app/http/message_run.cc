@@ -62,11 +62,13 @@ class Delivery {
         PN_CHECK(expand_for_each(narrow, parameters));
         PN_TRY(auto pipelines, select_pipelines(narrow, {}));
         PN_TRY(auto store, open_state(narrow));
+        store.set_cause({.origin = schedule::Origin::trigger});
         JobTables jobs(narrow);
         for (const auto& pipeline : pipelines) {
             if (is_settled(pipeline.name())) continue;
             if (stop_.stop_requested() || !turns_.take(pipeline.name(), stop_)) return fail(stopped());
-            auto result = execute(pipeline, pipeline.request(new_run_id()), store, jobs, stop_);
+            auto result = execute(pipeline, pipeline.request(new_run_id()), store, jobs, stop_,
+                                  narrow.scheduling_of(pipeline.config()).timeout);
             turns_.leave(pipeline.name());
             note(result);
             // Not on record, it is run again by the next delivery, and finds nothing

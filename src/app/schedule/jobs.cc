@@ -1,0 +1,48 @@
+#include "app/schedule/jobs.h"
+
+#include "app/components.h"
+
+namespace penstock::app {
+namespace {
+
+Error at(Error error, const config::Text& place) {
+    error.where = place.place.text();
+    return error;
+}
+
+}  // namespace
+
+Result<Zone> zone_of(const config::Document& document, const config::PipelineConfig& pipeline) {
+    const auto* by = document.scheduled_by(pipeline);
+    if (by == nullptr || by->timezone.empty()) return Zone();
+    return Zone::find(by->timezone.value);
+}
+
+Result<schedule::Jobs> scheduled_jobs(const config::Document& document) {
+    schedule::Jobs jobs;
+    for (const auto& pipeline : document.pipelines) {
+        const auto& more = document.scheduling_of(pipeline);
+        schedule::Job job{.pipeline = pipeline.name,
+                          .pool = more.pool.value,
+                          .priority = more.priority,
+                          .held_alone = held_alone(*document.connection(pipeline.target_connection)),
+                          .sla = more.sla};
+        for (const auto& before : pipeline.after) job.after.push_back(before.value);
+        if (const auto* by = document.scheduled_by(pipeline)) {
+            auto times = schedule::Times::read(by->schedule.value, by->timezone.value);
+            if (!times) return fail(at(std::move(times.error()), by->schedule));
+            job.times = *times;
+            job.catchup = by->catchup;
+            if (const auto& first = document.scheduling_of(*by).start_date; !first.empty()) {
+                PN_TRY(auto zone, zone_of(document, pipeline));
+                auto start = schedule::read_moment(first.value, zone);
+                if (!start) return fail(at(std::move(start.error()), first));
+                job.start_date = *start;
+            }
+        }
+        jobs.emplace(pipeline.name, std::move(job));
+    }
+    return jobs;
+}
+
+}  // namespace penstock::app
