@@ -36,7 +36,8 @@ test-integration: build  ## integration tests only; PYTEST='-k name' chooses
 .PHONY: test-asan test-tsan
 test-asan: SANITIZER := asan-ubsan
 test-tsan: SANITIZER := tsan
-test-asan test-tsan: bootstrap  ## unit tests under a sanitizer
+test-asan test-tsan:  ## unit tests under a sanitizer
+	@tools/bootstrap clang
 	@cmake --preset $(SANITIZER) -DPENSTOCK_DEPS=$(abspath $(DEPS)) --log-level=WARNING >/dev/null
 	@cmake --build build-$(SANITIZER) -j $(JOBS) --target unit_tests
 	@$(CTEST) --test-dir build-$(SANITIZER)
@@ -55,7 +56,7 @@ bench: build  ## benchmarks against the peers; see bench/
 
 .PHONY: fuzz
 fuzz:  ## each fuzzer for FUZZ_SECONDS, from the committed corpus
-	@tools/bootstrap fuzz
+	@tools/bootstrap clang
 	@cmake --preset fuzz -DPENSTOCK_DEPS=$(abspath $(DEPS)) --log-level=WARNING >/dev/null
 	@cmake --build build-fuzz -j $(JOBS) --target fuzzers
 	@set -e; for fuzzer in build-fuzz/fuzz/*; do \

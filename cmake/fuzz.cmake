@@ -1,7 +1,7 @@
 # libFuzzer programs in build-fuzz/fuzz; `fuzzers` builds them and no more. Corpora lie in fuzz/corpus/<name>.
 
 if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang" OR CMAKE_CXX_COMPILER_VERSION VERSION_LESS 19)
-  message(FATAL_ERROR "the fuzzers need clang 19 or newer: tools/bootstrap fuzz, then cmake --preset fuzz")
+  message(FATAL_ERROR "the fuzzers need clang 19 or newer: tools/bootstrap clang, then cmake --preset fuzz")
 endif()
 
 add_custom_target(fuzzers)

@@ -143,6 +143,7 @@ class MemoryWarehouse {
     };
 
     Table table(const std::string& name) const;
+    std::optional<Checkpoint> checkpoint(const std::string& table) const;
     std::vector<MemoryCommit> commits() const;
     /// Units of work that were begun and neither committed nor aborted.
     int units_open() const;

@@ -103,6 +103,12 @@ MemoryWarehouse::Table MemoryWarehouse::table(const std::string& name) const {
     return found == tables_.end() ? Table() : found->second;
 }
 
+std::optional<Checkpoint> MemoryWarehouse::checkpoint(const std::string& table) const {
+    std::scoped_lock lock(mutex_);
+    auto found = tables_.find(table);
+    return found == tables_.end() ? std::nullopt : found->second.checkpoint;
+}
+
 std::vector<MemoryCommit> MemoryWarehouse::commits() const {
     std::scoped_lock lock(mutex_);
     return commits_;

@@ -145,7 +145,7 @@ class World {
 
     /// I1 nothing is confirmed before it is durable.
     void confirmed(const std::string& table, const Checkpoint& durable) {
-        auto held = warehouse_.table(table.substr(2)).checkpoint;
+        auto held = warehouse_.checkpoint(table.substr(2));
         REQUIRE(held.has_value());
         CHECK(std::stoul(durable.position) <= std::stoul(held->position));
     }
