@@ -16,6 +16,15 @@
 namespace penstock::app {
 namespace {
 
+/// For messages that are read again, not from the source.
+Result<events::EventOptions> event_options(const flow::Component& source, const flow::BuildContext& context) {
+    auto options = events::EventOptions::of(context);
+    if (source.payload_decoder != nullptr) {
+        PN_TRY(options.decoder, source.payload_decoder(context));
+    }
+    return options;
+}
+
 /// The options that every target has, out of those of a particular one.
 Result<config::TargetOptions> common_target_options(const config::Node& target) {
     config::Node common = target;
@@ -175,8 +184,10 @@ Status Pipeline::travel_to(TimePoint as_of) {
 Result<std::unique_ptr<flow::Source>> Pipeline::build_replay_source(
     const std::vector<flow::RejectRecord>& rejects) const {
     PN_CHECK(check_replay(rejects));
-    if (is_routed())
-        return with_checks(with_steps(events::replay_rejects(events::EventOptions::of(source_), rejects)), {}, true);
+    if (is_routed()) {
+        PN_TRY(auto options, event_options(*source_component_, source_));
+        return with_checks(with_steps(events::replay_rejects(std::move(options), rejects)), {}, true);
+    }
     if (source_component_->build_replay_source != nullptr)
         return with_checks(with_steps(source_component_->build_replay_source(source_, rejects)), {}, true);
     return fail({.kind = ErrorKind::usage,
@@ -203,8 +214,8 @@ Result<std::unique_ptr<archive::ArchiveStream>> Pipeline::open_archive(archive::
 
 Result<std::unique_ptr<flow::Source>> Pipeline::build_archive_source(archive::ReplayRange range) const {
     PN_CHECK(check_archive());
-    return with_checks(with_steps(events::replay_archive(events::EventOptions::of(source_), std::move(range))), {},
-                       true);
+    PN_TRY(auto options, event_options(*source_component_, source_));
+    return with_checks(with_steps(events::replay_archive(std::move(options), std::move(range))), {}, true);
 }
 
 std::string Pipeline::slot() const {

@@ -30,6 +30,7 @@ class ObjectStore;
 
 namespace penstock::flow {
 
+class PayloadDecoder;
 class Purse;
 
 /// What `doctor` says about a connection; `fix` is what to do, "" when all is well.
@@ -87,6 +88,8 @@ struct Component {
     bool (*is_stream)(const BuildContext&) = nullptr;
     /// Whether its stream is one of events, which the pipeline's `route` gives their tables, and not of changes.
     bool (*is_routed)(const BuildContext&) = nullptr;
+    /// What turns the payloads of such events into JSON; it may give null. Absent: they are JSON.
+    Result<std::shared_ptr<PayloadDecoder>> (*payload_decoder)(const BuildContext&) = nullptr;
     Status (*validate_source)(const BuildContext&) = nullptr;
     Status (*validate_target)(const BuildContext&) = nullptr;
     Result<std::unique_ptr<Source>> (*build_source)(const BuildContext&) = nullptr;

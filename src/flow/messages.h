@@ -16,6 +16,8 @@ namespace penstock::flow {
 /// One message of an event stream, as it came. Its bytes live in the batch, each text with `text_padding` behind it.
 struct Message {
     std::string_view payload;
+    /// The payload as JSON, where it is another format's; null: the payload is JSON, or should be.
+    std::string_view document = {};
     std::string_view key = {};         ///< "" none
     std::string_view attributes = {};  ///< headers or attributes as a JSON object; "" none
     /// Where in the source it is, unique within the pipeline's source and the same whenever it comes again:
@@ -23,6 +25,8 @@ struct Message {
     std::string_view position = {};
     int64_t sent_micros = 0;      ///< the source's own time of it, since 1970
     int64_t received_micros = 0;  ///< ours
+
+    std::string_view json() const { return document.data() == nullptr ? payload : document; }
 };
 
 /// Messages on their way to one commit.

@@ -99,7 +99,9 @@ const config::Spec<ConnectionOptions>& connection_spec() {
             .field("properties", &C::properties,
                    "Further properties of librdkafka, as they are. Those that Penstock's promises rest on are refused.",
                    {.example = "{socket.keepalive.enable: \"true\"}"})
-            .unavailable("schema_registry", "schemas travel within the messages in this version (`schemas: true`)")
+            .field("schema_registry", &C::schema_registry, payload::registry_spec(),
+                   "Where the schemas of messages are, for events in `format: avro` and `protobuf`, and in `json` behind "
+                   "the number of a schema.")
             .check(check_connection);
     return made;
 }

@@ -7,6 +7,7 @@
 
 #include "base/secret.h"
 #include "config/pipeline.h"
+#include "transform/payload/registry_options.h"
 
 namespace penstock::kafka {
 
@@ -34,6 +35,7 @@ struct ConnectionOptions : config::ConnectionOptions {
     std::optional<TlsOptions> tls;
     std::optional<SaslOptions> sasl;
     std::chrono::microseconds timeout = std::chrono::seconds(30);  ///< for an answer of the brokers
+    std::optional<payload::RegistryOptions> schema_registry;
     std::map<std::string, config::Text> properties;                ///< librdkafka's, as they are
     std::string name;                                              ///< of the connection, for messages; not an option
 };

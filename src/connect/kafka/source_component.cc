@@ -25,12 +25,25 @@ Result<EventSourceOptions> event_options(const flow::BuildContext& context) {
     return out;
 }
 
+}  // namespace
+
+Result<std::shared_ptr<flow::PayloadDecoder>> payload_decoder(const flow::BuildContext& context) {
+    PN_TRY(auto options, event_options(context));
+    if (options.source.format == SourceFormat::debezium) return nullptr;
+    PN_TRY(auto made, payload::make_decoder(format_of(options.source, options.connection.schema_registry)));
+    return std::shared_ptr<flow::PayloadDecoder>(std::move(made));
+}
+
+namespace {
+
 /// A share of the memory for what the client fetches ahead.
-std::unique_ptr<flow::Source> routed(EventSourceOptions options, const flow::BuildContext& context) {
+Result<std::unique_ptr<flow::Source>> routed(EventSourceOptions options, const flow::BuildContext& context) {
+    auto events = events::EventOptions::of(context);
+    PN_TRY(events.decoder, payload_decoder(context));
     std::vector<std::string> topics(options.source.topics.begin(), options.source.topics.end());
     auto stream = std::make_unique<KafkaStream>(std::move(options.connection), std::move(options.group),
                                                 std::move(topics), context.memory_bytes);
-    return std::make_unique<events::EventSource>(events::EventOptions::of(context), std::move(stream));
+    return std::make_unique<events::EventSource>(std::move(events), std::move(stream));
 }
 
 }  // namespace
@@ -39,17 +52,20 @@ bool is_event_stream(const flow::BuildContext&) { return true; }
 
 bool is_routed(const flow::BuildContext& context) {
     auto options = source_spec().parse(context.pipeline.source);
-    return options && options->format == SourceFormat::json;
+    return options && options->format != SourceFormat::debezium;
 }
 
 Status validate_events(const flow::BuildContext& context) {
-    PN_CHECK(event_options(context));
+    PN_TRY(auto options, event_options(context));
+    if (options.source.format != SourceFormat::debezium)
+        PN_CHECK(payload::check_format(format_of(options.source, options.connection.schema_registry),
+                                       context.pipeline.source));
     return {};
 }
 
 Result<std::unique_ptr<flow::Source>> build_event_source(const flow::BuildContext& context) {
     PN_TRY(auto options, event_options(context));
-    if (options.source.format == SourceFormat::json) return routed(std::move(options), context);
+    if (options.source.format != SourceFormat::debezium) return routed(std::move(options), context);
     return std::make_unique<EventSource>(std::move(options));
 }
 

@@ -28,7 +28,7 @@ config::Codec<DeclaredColumns> columns_codec() {
 }
 
 /// Types of columns and the connector's options are for change events.
-Status check_json(const SourceOptions& options, const config::Node& node) {
+Status check_routed(const SourceOptions& options, const config::Node& node) {
     for (const char* name : {"columns", "decimals", "times", "intervals", "binaries", "unavailable_value"})
         if (const auto* given = node.find(name))
             return fail(config::problem(*given, "option_without_effect", fmt::format("`{}` is for change events", name),
@@ -38,7 +38,12 @@ Status check_json(const SourceOptions& options, const config::Node& node) {
 }
 
 Status check_topics(const SourceOptions& options, const config::Node& node) {
-    if (options.format == SourceFormat::json) return check_json(options, node);
+    if (options.format != SourceFormat::debezium) return check_routed(options, node);
+    for (const char* name : {"schema", "message"})
+        if (const auto* given = node.find(name))
+            return fail(config::problem(*given, "option_without_effect",
+                                        fmt::format("`{}` is for events in Avro and Protobuf", name),
+                                        "leave it out: change events are JSON in this version"));
     auto of = [](const config::Text& topic) { return table_of_topic(topic.value); };
     for (size_t i = 0; i < options.topics.size(); ++i)
         for (size_t j = 0; j < i; ++j)
@@ -52,6 +57,13 @@ Status check_topics(const SourceOptions& options, const config::Node& node) {
 }
 
 }  // namespace
+
+payload::FormatOptions format_of(const SourceOptions& source, std::optional<payload::RegistryOptions> registry) {
+    auto format = payload::Format::json;
+    if (source.format == SourceFormat::avro) format = payload::Format::avro;
+    if (source.format == SourceFormat::protobuf) format = payload::Format::protobuf;
+    return {.format = format, .schema = source.schema, .message = source.message, .registry = std::move(registry)};
+}
 
 std::string table_of_topic(const std::string& topic) {
     auto last = topic.rfind('.');
@@ -94,8 +106,15 @@ const config::Spec<SourceOptions>& source_spec() {
             .choice(
                 "format", &S::format,
                 {{"debezium", SourceFormat::debezium, "Change events: envelopes as JSON, with schemas or without."},
-                 {"json", SourceFormat::json, "Events of any kind, a JSON object each; `route` says where they go."}},
+                 {"json", SourceFormat::json, "Events of any kind, a JSON object each; `route` says where they go."},
+                 {"avro", SourceFormat::avro,
+                  "The same in Avro, by the connection's `schema_registry` or one `schema`."},
+                 {"protobuf", SourceFormat::protobuf, "The same in Protobuf."}},
                 "How the messages are written.")
+            .field("schema", &S::schema, "The one schema of all messages, where no registry has it: .avsc or .proto.",
+                   {.example = "schemas/order.avsc"})
+            .field("message", &S::message, "The message type of a .proto `schema` that has several.",
+                   {.example = "Order"})
             .field("group", &S::group,
                    "The consumer group whose offsets follow what is durable, for tools that show lag. The target's "
                    "checkpoint decides where a run begins.",

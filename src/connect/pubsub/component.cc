@@ -87,6 +87,7 @@ const flow::Component& component() {
         .target_spec = []() -> const config::SpecBase& { return target_spec(); },
         .is_stream = is_stream,
         .is_routed = is_routed,
+        .payload_decoder = payload_decoder,
         .validate_source = validate_source,
         .validate_target = validate_target,
         .build_source = build_source,

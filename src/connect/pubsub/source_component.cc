@@ -32,6 +32,12 @@ Result<Wanted> wanted_by(const flow::BuildContext& context) {
 bool is_stream(const flow::BuildContext&) { return true; }
 bool is_routed(const flow::BuildContext&) { return true; }
 
+Result<std::shared_ptr<flow::PayloadDecoder>> payload_decoder(const flow::BuildContext& context) {
+    PN_TRY(auto wanted, wanted_by(context));
+    PN_TRY(auto made, payload::make_decoder(wanted.source.payload()));
+    return std::shared_ptr<flow::PayloadDecoder>(std::move(made));
+}
+
 Status validate_source(const flow::BuildContext& context) {
     PN_CHECK(wanted_by(context));
     return {};
@@ -42,7 +48,9 @@ Result<std::unique_ptr<flow::Source>> build_source(const flow::BuildContext& con
     PN_TRY(auto subscriber, SubscriberClient::make(wanted.connection, wanted.subscription));
     auto stream = std::make_unique<SubscriptionStream>(std::move(subscriber),
                                                        wanted.source.stream(wanted.subscription, context.memory_bytes));
-    return std::make_unique<events::EventSource>(events::EventOptions::of(context), std::move(stream));
+    auto options = events::EventOptions::of(context);
+    PN_TRY(options.decoder, payload_decoder(context));
+    return std::make_unique<events::EventSource>(std::move(options), std::move(stream));
 }
 
 Result<std::vector<Finding>> examine_source(const flow::BuildContext& context, std::stop_token stop) {

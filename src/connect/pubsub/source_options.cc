@@ -32,6 +32,7 @@ Status check_source(const SourceOptions& options, const config::Node& node) {
     if (options.longest_lease < options.lease)
         return fail(bad_option(node, "longest_lease", "bad_lease", "longest_lease is shorter than a lease",
                                "leave it out, or write longest_lease: 1h"));
+    PN_CHECK(payload::check_format(options.payload(), node));
     ConnectionOptions any{.project = {.value = "any"}};
     PN_CHECK(subscription_of(any, options));
     return {};
@@ -76,6 +77,7 @@ StreamOptions SourceOptions::stream(const std::string& subscription_name, uint64
 
 const config::Spec<SourceOptions>& source_spec() {
     using S = SourceOptions;
+    using payload::Format;
     static const auto made =
         config::Spec<S>("pubsub source",
                         "Events of any kind from a subscription, routed into tables. A message is acknowledged when it "
@@ -83,10 +85,15 @@ const config::Spec<SourceOptions>& source_spec() {
             .include(config::source_spec())
             .required("subscription", &S::subscription, "A pull subscription: its name, or projects/…/subscriptions/….",
                       {.example = "backend-events-sub"})
-            .choice(
-                "format", &S::format,
-                {{"json", SourceFormat::json, "Events of any kind, a JSON object each; `route` says where they go."}},
-                "How the messages are written.")
+            .choice("format", &S::format,
+                    {{"json", Format::json, "Events of any kind, a JSON object each; `route` says where they go."},
+                     {"avro", Format::avro, "The same in Avro's binary encoding, by `schema`."},
+                     {"protobuf", Format::protobuf, "The same in Protobuf's binary encoding, by `schema`."}},
+                    "How the messages are written.")
+            .field("schema", &S::schema, "The schema of all messages that are no JSON: .avsc or .proto.",
+                   {.example = "schemas/order.avsc"})
+            .field("message", &S::message, "The message type of a .proto `schema` that has several.",
+                   {.example = "Order"})
             .choice(
                 "pull", &S::pull,
                 {{"streaming", PullBy::streaming, "one stream, by which messages come as they are published"},

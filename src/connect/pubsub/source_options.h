@@ -7,10 +7,9 @@
 #include "config/pipeline.h"
 #include "connect/pubsub/options.h"
 #include "connect/pubsub/subscription_stream.h"
+#include "transform/payload/format.h"
 
 namespace penstock::pubsub {
-
-enum class SourceFormat { json };
 
 /// How messages are fetched.
 enum class PullBy { streaming, unary };
@@ -18,7 +17,9 @@ enum class PullBy { streaming, unary };
 /// `source: {connection: events, subscription: backend-events, format: json}`
 struct SourceOptions : config::SourceOptions {
     config::Text subscription;
-    SourceFormat format = SourceFormat::json;
+    payload::Format format = payload::Format::json;
+    config::FilePath schema;
+    config::Text message;
     PullBy pull = PullBy::streaming;
     int64_t max_outstanding_messages = 100'000;
     std::optional<config::Bytes> max_outstanding_bytes;
@@ -28,6 +29,7 @@ struct SourceOptions : config::SourceOptions {
     std::chrono::microseconds longest_lease = std::chrono::hours(1);
     std::chrono::microseconds retry_for = std::chrono::minutes(10);
 
+    payload::FormatOptions payload() const { return {.format = format, .schema = schema, .message = message}; }
     /// What the stream goes by; `memory_bytes` is what messages may take that were not made durable yet.
     StreamOptions stream(const std::string& subscription_name, uint64_t memory_bytes) const;
 };

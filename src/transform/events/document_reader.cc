@@ -60,7 +60,7 @@ bool DocumentReader::fields(JsonCursor& cursor, ValueReader& values, data::Block
 }
 
 bool DocumentReader::fill(const flow::Message& message, const JsonIndex& index, data::Block& block, Refusal& refusal) {
-    JsonCursor cursor(message.payload, index);
+    JsonCursor cursor(message.json(), index);
     ValueReader values(cursor, block, refusal);
     if (message.payload.size() > table_.max_bytes)
         return values.refuse(

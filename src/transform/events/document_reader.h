@@ -15,7 +15,7 @@ class DocumentReader {
     explicit DocumentReader(const EventTable& table) : table_(table) {}
 
     /// The event as one more row of the block, of the columns of EventTable::info; false with the reason, and no row. Values point
-    /// into the message and into memory of the block. The index is the payload's.
+    /// into the message and into memory of the block. The index is that of its JSON.
     bool read(const flow::Message& message, const JsonIndex& index, data::Block& block, Refusal& refusal);
     /// The same of the object that comes next in a larger text, of a table without columns of ours. Refused, the cursor is
     /// anywhere in it.

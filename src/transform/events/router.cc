@@ -24,9 +24,9 @@ int Router::refuse(Refusal& refusal, std::string code, std::string reason) const
     return nowhere;
 }
 
-int Router::route(std::string_view payload, const JsonIndex& index, Refusal& refusal) const {
+int Router::route(std::string_view json, const JsonIndex& index, Refusal& refusal) const {
     if (path_.empty()) return 0;
-    JsonCursor cursor(payload, index);
+    JsonCursor cursor(json, index);
     auto broken = [&](std::string_view why) {
         return refuse(refusal, "bad_json", fmt::format("the event is no valid JSON: {}", why));
     };

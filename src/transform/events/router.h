@@ -18,7 +18,7 @@ class Router {
     static constexpr int nowhere = -1;   ///< the refusal says why
     static constexpr int filtered = -2;  ///< `unmatched: ignore`
     /// The index of the route.
-    int route(std::string_view payload, const JsonIndex& index, Refusal& refusal) const;
+    int route(std::string_view json, const JsonIndex& index, Refusal& refusal) const;
 
   private:
     int refuse(Refusal& refusal, std::string code, std::string reason) const;

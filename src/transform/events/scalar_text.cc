@@ -3,6 +3,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "transform/debezium/decode_number.h"
 #include "transform/debezium/decode_time.h"
@@ -58,6 +59,13 @@ Fault store_floating(std::string_view token, data::Column& column, size_t row) {
     }
     column.values<double>()[row] = value;
     return {};
+}
+
+bool store_no_number(std::string_view text, data::Column& column, size_t row) {
+    constexpr double infinity = std::numeric_limits<double>::infinity();
+    if (text != "NaN" && text != "Infinity" && text != "-Infinity") return false;
+    column.values<double>()[row] = text == "NaN" ? std::nan("") : text == "Infinity" ? infinity : -infinity;
+    return true;
 }
 
 Fault store_decimal(std::string_view token, data::Column& column, size_t row) {

@@ -128,14 +128,24 @@ Status EventSource::divide(size_t from) {
         auto& message = batch_->batch.messages[i];
         // No two of a stream were received at once, so that the later of two rows of a key can be told.
         if (!options_.replays) received_ = message.received_micros = std::max(message.received_micros, received_ + 1);
-        batch_->indexes.push_back(indexer_.index(message.payload, batch_->index_memory));
-        int route = router_.route(message.payload, batch_->indexes.back(), refusal);
+        PN_TRY(bool readable, decode(message, refusal));
+        batch_->indexes.push_back(indexer_.index(message.json(), batch_->index_memory));
+        int route = readable ? router_.route(message.json(), batch_->indexes.back(), refusal) : Router::nowhere;
         if (route >= 0) events_[static_cast<size_t>(route)].push_back(event);
         else if (route == Router::filtered) unrouted_.push_back({event, {}});
         else unrouted_.push_back({event, std::exchange(refusal, {})});
         if (archive_) PN_CHECK(keep(message, route));
     }
     return {};
+}
+
+/// False with the refusal where it cannot be.
+Result<bool> EventSource::decode(flow::Message& message, Refusal& refusal) {
+    if (options_.decoder == nullptr) return true;
+    PN_TRY(auto fault, options_.decoder->decode(message.payload, decoded_));
+    message.document = batch_->batch.texts.keep(fault ? std::string_view("null") : decoded_);
+    if (fault) refusal = {.column = "", .path = "", .code = std::move(fault->code), .reason = std::move(fault->reason)};
+    return !fault;
 }
 
 Status EventSource::keep(const flow::Message& message, int route) {

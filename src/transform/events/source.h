@@ -10,6 +10,7 @@
 #include "config/pipeline.h"
 #include "flow/component.h"
 #include "flow/messages.h"
+#include "flow/payload.h"
 #include "flow/source.h"
 #include "transform/archive/archive.h"
 #include "transform/events/event_table.h"
@@ -24,6 +25,8 @@ struct EventOptions {
     config::Route route;
     std::optional<config::Archive> archive = {};
     std::function<Result<std::shared_ptr<io::ObjectStore>>()> open_archive = {};
+    /// Of payloads that are no JSON.
+    std::shared_ptr<flow::PayloadDecoder> decoder = {};
     uint64_t memory_bytes = 0;  ///< of messages on their way
     bool follow = false;        ///< go on when everything was read
     std::chrono::microseconds commit_every{0};
@@ -65,6 +68,7 @@ class EventSource : public flow::Source {
     bool enough(Clock::time_point since) const;
     Status open_archive(bool anew);
     Status divide(size_t from);
+    Result<bool> decode(flow::Message& message, Refusal& refusal);
     Status keep(const flow::Message& message, int route);
     Result<flow::Segment> segment();
 
@@ -74,6 +78,7 @@ class EventSource : public flow::Source {
     std::vector<std::unique_ptr<EventTable>> tables_;
     Router router_;
     JsonIndexer indexer_;
+    std::string decoded_;
     std::optional<flow::Checkpoint> from_;
     int64_t received_ = 0;                                    // when the newest message was
     std::vector<std::optional<flow::ScanContext>> contexts_;  // by table, the unrouted last

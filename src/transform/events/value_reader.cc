@@ -147,6 +147,9 @@ bool ValueReader::store_string(const FieldPlan& plan, std::string_view text, boo
         case Kind::timestamp:
         case Kind::timestamptz: fault = store_timestamp(text, column, row); break;
         case Kind::uuid: fault = store_uuid(text, column, row); break;
+        case Kind::float64:
+            if (store_no_number(text, column, row)) return true;
+            [[fallthrough]];
         default: return wrong(plan, fmt::format("the text '{}'", shown(text)));
     }
     return !fault || refuse(fault.code, fmt::format("'{}': {}", shown(text), fault.reason));

@@ -103,6 +103,8 @@ struct Fault {
 };
 Fault store_integer(std::string_view token, data::Column& column, size_t row);
 Fault store_floating(std::string_view token, data::Column& column, size_t row);
+/// What doubles have beyond JSON's numbers, in the words of Protobuf's JSON: "NaN", "Infinity", "-Infinity".
+bool store_no_number(std::string_view text, data::Column& column, size_t row);
 Fault store_decimal(std::string_view token, data::Column& column, size_t row);
 Fault store_date(std::string_view text, data::Column& column, size_t row);
 Fault store_time(std::string_view text, data::Column& column, size_t row);
