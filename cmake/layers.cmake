@@ -97,7 +97,10 @@ function(penstock_unit_tests name)
   add_test(NAME ${name} COMMAND ${name}_tests WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
   set(suppressions ${CMAKE_SOURCE_DIR}/cmake/suppressions)
   # A sanitizer sees in a few hundred worlds what it would see in thousands, and takes twenty times as long for each.
-  set(environment "$<$<BOOL:${PENSTOCK_SANITIZE}>:PENSTOCK_SIMULATION_SEEDS=500;>")
+  set(environment "")
+  if(PENSTOCK_SANITIZE)
+    set(environment "PENSTOCK_SIMULATION_SEEDS=500;")
+  endif()
   # Arrow's allocator takes all of its locks around a fork, more than TSan's deadlock detector can count.
   set_tests_properties(${name} PROPERTIES TIMEOUT 600 LABELS unit ENVIRONMENT
     "${environment}TSAN_OPTIONS=ignore_noninstrumented_modules=1 halt_on_error=1 detect_deadlocks=0 suppressions=${suppressions}/tsan.txt;LSAN_OPTIONS=suppressions=${suppressions}/lsan.txt;UBSAN_OPTIONS=print_stacktrace=1")
