@@ -1,19 +1,26 @@
 """Change data capture by wal2json: the same equality as by pgoutput, and a refusal wherever wal2json does not tell all."""
 
 import signal
+import subprocess
 import time
 
 import pytest
 
 from support.changes import SCHEMA, Workload, assert_mirrored, drop_slots
-from support.postgres import LOADER, PostgresServer
+from support.postgres import LOADER, PostgresServer, find_bindir
 
 TABLES = ("customers", "orders", "notes", "logs")  # not the partitioned one
 
 
+def lists_plugins() -> bool:
+    """Newer minor versions load no other output plugins than output_plugin_libraries names; older ones do not know that setting."""
+    known = subprocess.run([find_bindir() / "postgres", "--describe-config"], capture_output=True, text=True, check=True).stdout
+    return "output_plugin_libraries" in known
+
+
 @pytest.fixture(scope="module")
 def json_server():
-    made = PostgresServer(settings="output_plugin_libraries = 'pgoutput,test_decoding,wal2json'\n")
+    made = PostgresServer(settings="output_plugin_libraries = 'pgoutput,test_decoding,wal2json'\n" if lists_plugins() else "")
     yield made
     made.destroy()
 
@@ -235,5 +242,8 @@ def test_what_wal2json_cannot_do_is_refused(shop, project, database):
 def test_a_server_that_does_not_allow_it(database, project):
     database.execute("CREATE TABLE customers (id int PRIMARY KEY)")
     capture(database, project, tables=["customers"])
+    if not lists_plugins():
+        assert project.load().run()["status"] == "success"
+        return
     refused = project.load(expect=1)
     assert refused.error["code"] == "plugin_not_allowed" and "output_plugin_libraries" in refused.error["hint"], refused.output
