@@ -57,6 +57,11 @@ struct Options {
     bool rejected = false;  ///< what is in the rejects, too
     bool dry_run = false;
 
+    // verify
+    std::string sample;
+    int64_t max_differences = 100;
+    bool repair = false;
+
     // slots
     std::string connection;
     bool confirm = false;
