@@ -28,7 +28,9 @@ Result<EventSourceOptions> event_options(const flow::BuildContext& context) {
 /// A share of the memory for what the client fetches ahead.
 std::unique_ptr<flow::Source> routed(EventSourceOptions options, const flow::BuildContext& context) {
     std::vector<std::string> topics(options.source.topics.begin(), options.source.topics.end());
-    auto stream = std::make_unique<KafkaStream>(std::move(options.connection), std::move(options.group),
+    // In a group of its own making a process is alone.
+    bool named = !options.source.group.empty();
+    auto stream = std::make_unique<KafkaStream>(std::move(options.connection), std::move(options.group), named,
                                                 std::move(topics), context.memory_bytes);
     return std::make_unique<events::EventSource>(events::EventOptions::of(context), std::move(stream));
 }

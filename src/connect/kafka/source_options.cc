@@ -96,10 +96,12 @@ const config::Spec<SourceOptions>& source_spec() {
                 {{"debezium", SourceFormat::debezium, "Change events: envelopes as JSON, with schemas or without."},
                  {"json", SourceFormat::json, "Events of any kind, a JSON object each; `route` says where they go."}},
                 "How the messages are written.")
-            .field("group", &S::group,
-                   "The consumer group whose offsets follow what is durable, for tools that show lag. The target's "
-                   "checkpoint decides where a run begins.",
-                   {.default_note = "penstock-PIPELINE"})
+            .field(
+                "group", &S::group,
+                "The consumer group whose offsets follow what is durable, for tools that show lag. The target's "
+                "checkpoint decides where a run begins. Named, with `format: json`, several processes of the pipeline "
+                "share the topics' partitions, where the target takes several.",
+                {.default_note = "penstock-PIPELINE"})
             .field(
                 "columns", &S::columns, columns_codec(),
                 "Types of columns, as in PostgreSQL: all of them for events without schema, else those that are to be "
