@@ -102,8 +102,9 @@ function(penstock_unit_tests name)
     set(environment "PENSTOCK_SIMULATION_SEEDS=500;")
   endif()
   # Arrow's allocator takes all of its locks around a fork, more than TSan's deadlock detector can count.
+  # Tests that kill a writer fork one, whose engine starts threads of its own.
   set_tests_properties(${name} PROPERTIES TIMEOUT 600 LABELS unit ENVIRONMENT
-    "${environment}TSAN_OPTIONS=ignore_noninstrumented_modules=1 halt_on_error=1 detect_deadlocks=0 suppressions=${suppressions}/tsan.txt;LSAN_OPTIONS=suppressions=${suppressions}/lsan.txt;UBSAN_OPTIONS=print_stacktrace=1")
+    "${environment}TSAN_OPTIONS=ignore_noninstrumented_modules=1 die_after_fork=0 halt_on_error=1 detect_deadlocks=0 suppressions=${suppressions}/tsan.txt;LSAN_OPTIONS=suppressions=${suppressions}/lsan.txt;UBSAN_OPTIONS=print_stacktrace=1")
 endfunction()
 
 function(penstock_no_unknown_folders)
