@@ -10,6 +10,8 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "base/base64.h"
+
 namespace penstock::io {
 namespace {
 
@@ -186,29 +188,6 @@ Status IdTokenVerifier::fetch(std::stop_token stop) {
     keys_ = std::move(keys);
     fresh_until_ = Clock::now() + lifetime_of(response);
     return {};
-}
-
-Result<std::string> from_base64(std::string_view text) {
-    std::string out;
-    out.reserve(text.size() * 3 / 4);
-    while (text.ends_with('=')) text.remove_suffix(1);
-    uint32_t bits = 0;
-    int held = 0;
-    for (char c : text) {
-        int value = c >= 'A' && c <= 'Z'   ? c - 'A'
-                    : c >= 'a' && c <= 'z' ? c - 'a' + 26
-                    : c >= '0' && c <= '9' ? c - '0' + 52
-                    : c == '+' || c == '-' ? 62
-                    : c == '/' || c == '_' ? 63
-                                           : -1;
-        if (value < 0) return fail({.kind = ErrorKind::data, .code = "bad_base64", .message = "the text is no base64"});
-        bits = bits << 6 | static_cast<uint32_t>(value);
-        held += 6;
-        if (held >= 8) out += static_cast<char>(bits >> (held -= 8) & 0xff);
-    }
-    if (text.size() % 4 == 1)
-        return fail({.kind = ErrorKind::data, .code = "bad_base64", .message = "the text is no base64"});
-    return out;
 }
 
 }  // namespace penstock::io

@@ -46,7 +46,4 @@ class IdTokenVerifier {
     std::chrono::steady_clock::time_point asked_at_{};
 };
 
-/// Base64 with either alphabet, padded or not; nothing where it is none.
-Result<std::string> from_base64(std::string_view text);
-
 }  // namespace penstock::io

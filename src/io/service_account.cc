@@ -7,6 +7,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/base64.h"
 #include "base/clock.h"
 #include "io/google_error.h"
 #include "io/retry.h"
@@ -18,16 +19,6 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr auto assertion_lifetime = std::chrono::hours(1);  // Google takes no longer one
-
-std::string base64_url(std::string_view bytes) {
-    std::string out(4 * ((bytes.size() + 2) / 3) + 1, '\0');
-    int size = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()),
-                               reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<int>(bytes.size()));
-    out.resize(static_cast<size_t>(size));
-    while (out.ends_with('=')) out.pop_back();
-    for (char& c : out) c = c == '+' ? '-' : c == '/' ? '_' : c;
-    return out;
-}
 
 Error bad_key(std::string why) {
     return {.kind = ErrorKind::configuration,
@@ -93,9 +84,9 @@ Result<std::string> signed_assertion(const ServiceAccountKey& key, const std::st
     if (!key.key_id.empty()) header["kid"] = key.key_id;
     int64_t expires = issued_at + std::chrono::seconds(assertion_lifetime).count();
     Json claims = {{"iss", key.email}, {"scope", scope}, {"aud", key.token_uri}, {"iat", issued_at}, {"exp", expires}};
-    std::string text = base64_url(header.dump()) + "." + base64_url(claims.dump());
+    std::string text = to_base64_url(header.dump()) + "." + to_base64_url(claims.dump());
     PN_TRY(auto signature, sign_rs256(text, key.private_key));
-    return text + "." + base64_url(signature);
+    return text + "." + to_base64_url(signature);
 }
 
 Result<Token> read_token(const Response& response, const std::string& from) {

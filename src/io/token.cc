@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "base/base64.h"
 #include "io/google_error.h"
 #include "io/retry.h"
 #include "io/service_account.h"
@@ -202,6 +203,12 @@ Result<std::unique_ptr<TokenSource>> token_source(const CredentialSettings& sett
     if (settings.impersonate.empty()) return own;
     return std::make_unique<Impersonated>(std::move(own), impersonation_url(settings.impersonate), settings.impersonate,
                                           settings.scope);
+}
+
+std::string basic_credentials(const std::string& user, const Secret& password) {
+    auto text = to_base64(user + ":" + password.reveal());
+    remember_secret(text);
+    return text;
 }
 
 Result<std::string> TokenCache::header(HttpClient& http, std::stop_token stop) {

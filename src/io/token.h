@@ -39,6 +39,9 @@ struct CredentialSettings {
 /// Reads files; asks nobody yet.
 Result<std::unique_ptr<TokenSource>> token_source(const CredentialSettings& settings);
 
+/// user:password in base64 as HTTP's Basic has it, remembered as the secret that it is.
+std::string basic_credentials(const std::string& user, const Secret& password);
+
 /// Keeps a token until five minutes before its end. Any thread.
 class TokenCache {
   public:

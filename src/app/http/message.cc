@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "base/base64.h"
 #include "io/id_token.h"
 
 namespace penstock::app::http {
@@ -54,7 +55,7 @@ Incoming open_envelope(const Request& request, bool takes_push) {
         return incoming;
     }
     if (!data->is_string()) return wrong("`data` of the envelope is no text");
-    auto decoded = io::from_base64(data->get<std::string>());
+    auto decoded = from_base64(data->get<std::string>());
     if (!decoded) return wrong("`data` of the envelope is no base64");
     incoming.body = std::move(*decoded);
     return incoming;

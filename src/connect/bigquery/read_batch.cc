@@ -9,6 +9,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "base/base64.h"
 #include "connect/bigquery/read_text.h"
 #include "connect/bigquery/sql.h"
 #include "data/arrow.h"
@@ -220,7 +221,7 @@ class ColumnConformer {
 nlohmann::json scalar_json(const arrow::Array& array, int64_t row) {
     if (array.IsNull(row)) return nullptr;
     if (array.type_id() == arrow::Type::BINARY)
-        return encode_base64(static_cast<const arrow::BinaryArray&>(array).GetView(row));
+        return to_base64(static_cast<const arrow::BinaryArray&>(array).GetView(row));
     if (array.type_id() == arrow::Type::STRING)
         return std::string(static_cast<const arrow::StringArray&>(array).GetView(row));
     if (array.type_id() == arrow::Type::DECIMAL256) {

@@ -117,8 +117,6 @@ std::string fraction_text(int64_t micros) {
     return text;
 }
 
-constexpr std::string_view letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
 }  // namespace
 
 std::optional<int32_t> parse_date(std::string_view text) {
@@ -210,43 +208,6 @@ std::optional<std::string> unscaled_text(std::string_view text, int scale) {
     if (!good) return std::nullopt;
     digits.erase(0, std::min(digits.find_first_not_of('0'), digits.size() - 1));
     return negative ? "-" + digits : digits;
-}
-
-std::optional<std::string> decode_base64(std::string_view text) {
-    static const auto values = [] {
-        std::array<int8_t, 256> out;
-        out.fill(-1);
-        for (size_t i = 0; i < letters.size(); ++i)
-            out[static_cast<unsigned char>(letters[i])] = static_cast<int8_t>(i);
-        return out;
-    }();
-    while (text.ends_with('=')) text.remove_suffix(1);
-    if (text.size() % 4 == 1) return std::nullopt;
-    std::string out;
-    out.reserve(text.size() * 3 / 4);
-    uint32_t bits = 0;
-    int count = 0;
-    for (unsigned char letter : text) {
-        if (values[letter] < 0) return std::nullopt;
-        bits = bits << 6 | static_cast<uint32_t>(values[letter]);
-        count += 6;
-        if (count < 8) continue;
-        count -= 8;
-        out += static_cast<char>(bits >> count & 0xff);
-    }
-    return out;
-}
-
-std::string encode_base64(std::string_view bytes) {
-    std::string out;
-    for (size_t i = 0; i < bytes.size(); i += 3) {
-        uint32_t bits = 0;
-        for (size_t k = 0; k < 3; ++k)
-            bits = bits << 8 | (i + k < bytes.size() ? static_cast<unsigned char>(bytes[i + k]) : 0u);
-        size_t there = std::min<size_t>(3, bytes.size() - i);
-        for (size_t k = 0; k < 4; ++k) out += k <= there ? letters[bits >> (18 - 6 * k) & 0x3f] : '=';
-    }
-    return out;
 }
 
 }  // namespace penstock::bigquery

@@ -36,7 +36,4 @@ std::string decimal_text(std::string unscaled, int scale);
 /// Back to an integer of that scale: "12.5" and 2 are "1250". Nothing where digits would be lost.
 std::optional<std::string> unscaled_text(std::string_view text, int scale);
 
-std::optional<std::string> decode_base64(std::string_view text);
-std::string encode_base64(std::string_view bytes);
-
 }  // namespace penstock::bigquery

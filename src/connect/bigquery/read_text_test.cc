@@ -53,11 +53,4 @@ TEST_CASE("decimals keep every digit, or are refused") {
     CHECK_FALSE(unscaled_text("", 9));
 }
 
-TEST_CASE("bytes come back from base64") {
-    for (const std::string& bytes : {std::string(), std::string("\0\xff", 2), std::string("abc"), std::string("abcd")})
-        CHECK(decode_base64(encode_base64(bytes)) == bytes);
-    CHECK_FALSE(decode_base64("a"));
-    CHECK_FALSE(decode_base64("a*=="));
-}
-
 }  // namespace penstock::bigquery

@@ -8,6 +8,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "base/base64.h"
 #include "connect/bigquery/read_text.h"
 #include "io/url.h"
 
@@ -72,7 +73,7 @@ class CellBuilder {
     Status append_text(arrow::ArrayBuilder& builder, const std::string& text) const {
         switch (builder.type()->id()) {
             case arrow::Type::STRING: return done(static_cast<arrow::StringBuilder&>(builder).Append(text));
-            case arrow::Type::BINARY: return put<arrow::BinaryBuilder>(builder, text, decode_base64(text));
+            case arrow::Type::BINARY: return put<arrow::BinaryBuilder>(builder, text, from_base64(text));
             case arrow::Type::BOOL:
                 if (text != "true" && text != "false") return bad(text);
                 return done(static_cast<arrow::BooleanBuilder&>(builder).Append(text == "true"));

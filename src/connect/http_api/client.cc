@@ -171,7 +171,7 @@ Status Client::sign(io::Request& request) {
     if (auth.bearer) request.headers.push_back("Authorization: Bearer " + auth.bearer->reveal());
     if (auth.basic)
         request.headers.push_back("Authorization: Basic " +
-                                  basic_credentials(auth.basic->user.value, auth.basic->password));
+                                  io::basic_credentials(auth.basic->user.value, auth.basic->password));
     if (auth.header) request.headers.push_back(auth.header->name.value + ": " + auth.header->value.reveal());
     if (auth.query) {
         // A next page's URL may repeat it.

@@ -5,7 +5,6 @@
 #include <nlohmann/json.hpp>
 
 #include "io/url.h"
-#include "transform/debezium/decode_bytes.h"
 
 namespace penstock::http_api {
 namespace {
@@ -56,8 +55,8 @@ class ClientCredentials : public io::TokenSource {
         } else {
             // Section 2.3.1: both are escaped as in a form before they are joined.
             out.headers.push_back("Authorization: Basic " +
-                                  basic_credentials(io::escape_url(options_.client_id.value),
-                                                    Secret(io::escape_url(options_.client_secret.reveal()))));
+                                  io::basic_credentials(io::escape_url(options_.client_id.value),
+                                                        Secret(io::escape_url(options_.client_secret.reveal()))));
         }
         out.body = std::move(form);
         return out;
@@ -88,12 +87,6 @@ class ClientCredentials : public io::TokenSource {
 };
 
 }  // namespace
-
-std::string basic_credentials(const std::string& user, const Secret& password) {
-    auto text = debezium::encode_bytes(user + ":" + password.reveal(), debezium::Binaries::base64);
-    remember_secret(text);
-    return text;
-}
 
 std::unique_ptr<io::TokenSource> oauth_tokens(const OAuth& options) {
     return std::make_unique<ClientCredentials>(options);

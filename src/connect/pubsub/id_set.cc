@@ -1,12 +1,12 @@
 #include "connect/pubsub/id_set.h"
 
-#include <openssl/evp.h>
-
 #include <algorithm>
 #include <charconv>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
+
+#include "base/base64.h"
 
 namespace penstock::pubsub {
 namespace {
@@ -27,25 +27,6 @@ std::optional<uint64_t> number_of(const std::string& id, size_t& begin) {
     return number;
 }
 
-std::string base64(const std::string& bytes) {
-    std::string out((bytes.size() + 2) / 3 * 4 + 1, '\0');
-    int length = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()),
-                                 reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<int>(bytes.size()));
-    out.resize(static_cast<size_t>(length));
-    return out;
-}
-
-std::optional<std::string> from_base64(const std::string& text) {
-    std::string out(text.size() / 4 * 3 + 3, '\0');
-    int length = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(out.data()),
-                                 reinterpret_cast<const unsigned char*>(text.data()), static_cast<int>(text.size()));
-    if (length < 0) return std::nullopt;
-    // OpenSSL counts the bytes that the padding stands for.
-    for (auto at = text.rbegin(); at != text.rend() && *at == '=' && length > 0; ++at) --length;
-    out.resize(static_cast<size_t>(length));
-    return out;
-}
-
 /// Seven bits a byte, the lowest first; the highest bit says that more come.
 std::string encode_numbers(std::vector<uint64_t>& numbers) {
     std::sort(numbers.begin(), numbers.end());
@@ -58,7 +39,7 @@ std::string encode_numbers(std::vector<uint64_t>& numbers) {
         bytes.push_back(static_cast<char>(distance));
         last = number;
     }
-    return base64(bytes);
+    return to_base64(bytes);
 }
 
 bool decode_numbers(const std::string& prefix, const std::string& text, std::vector<std::string>& ids) {

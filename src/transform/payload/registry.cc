@@ -7,8 +7,8 @@
 
 #include "base/version.h"
 #include "io/retry.h"
+#include "io/token.h"
 #include "io/url.h"
-#include "transform/debezium/json_text.h"
 
 namespace penstock::payload {
 namespace {
@@ -42,18 +42,16 @@ Registry::Registry(RegistryOptions options)
     remember_secret(options_.token.reveal());
 }
 
-/// The body, or what a 404 says.
-Result<std::expected<std::string, std::string>> Registry::get(const std::string& path, std::stop_token stop) {
+/// The body, which may be no JSON, or what a 404 says.
+Result<std::expected<Json, std::string>> Registry::get(const std::string& path, std::stop_token stop) {
     io::Request request{.url = base_ + path,
                         .headers = {"Accept: application/vnd.schemaregistry.v1+json, application/json"},
                         .timeout = std::chrono::seconds(20),
                         .most_bytes = most_schema_bytes};
     if (!options_.token.empty()) request.headers.push_back("Authorization: Bearer " + options_.token.reveal());
-    if (!options_.password.empty()) {
-        std::string credentials = "Authorization: Basic ";
-        debezium::append_base64(options_.username + ":" + options_.password.reveal(), credentials);
-        request.headers.push_back(std::move(credentials));
-    }
+    if (!options_.password.empty())
+        request.headers.push_back("Authorization: Basic " +
+                                  io::basic_credentials(options_.username, options_.password));
     auto answer = io::with_retries({.deadline = std::chrono::minutes(1)}, stop, [&](int) {
         auto response = http_.send(request, stop);
         bool again = response ? response->status == 429 || response->status >= 500
@@ -68,8 +66,8 @@ Result<std::expected<std::string, std::string>> Registry::get(const std::string&
                                    "check `schema_registry` of the connection; messages cannot be read without their "
                                    "schemas"));
     }
-    using Outcome = std::expected<std::string, std::string>;
-    if (answer->good()) return Outcome(std::move(answer->body));
+    using Outcome = std::expected<Json, std::string>;
+    if (answer->good()) return Outcome(Json::parse(answer->body, nullptr, false));
     if (answer->status == 404) return Outcome(std::unexpect, "the schema registry does not have it");
     bool denied = answer->status == 401 || answer->status == 403;
     return fail(
@@ -81,12 +79,11 @@ Result<std::expected<std::string, std::string>> Registry::get(const std::string&
 }
 
 /// Those of `answer`, each behind those that it refers to itself.
-Result<std::expected<void, std::string>> Registry::add_references(const std::string& answer, RegisteredSchema& into,
+Result<std::expected<void, std::string>> Registry::add_references(const Json& answer, RegisteredSchema& into,
                                                                   std::stop_token stop, int depth) {
     using Outcome = std::expected<void, std::string>;
-    auto json = Json::parse(answer, nullptr, false);
-    auto list = json.is_object() ? json.find("references") : json.end();
-    if (!json.is_object() || list == json.end() || !list->is_array()) return Outcome{};
+    auto list = answer.find("references");
+    if (list == answer.end() || !list->is_array()) return Outcome{};
     if (depth > deepest_reference) return Outcome(std::unexpect, "its references are nested too deeply");
     for (const auto& one : *list) {
         auto name = text_of(one, "name"), subject = text_of(one, "subject");
@@ -99,7 +96,7 @@ Result<std::expected<void, std::string>> Registry::add_references(const std::str
         if (!body) return Outcome(std::unexpect, fmt::format("{}, to which it refers: {}", name, body.error()));
         PN_TRY(auto below, add_references(*body, into, stop, depth + 1));
         if (!below) return below;
-        auto schema = text_of(Json::parse(*body, nullptr, false), "schema");
+        auto schema = text_of(*body, "schema");
         if (schema.empty()) return Outcome(std::unexpect, fmt::format("{}, to which it refers, is empty", name));
         if (into.references.size() >= most_references)
             return Outcome(std::unexpect, "it has more than 1000 references");
@@ -112,13 +109,12 @@ Result<std::expected<RegisteredSchema, std::string>> Registry::by_id(uint32_t id
     using Outcome = std::expected<RegisteredSchema, std::string>;
     PN_TRY(auto body, get(fmt::format("/schemas/ids/{}", id), stop));
     if (!body) return Outcome(std::unexpect, std::move(body.error()));
-    auto json = Json::parse(*body, nullptr, false);
-    if (!json.is_object()) return Outcome(std::unexpect, "what the schema registry says of it is no JSON object");
-    RegisteredSchema out{.language = SchemaLanguage::avro, .text = text_of(json, "schema"), .references = {}};
+    if (!body->is_object()) return Outcome(std::unexpect, "what the schema registry says of it is no JSON object");
+    RegisteredSchema out{.format = Format::avro, .text = text_of(*body, "schema"), .references = {}};
     if (out.text.empty()) return Outcome(std::unexpect, "what the schema registry says of it has no schema");
-    auto language = text_of(json, "schemaType");
-    if (language == "PROTOBUF") out.language = SchemaLanguage::protobuf;
-    else if (language == "JSON") out.language = SchemaLanguage::json;
+    auto language = text_of(*body, "schemaType");
+    if (language == "PROTOBUF") out.format = Format::protobuf;
+    else if (language == "JSON") out.format = Format::json;
     else if (!language.empty() && language != "AVRO")
         return Outcome(std::unexpect, fmt::format("it is in {}, which this version does not read", language));
     PN_TRY(auto whole, add_references(*body, out, stop, 0));

@@ -1,21 +1,17 @@
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <expected>
-#include <map>
+#include <nlohmann/json_fwd.hpp>
 #include <stop_token>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "base/error.h"
 #include "io/http.h"
-#include "transform/payload/registry_options.h"
+#include "transform/payload/format.h"
 
 namespace penstock::payload {
-
-enum class SchemaLanguage { avro, protobuf, json };
 
 struct NamedSchema {
     std::string name;
@@ -23,7 +19,7 @@ struct NamedSchema {
 };
 
 struct RegisteredSchema {
-    SchemaLanguage language = SchemaLanguage::avro;
+    Format format = Format::avro;
     std::string text;
     std::vector<NamedSchema> references;  ///< each before those that use it
 };
@@ -38,8 +34,8 @@ class Registry {
     Result<std::expected<RegisteredSchema, std::string>> by_id(uint32_t id, std::stop_token stop);
 
   private:
-    Result<std::expected<std::string, std::string>> get(const std::string& path, std::stop_token stop);
-    Result<std::expected<void, std::string>> add_references(const std::string& answer, RegisteredSchema& into,
+    Result<std::expected<nlohmann::json, std::string>> get(const std::string& path, std::stop_token stop);
+    Result<std::expected<void, std::string>> add_references(const nlohmann::json& answer, RegisteredSchema& into,
                                                             std::stop_token stop, int depth);
 
     RegistryOptions options_;
