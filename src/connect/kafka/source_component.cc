@@ -25,21 +25,15 @@ Result<EventSourceOptions> event_options(const flow::BuildContext& context) {
     return out;
 }
 
-}  // namespace
-
-Result<std::shared_ptr<flow::PayloadDecoder>> payload_decoder(const flow::BuildContext& context) {
-    PN_TRY(auto options, event_options(context));
-    if (options.source.format == SourceFormat::debezium) return nullptr;
+Result<std::shared_ptr<flow::PayloadDecoder>> decoder_of(const EventSourceOptions& options) {
     PN_TRY(auto made, payload::make_decoder(format_of(options.source, options.connection.schema_registry)));
     return std::shared_ptr<flow::PayloadDecoder>(std::move(made));
 }
 
-namespace {
-
 /// A share of the memory for what the client fetches ahead.
 Result<std::unique_ptr<flow::Source>> routed(EventSourceOptions options, const flow::BuildContext& context) {
     auto events = events::EventOptions::of(context);
-    PN_TRY(events.decoder, payload_decoder(context));
+    PN_TRY(events.decoder, decoder_of(options));
     std::vector<std::string> topics(options.source.topics.begin(), options.source.topics.end());
     auto stream = std::make_unique<KafkaStream>(std::move(options.connection), std::move(options.group),
                                                 std::move(topics), context.memory_bytes);
@@ -53,6 +47,12 @@ bool is_event_stream(const flow::BuildContext&) { return true; }
 bool is_routed(const flow::BuildContext& context) {
     auto options = source_spec().parse(context.pipeline.source);
     return options && options->format != SourceFormat::debezium;
+}
+
+Result<std::shared_ptr<flow::PayloadDecoder>> payload_decoder(const flow::BuildContext& context) {
+    PN_TRY(auto options, event_options(context));
+    if (options.source.format == SourceFormat::debezium) return nullptr;
+    return decoder_of(options);
 }
 
 Status validate_events(const flow::BuildContext& context) {

@@ -13,6 +13,8 @@
 #include "transform/debezium/decimals.h"
 #include "transform/debezium/json_text.h"
 #include "transform/debezium/times.h"
+#include "transform/payload/iso_instant.h"
+#include "transform/payload/zigzag.h"
 
 namespace penstock::payload {
 namespace {
@@ -58,15 +60,9 @@ void append_decimal(std::string_view bytes, int scale, std::string& out) {
     debezium::append_decimal(value, scale, out);
 }
 
-/// 2026-11-22T13:14:15.678901234, zeros at the end left out.
 void append_nanos(int64_t nanos, std::string& out) {
     int64_t seconds = floor_divide(nanos, nanos_per_second);
-    debezium::append_iso_timestamp(seconds * 1'000'000, out);
-    out.pop_back();
-    int64_t fraction = nanos - seconds * nanos_per_second;
-    if (fraction == 0) return;
-    out += fmt::format(".{:09}", fraction);
-    while (out.back() == '0') out.pop_back();
+    append_iso_instant(seconds, static_cast<int32_t>(nanos - seconds * nanos_per_second), out);
 }
 
 class Reader {
@@ -99,21 +95,13 @@ class Reader {
         rest_.remove_prefix(size);
         return true;
     }
-    /// Zigzag in groups of seven bits, the lowest first.
     bool number(int64_t& out, int most_bits = 64) {
-        uint64_t bits = 0;
-        for (int shift = 0; shift < 64; shift += 7) {
-            if (rest_.empty()) return fail("the payload ends within a value");
-            auto byte = static_cast<unsigned char>(rest_[0]);
-            rest_.remove_prefix(1);
-            if (shift == 63 && byte > 1) break;
-            bits |= uint64_t{byte & 0x7fU} << shift;
-            if (byte & 0x80) continue;
-            out = static_cast<int64_t>(bits >> 1) ^ -static_cast<int64_t>(bits & 1);
-            if (most_bits == 32 && (out > INT32_MAX || out < INT32_MIN)) return fail("an int is beyond 32 bits");
-            return true;
+        switch (take_zigzag(rest_, out)) {
+            case ZigzagFault::ends: return fail("the payload ends within a value");
+            case ZigzagFault::beyond_64_bits: return fail("a number is beyond 64 bits");
+            case ZigzagFault::none: break;
         }
-        return fail("a number is beyond 64 bits");
+        return most_bits == 64 || (out <= INT32_MAX && out >= INT32_MIN) || fail("an int is beyond 32 bits");
     }
     bool sized(std::string_view& out) {
         int64_t size = 0;

@@ -7,7 +7,7 @@
 
 #include "flow/payload.h"
 #include "transform/debezium/json_text.h"
-#include "transform/debezium/times.h"
+#include "transform/payload/iso_instant.h"
 #include "transform/payload/protobuf_schema.h"
 
 namespace penstock::payload {
@@ -76,21 +76,17 @@ bool Writer::moment(const pb::Message& message, bool duration) {
     const auto& reflection = *message.GetReflection();
     int64_t seconds = reflection.GetInt64(message, type.FindFieldByName("seconds"));
     int32_t nanos = reflection.GetInt32(message, type.FindFieldByName("nanos"));
-    std::string fraction = nanos == 0 ? "" : fmt::format(".{:09}", std::abs(nanos));
-    while (fraction.ends_with('0')) fraction.pop_back();
     if (duration) {
         bool mixed = (seconds < 0 && nanos > 0) || (seconds > 0 && nanos < 0);
         if (mixed || std::abs(nanos) > 999'999'999) return fail("a Duration's seconds and nanos do not agree");
-        auto digits = fmt::format("{}", seconds);
-        json_ += fmt::format("\"PT{}{}{}S\"", nanos < 0 && seconds == 0 ? "-" : "", digits, fraction);
+        json_ += fmt::format("\"PT{}{}{}S\"", nanos < 0 && seconds == 0 ? "-" : "", seconds, fraction_of(nanos));
         return true;
     }
     if (seconds < first_second || seconds > last_second || nanos < 0 || nanos > 999'999'999)
         return fail("a Timestamp is not within the years 1 to 9999");
     json_ += '"';
-    debezium::append_iso_timestamp(seconds * 1'000'000, json_);
-    json_.pop_back();
-    json_ += fraction + "Z\"";
+    append_iso_instant(seconds, nanos, json_);
+    json_ += "Z\"";
     return true;
 }
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "transform/payload/avro_decoder.h"
+#include "transform/payload/zigzag.h"
 
 namespace penstock::payload {
 namespace {
@@ -24,29 +25,9 @@ std::string_view name_of(Format format) {
     return "";
 }
 
-Format format_of(SchemaLanguage language) {
-    switch (language) {
-        case SchemaLanguage::avro: return Format::avro;
-        case SchemaLanguage::protobuf: return Format::protobuf;
-        case SchemaLanguage::json: return Format::json;
-    }
-    return Format::json;
-}
-
 /// Which message type of its file it is: a count and that many indexes, zigzag; a single zero stands for the first.
 bool read_type(std::string_view& rest, std::vector<int64_t>& path) {
-    auto number = [&](int64_t& out) {
-        uint64_t bits = 0;
-        for (int shift = 0; shift < 64 && !rest.empty(); shift += 7) {
-            auto byte = static_cast<unsigned char>(rest[0]);
-            rest.remove_prefix(1);
-            bits |= uint64_t{byte & 0x7fU} << shift;
-            if (byte & 0x80) continue;
-            out = static_cast<int64_t>(bits >> 1) ^ -static_cast<int64_t>(bits & 1);
-            return true;
-        }
-        return false;
-    };
+    auto number = [&](int64_t& out) { return take_zigzag(rest, out) == ZigzagFault::none; };
     int64_t count = 0;
     if (!number(count) || count < 0 || static_cast<size_t>(count) > deepest_type) return false;
     path.assign(static_cast<size_t>(std::max<int64_t>(count, 1)), 0);
@@ -59,10 +40,9 @@ bool read_type(std::string_view& rest, std::vector<int64_t>& path) {
 
 RegistryDecoder::Known RegistryDecoder::compile(const RegisteredSchema& schema) const {
     auto fault = [](std::string why) { return Fault{std::move(why), Clock::now() + ask_again}; };
-    auto format = format_of(schema.language);
-    if (format != format_)
-        return fault(fmt::format("it is of {}, and `format` says {}", name_of(format), name_of(format_)));
-    switch (format) {
+    if (schema.format != format_)
+        return fault(fmt::format("it is of {}, and `format` says {}", name_of(schema.format), name_of(format_)));
+    switch (format_) {
         case Format::json: return JsonText{};
         case Format::avro: {
             std::vector<std::string> referenced;
