@@ -170,7 +170,7 @@ Status Connection::migrate() {
 Status Connection::make_schema(soci::session& sql) {
     long long version = 0, rows = 0;
     if (!dialect_.has_table(sql, "schema_version")) {
-        for (std::string table : {"runs", "locks", "checkpoints", "rejects", "messages", "spending", "bills"})
+        for (std::string table : {"runs", "locks", "seats", "checkpoints", "rejects", "messages", "spending", "bills"})
             if (dialect_.has_table(sql, table)) return fail(foreign_table(place_, table));
         sql << dialect_.with_types(sql, "CREATE TABLE penstock.schema_version (version BIGINT NOT NULL) {options}");
     }

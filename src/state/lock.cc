@@ -29,10 +29,15 @@ Result<std::unique_ptr<Connection>> connect(const Place& place) {
     return connection;
 }
 
+/// Where the holder's row is, and which of the table's it is.
+std::string row_of(const LockHolder& holder) {
+    if (holder.seat == 0) return "penstock.locks WHERE pipeline = :pipeline AND run_id = :run_id";
+    return fmt::format("penstock.seats WHERE pipeline = :pipeline AND run_id = :run_id AND seat = {}", holder.seat);
+}
+
 Status release(Connection& connection, const LockHolder& holder) {
     return connection.write_again([&](soci::session& sql) -> Status {
-        sql << "DELETE FROM penstock.locks WHERE pipeline = :pipeline AND run_id = :run_id", soci::use(holder.pipeline),
-            soci::use(holder.run_id);
+        sql << "DELETE FROM " << row_of(holder), soci::use(holder.pipeline), soci::use(holder.run_id);
         return {};
     });
 }
@@ -42,9 +47,10 @@ Result<bool> renew(Connection& connection, const LockHolder& holder, TimePoint l
     bool ours = false;
     PN_CHECK(connection.write_again([&](soci::session& sql) -> Status {
         long long until = lease_until.time_since_epoch().count();
-        soci::statement update = (sql.prepare << "UPDATE penstock.locks SET lease_until = :until "
-                                                 "WHERE pipeline = :pipeline AND run_id = :run_id",
-                                  soci::use(until), soci::use(holder.pipeline), soci::use(holder.run_id));
+        std::string statement = row_of(holder);
+        statement.insert(statement.find(" WHERE"), " SET lease_until = :until");
+        soci::statement update = (sql.prepare << "UPDATE " << statement, soci::use(until), soci::use(holder.pipeline),
+                                  soci::use(holder.run_id));
         update.execute(true);
         ours = update.get_affected_rows() == 1;
         return {};
@@ -165,6 +171,8 @@ Status Lock::hold() {
     std::scoped_lock lock(lease_->mutex);
     return lease_->hold();
 }
+
+int Lock::seat() const { return lease_->holder.seat; }
 
 Error Lock::loss() const { return lock_lost(lease_->holder); }
 

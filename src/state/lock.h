@@ -15,6 +15,7 @@ namespace penstock::state {
 struct LockHolder {
     std::string pipeline;
     std::string run_id;
+    int seat = 0;  ///< from 1, of processes that share the pipeline's stream; 0: nobody else may run it
     Process process;
     TimePoint since{};
     TimePoint lease_until{};
@@ -23,7 +24,7 @@ struct LockHolder {
     bool is_alive() const;
 };
 
-/// Keeps other runs of a pipeline away until it is destroyed or its process dies. A thread of its own renews the lease.
+/// Keeps other runs of a pipeline, or those without a seat of their own, away until it is destroyed or its process dies. A thread of its own renews the lease.
 class Lock {
   public:
     Lock(Place place, LockHolder holder);
@@ -37,6 +38,8 @@ class Lock {
     /// Right before a commit: renews the lease. Fails with loss(), and requests lost(), when the lock is not ours any more.
     /// A state that does not answer is no loss while the lease lasts.
     Status hold();
+    /// 0 of a pipeline that is held whole.
+    int seat() const;
     /// Why a run ends whose lock is lost.
     Error loss() const;
 

@@ -161,6 +161,21 @@ constexpr std::array steps = {
         ALTER TABLE penstock.runs ADD COLUMN window_end BIGINT NOT NULL DEFAULT 0;
         ALTER TABLE penstock.runs ADD COLUMN token VARCHAR(64) NOT NULL DEFAULT '';
     )"),
+    // Processes that share a pipeline's stream, each in a seat of its own: locks beside one another.
+    std::string_view(R"(
+        CREATE TABLE penstock.seats (
+            pipeline          {name} NOT NULL,
+            seat              BIGINT NOT NULL,
+            run_id            VARCHAR(64) NOT NULL,
+            pid               BIGINT NOT NULL,
+            pid_started       BIGINT NOT NULL,
+            host              VARCHAR(255) NOT NULL,
+            machine           VARCHAR(255) NOT NULL,
+            acquired_at       BIGINT NOT NULL,
+            lease_until       BIGINT NOT NULL,
+            PRIMARY KEY (pipeline, seat)
+        ) {options};
+    )"),
 };
 
 }  // namespace

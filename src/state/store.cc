@@ -16,6 +16,25 @@ namespace {
 long long micros(TimePoint time) { return time.time_since_epoch().count(); }
 TimePoint from_micros(long long time) { return TimePoint(std::chrono::microseconds(time)); }
 
+/// Those of one pipeline.
+std::vector<LockHolder> holders_of(soci::session& sql, const std::string& pipeline) {
+    auto holders = select_holders(sql);
+    std::erase_if(holders, [&](const LockHolder& holder) { return holder.pipeline != pipeline; });
+    return holders;
+}
+
+void delete_seat(soci::session& sql, const std::string& pipeline, long long seat) {
+    sql << "DELETE FROM penstock.seats WHERE pipeline = :pipeline AND seat = :seat", soci::use(pipeline),
+        soci::use(seat);
+}
+
+/// Of a run whose process is gone.
+void record_crashed_run(soci::session& sql, const std::string& run_id) {
+    std::string error = to_json(crashed());
+    sql << "UPDATE penstock.runs SET status = 'failed', error = :error WHERE status = 'running' AND run_id = :run_id",
+        soci::use(error), soci::use(run_id);
+}
+
 /// Whoever holds the pipeline's lock knows that no other run of it lives.
 void record_crashed(soci::session& sql, const std::string& pipeline) {
     std::string error = to_json(crashed());
@@ -105,6 +124,32 @@ Result<Lock> Store::acquire(const std::string& pipeline, const std::string& run_
         ours.since = lease_clock(), ours.lease_until = ours.since + lease_time;
         PN_CHECK(take_lock(sql, ours, [](const LockHolder& holder) { return holder.is_alive(); }));
         record_crashed(sql, pipeline);
+        return {};
+    };
+    PN_CHECK(connection_->write(take, held));
+    return Lock(connection_->place(), std::move(ours));
+}
+
+Result<Lock> Store::sit(const std::string& pipeline, const std::string& run_id, int seat) {
+    LockHolder ours{.pipeline = pipeline, .run_id = run_id, .seat = seat, .process = this_process()};
+    auto held = [&](soci::session& sql) -> Result<bool> {
+        auto holders = holders_of(sql, pipeline);
+        return std::ranges::any_of(
+            holders, [&](const auto& holder) { return holder.run_id == run_id && holder.seat == ours.seat; });
+    };
+    auto take = [&](soci::session& sql) -> Status {
+        ours.seat = std::max(seat, 1);
+        for (const auto& holder : holders_of(sql, pipeline)) {  // in the order of their seats
+            bool lives = holder.is_alive();
+            if (lives && (holder.seat == 0 || holder.seat == seat)) return fail(already_running(holder));
+            if (lives && seat == 0 && holder.seat == ours.seat) ++ours.seat;
+            if (lives || (holder.seat != 0 && holder.seat != ours.seat)) continue;
+            record_crashed_run(sql, holder.run_id);
+            if (holder.seat != 0) delete_seat(sql, pipeline, holder.seat);
+            else sql << "DELETE FROM penstock.locks WHERE pipeline = :pipeline", soci::use(pipeline);
+        }
+        ours.since = lease_clock(), ours.lease_until = ours.since + lease_time;
+        insert_lock(sql, ours);
         return {};
     };
     PN_CHECK(connection_->write(take, held));

@@ -212,6 +212,58 @@ TEST_CASE("a stranger with the holder's pid is not the holder") {
     CHECK(store.acquire("shop", "run_2"));
 }
 
+TEST_CASE("seats: many beside one another, none beside somebody who is alone") {
+    Folder folder;
+    auto store = folder.store();
+    {
+        auto alone = store.acquire("shop", "run_1");
+        REQUIRE(alone);
+        auto refused = store.sit("shop", "run_2");
+        REQUIRE_FALSE(refused);
+        CHECK(refused.error().code == "already_running");
+    }
+    auto first = store.sit("shop", "run_2"), other = store.sit("other", "run_3");
+    REQUIRE(first);
+    REQUIRE(other);
+    CHECK(first->seat() == 1);
+    CHECK(other->seat() == 1);
+    auto alone = store.acquire("shop", "run_4");
+    REQUIRE_FALSE(alone);
+    CHECK(alone.error().message.find("run_2") != std::string::npos);
+    {
+        auto second = store.sit("shop", "run_5"), third = store.sit("shop", "run_6");
+        REQUIRE(third);
+        CHECK(second->seat() == 2);
+        CHECK(third->seat() == 3);
+        CHECK(third->hold());
+        CHECK(store.holders()->size() == 4);
+        CHECK_FALSE(store.sit("shop", "run_7", 2));
+    }
+    auto again = store.sit("shop", "run_8");
+    REQUIRE(again);
+    CHECK(again->seat() == 2);
+}
+
+TEST_CASE("the seat of a process that is gone is free, and its run has failed") {
+    Folder folder;
+    auto store = folder.store();
+    auto first = store.sit("shop", "run_1"), second = store.sit("shop", "run_2");
+    REQUIRE(store.begin_run({.pipeline = "shop", .run_id = "run_1"}, now()));
+    REQUIRE(store.begin_run({.pipeline = "shop", .run_id = "run_2"}, now()));
+    folder.execute("UPDATE penstock.seats SET pid_started = pid_started - 1 WHERE seat = 1");
+    auto third = store.sit("shop", "run_3");
+    REQUIRE(third);
+    CHECK(third->seat() == 1);
+    CHECK(store.run("run_1")->value().status == "failed");
+    CHECK(store.run("run_2")->value().status == "running");
+    CHECK_FALSE(first->hold());
+    CHECK(first->lost().stop_requested());
+    CHECK(second->hold());
+    // Somebody looks after the seat of one that is gone, and nobody else comes.
+    folder.execute("UPDATE penstock.seats SET pid_started = pid_started - 1 WHERE seat = 2");
+    CHECK(store.sit("shop", "run_3", 2));
+}
+
 TEST_CASE("the lock of another machine is kept as long as its lease") {
     Folder folder;
     auto store = folder.store();

@@ -146,6 +146,7 @@ TEST_CASE("state of the version before is brought up to date") {
     folder.execute("DROP TABLE IF EXISTS penstock.messages");
     folder.execute("DROP TABLE IF EXISTS penstock.spending");
     folder.execute("DROP TABLE IF EXISTS penstock.bills");
+    folder.execute("DROP TABLE IF EXISTS penstock.seats");
     folder.execute("DROP TABLE IF EXISTS penstock.watches");
     folder.execute("DROP TABLE IF EXISTS penstock.intervals");
     for (std::string column : {"deferred_until", "origin", "window_start", "window_end", "token"})

@@ -30,8 +30,8 @@ struct Folder {
         soci::session sql;
         dialect.connect(sql, where);
         if (where.engine == Engine::postgres) sql << "DROP SCHEMA IF EXISTS penstock CASCADE";
-        for (std::string table : {"runs", "locks", "checkpoints", "rejects", "messages", "spending", "bills", "watches",
-                                  "intervals", "schema_version"})
+        for (std::string table : {"runs", "locks", "seats", "checkpoints", "rejects", "messages", "spending", "bills",
+                                  "watches", "intervals", "schema_version"})
             if (where.engine == Engine::mysql) sql << "DROP TABLE IF EXISTS penstock_" + table;
     }
     ~Folder() { std::filesystem::remove_all(path); }
