@@ -10,6 +10,7 @@
 #include "base/humane.h"
 #include "base/log.h"
 #include "flow/guarded.h"
+#include "flow/shared_stream.h"
 
 namespace penstock::flow {
 
@@ -84,6 +85,7 @@ Status Attempt::connect_and_plan() {
     PN_TRY(auto infos, source_->discover(stop_));
     PN_CHECK(make_targets(infos));
     PN_TRY(sink_, request_.make_sink());
+    if (shared_part() != nullptr) shared_sink(*sink_)->share();
     PN_TRY(plans_, sink_->plan(targets_, stop_));
     if (plans_.size() != targets_.size()) return fail(missing_plan(plans_.size(), targets_.size()));
     PN_FAILPOINT(target_open_after);
@@ -156,6 +158,7 @@ Status Attempt::open() {
     }
     if (reads.empty()) return {};
     if (auto kept = sink_->stream()) PN_CHECK(source_->resume(std::move(kept->at)));
+    if (auto* shared = shared_part()) shared->look_by([this] { return shared_sink(*sink_)->newest_stream(); });
     return source_->open(std::move(reads));
 }
 
@@ -192,7 +195,9 @@ Status Attempt::write(Segment& segment, std::vector<Loaded>& loaded) {
     PN_CHECK(load_segment(segment, loaded));
     PN_CHECK(check_accounts(loaded));
     if (sink_->checked() != nullptr && !sink_->checked()->asked_after_commit()) PN_CHECK(check_tables(loaded));
-    if (segment.stream) PN_CHECK(sink_->keep_stream(*segment.stream));
+    if (auto* shared = shared_part(); shared != nullptr && segment.stream)
+        PN_CHECK(shared_sink(*sink_)->share_stream(shared->merge()));
+    else if (segment.stream) PN_CHECK(sink_->keep_stream(*segment.stream));
     PN_CHECK(keep_validations(true));
     return commit(loaded);
 }
@@ -201,6 +206,7 @@ Status Attempt::write(Segment& segment, std::vector<Loaded>& loaded) {
 Status Attempt::give_up(const std::vector<Loaded>& loaded, Error error) {
     sink_->abort();
     take_back(loaded);
+    if (error.code == look_again) log::info("{}", error.message);
     record_alone(false);
     PN_TRY(bool aside, set_aside(error));
     if (!aside) return fail(std::move(error));
@@ -356,7 +362,8 @@ Status Attempt::commit(const std::vector<Loaded>& loaded) {
     Status committed = guarded([&] { return sink_->commit(commits); });
     if (!committed)
         return name_table(std::move(committed), loaded.size() == 1 ? targets_[loaded[0].target].info.name : "");
-    progressed_ = true;
+    // A process that says no more than where it sits has got no further.
+    if (!loaded.empty() || shared_part() == nullptr) progressed_ = true;
     for (const auto& entry : loaded) {
         state(entry.target).settle(entry.counts, entry.checkpoint, entry.last);
         targets_[entry.target].full_refresh = false;
@@ -373,6 +380,11 @@ Status Attempt::confirm(const std::vector<Loaded>& loaded, const std::optional<C
         PN_CHECK(name_table(source_->confirm(entry.target, entry.checkpoint), targets_[entry.target].info.name));
     }
     return stream && sink_->stream() ? source_->confirm_stream(*stream) : Status();
+}
+
+SharedSource* Attempt::shared_part() {
+    auto* shared = shared_source(*source_);
+    return shared != nullptr && shared->is_shared() ? shared : nullptr;
 }
 
 void Attempt::take_back(const std::vector<Loaded>& loaded) {

@@ -11,6 +11,8 @@
 
 namespace penstock::flow {
 
+class SharedSource;
+
 /// A commit whose answer never came. The next attempt's plan shows whether it arrived.
 struct UnansweredCommit {
     std::string source;
@@ -82,6 +84,8 @@ class Attempt {
     TableState& state(size_t target) { return states_.of(targets_[target], request_.rejects); }
     ScanContext context(TableState& table) { return {table.progress, table.rejects, stop_}; }
     bool reads_from_checkpoint(size_t target);
+    /// Of a source whose stream other processes share; else null.
+    SharedSource* shared_part();
 
     const RunRequest& request_;
     TableStates& states_;

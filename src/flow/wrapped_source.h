@@ -20,6 +20,7 @@ class WrappedSource : public Source {
         return inner_->set_aside(table, error);
     }
     Spending spent() const override { return inner_->spent(); }
+    Source& inner() { return *inner_; }
 
   protected:
     std::unique_ptr<Source> inner_;

@@ -238,15 +238,18 @@ Status Sink::begin(const flow::RunIdentity& run) {
     staging_.clear();
     validations_.clear();
     stream_kept_.reset();
+    merge_ = nullptr;
+    rejects_.reset();
     PN_CHECK(open_engine());
     PN_FAILPOINT(target_open_after);
     fresh_.insert(settings_.connection.bookkeeping.value);
     return bookkeeping_->create();
 }
 
-/// What a killed run of this pipeline has left; it would expire in a day.
+/// What a killed run of this pipeline has left; it would expire in a day. Of processes that share a stream nobody knows here which
+/// of them are at work.
 Status Sink::reap_leftovers(const std::string& dataset) {
-    if (!reaped_.insert(dataset).second) return {};
+    if (shared_ || !reaped_.insert(dataset).second) return {};
     PN_TRY(auto left, tables_labelled(*client_, dataset, "penstock_staging", label_value(settings_.pipeline)));
     for (const auto& table : left) {
         if (table.table.find("__staging_") == table.table.npos || table.table.find(run_.run_id) != table.table.npos)

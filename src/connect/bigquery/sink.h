@@ -15,6 +15,7 @@
 #include "connect/bigquery/publish_sql.h"
 #include "connect/bigquery/storage_write.h"
 #include "engine/database.h"
+#include "flow/shared_stream.h"
 #include "flow/sink.h"
 #include "flow/validation.h"
 
@@ -39,8 +40,10 @@ Result<StagedLoad> staged_load(const flow::TableTarget& target, const TargetTabl
 ///   load    scan -> Parquet files here -> load jobs -> staging table -> (what is left to write)
 ///   commit  one query job: one transaction of the rows, rejects, decisions and checkpoints
 /// The commit's job has an id made from the pipeline and the numbers of its batches, so that a batch is committed by one job
-/// only, whoever asks for it: one whose answer was lost, or that a killed run left running, is found and waited for.
-class Sink : public flow::Sink, public flow::CheckedTarget {
+/// only, whoever asks for it: one whose answer was lost, or that a killed run left running, is found and waited for. So it is
+/// where processes share a stream: of two that commit its next batch one makes the job, the other merges into what that has written,
+/// and asks for the batch after it.
+class Sink : public flow::Sink, public flow::CheckedTarget, public flow::SharedSink {
   public:
     explicit Sink(SinkSettings settings) : settings_(std::move(settings)) {}
     ~Sink() override;
@@ -58,6 +61,9 @@ class Sink : public flow::Sink, public flow::CheckedTarget {
     bool asked_after_commit() const override { return true; }
     Status commit(std::span<const flow::TableCommit> tables) override;
     void abort() noexcept override;
+    void share() override { shared_ = true; }
+    Result<std::optional<flow::Checkpoint>> newest_stream() override;
+    Status share_stream(flow::StreamMerge merge) override;
     flow::Spending spent() const override { return jobs_ ? jobs_->spent() : flow::Spending{}; }
 
   private:
@@ -99,6 +105,9 @@ class Sink : public flow::Sink, public flow::CheckedTarget {
     // sink_commit.cc
     Result<TableId> stage_rejects(std::span<const flow::TableCommit> tables);
     Result<Query> commit_query(std::span<const flow::TableCommit> tables);
+    Status commit_alone(std::span<const flow::TableCommit> tables);
+    Status commit_shared(std::span<const flow::TableCommit> tables);
+    Status catch_up(std::span<const flow::TableCommit> tables);
     Status commit_once(Query query, std::span<const flow::TableCommit> tables);
     Error moved(const std::string& what) const;
     void drop_staging() noexcept;
@@ -118,6 +127,9 @@ class Sink : public flow::Sink, public flow::CheckedTarget {
     flow::KeptStream stream_;
     int64_t stream_batch_ = 0;
     std::optional<flow::Checkpoint> stream_kept_;  ///< by the unit under way
+    bool shared_ = false;
+    flow::StreamMerge merge_;         ///< of the unit under way, where the stream is shared
+    std::optional<TableId> rejects_;  ///< of the unit under way, staged
     std::set<std::string> reaped_;
     std::set<std::string> warned_;
     std::set<std::string> fresh_;  ///< names that this run has made

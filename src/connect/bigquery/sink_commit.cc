@@ -13,6 +13,9 @@
 namespace penstock::bigquery {
 namespace {
 
+/// Times in a row that others may commit a shared stream's next batch before this process does.
+constexpr int most_overtaken = 50;
+
 Error commit_error(Error error, const Error& when_moved, const Error& when_closed) {
     if (error.message.find(checkpoint_moved_text) != error.message.npos) return when_moved;
     if (error.message.find(rejects_closed_text) != error.message.npos) return when_closed;
@@ -69,10 +72,10 @@ Result<Query> Sink::commit_query(std::span<const flow::TableCommit> tables) {
         for (const auto& statement : waiting.statements) add(statement, !statement.starts_with("TRUNCATE"));
     for (const auto& table : tables)
         for (const auto& statement : bookkeeping_->mark_replayed(run_, table.target, at)) add(statement);
-    if (any_rejects) {
-        PN_TRY(auto staged, stage_rejects(tables));
-        add(bookkeeping_->add_rejects(staged), true);
+    if (any_rejects && !rejects_) {
+        PN_TRY(rejects_, stage_rejects(tables));
     }
+    if (any_rejects) add(bookkeeping_->add_rejects(*rejects_), true);
     for (const auto& waiting : waiting_)
         if (!waiting.shape.decisions.empty())
             add(bookkeeping_->add_decisions(waiting.target, waiting.schema_version, waiting.source,
@@ -99,17 +102,59 @@ Result<std::optional<flow::AskedTable>> Sink::asked(const std::string& target) {
     return asked_table(*client_, *jobs_, target);
 }
 
+Status Sink::commit_alone(std::span<const flow::TableCommit> tables) {
+    PN_TRY(auto query, commit_query(tables));
+    PN_FAILPOINT(target_commit_before);
+    return commit_once(std::move(query), tables);
+}
+
+/// Whoever comes second merges into what the first has written, and tries again behind it.
+Status Sink::commit_shared(std::span<const flow::TableCommit> tables) {
+    for (int tries = 1;; ++tries) {
+        PN_TRY(stream_kept_, merge_(stream_.at));
+        auto done = commit_alone(tables);
+        if (done || done.error().code != "checkpoint_moved" || tries == most_overtaken) return done;
+        log::debug("another process has committed batch {} of {}: merging into it", stream_batch_ + 1,
+                   settings_.pipeline);
+        PN_CHECK(catch_up(tables));
+    }
+}
+
+/// What others have committed: checkpoints, batches and shapes.
+Status Sink::catch_up(std::span<const flow::TableCommit> tables) {
+    std::vector<flow::TableTarget> targets;
+    for (const auto& table : tables) targets.push_back(table.target);
+    PN_CHECK(learn(targets));
+    for (auto& waiting : waiting_) {
+        const auto& known = known_[waiting.target];
+        bool recorded = known.recorded && data::to_json(*known.recorded) == data::to_json(waiting.source);
+        if (recorded) waiting.shape.decisions.clear();
+        waiting.schema_version = known.schema_version + 1;
+    }
+    return {};
+}
+
+Result<std::optional<flow::Checkpoint>> Sink::newest_stream() {
+    PN_TRY(auto batches, bookkeeping_->newest_batches(settings_.pipeline));
+    for (const auto& batch : batches)
+        if (batch.source == flow::stream_row) stream_.at = batch.checkpoint, stream_batch_ = batch.batch;
+    return stream_.at;
+}
+
+Status Sink::share_stream(flow::StreamMerge merge) {
+    merge_ = std::move(merge);
+    return {};
+}
+
 Status Sink::commit(std::span<const flow::TableCommit> tables) {
     // Of no table, with nothing to be told from another run's: what checks have found, and no batch.
-    if (tables.empty() && !stream_kept_) {
+    if (tables.empty() && !stream_kept_ && !merge_) {
         if (validations_.empty()) return {};
         PN_CHECK(jobs_->run({.sql = validations_, .what = "keep what checks have found", .fresh = fresh()}));
         return {};
     }
     PN_FAILPOINT(target_merge_after);
-    PN_TRY(auto query, commit_query(tables));
-    PN_FAILPOINT(target_commit_before);
-    PN_CHECK(commit_once(std::move(query), tables));
+    PN_CHECK(merge_ ? commit_shared(tables) : commit_alone(tables));
     for (const auto& table : tables) {
         auto& known = known_[table.target.name];
         int64_t batch = known.batch ? known.batch->batch + 1 : 1;

@@ -125,6 +125,13 @@ Result<int> recover(const Path& root, const std::string& pipeline, const std::fu
     int count = 0;
     for (const auto& folder : leftovers(root, pipeline)) {
         Unit unit(root, folder);
+        FolderLock gone;
+        if (auto file = root / folder / living_file; is_there(file)) {
+            auto taken = FolderLock::take(file);
+            if (!taken && taken.error().kind == ErrorKind::conflict) continue;
+            if (!taken) return fail(std::move(taken.error()));
+            gone = std::move(*taken);
+        }
         if (unit.has_intent()) {
             log::info("finishing the publication that {} was killed in", folder.filename().string());
             PN_CHECK(unit.finish(between));

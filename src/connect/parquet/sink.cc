@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <thread>
+#include <utility>
+
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "connect/parquet/bookkeeping.h"
@@ -10,6 +13,10 @@
 
 namespace penstock::parquet {
 namespace {
+
+/// A process that was stopped while it published is waited for so long.
+constexpr auto lock_patience = std::chrono::seconds(60);
+constexpr auto between_tries = std::chrono::milliseconds(10);
 
 Status publish_failpoint() {
     PN_FAILPOINT(target_publish_during);
@@ -32,7 +39,8 @@ Status Sink::recover_if_free() {
     return {};
 }
 
-Result<std::vector<flow::TablePlan>> Sink::plan(const std::vector<flow::TableTarget>& tables, std::stop_token) {
+Result<std::vector<flow::TablePlan>> Sink::plan(const std::vector<flow::TableTarget>& tables, std::stop_token stop) {
+    stop_ = std::move(stop);
     PN_CHECK(check_root(options_.root));
     PN_CHECK(check_targets(tables));
     PN_CHECK(recover_if_free());
@@ -70,17 +78,45 @@ Result<flow::TablePlan> Sink::plan_table(const flow::TableTarget& target) const 
     return plan;
 }
 
-Status Sink::begin(const flow::RunIdentity& run) {
-    PN_CHECK(make_folder(options_.root));
-    if (!lock_.held()) {
-        PN_TRY(lock_, FolderLock::take(lock_file(options_.root, options_.pipeline)));
+/// Others hold it for as long as they publish.
+Status Sink::take_lock() {
+    if (lock_.held()) return {};
+    auto file = lock_file(options_.root, options_.pipeline);
+    auto until = std::chrono::steady_clock::now() + (shared_ ? lock_patience : std::chrono::seconds(0));
+    while (true) {
+        auto taken = FolderLock::take(file);
+        if (taken) {
+            lock_ = std::move(*taken);
+            break;
+        }
+        bool waits = taken.error().kind == ErrorKind::conflict && std::chrono::steady_clock::now() < until;
+        if (!waits || stop_.stop_requested()) return fail(std::move(taken.error()));
+        std::this_thread::sleep_for(between_tries);
     }
     PN_TRY([[maybe_unused]] int count, recover(options_.root, options_.pipeline));
+    return {};
+}
+
+Status Sink::stage_unit(const flow::RunIdentity& run) {
+    unit_.emplace(options_.root, options_.pipeline, run.run_id);
+    PN_CHECK(unit_->create());
+    if (!shared_) return {};
+    PN_TRY(living_, FolderLock::take(unit_->absolute() / living_file));
+    lock_.release();
+    return {};
+}
+
+Status Sink::begin(const flow::RunIdentity& run) {
+    PN_CHECK(make_folder(options_.root));
+    if (lock_.held()) {
+        PN_TRY([[maybe_unused]] int count, recover(options_.root, options_.pipeline));
+    }
+    PN_CHECK(take_lock());
     run_id_ = run.run_id;
     staged_.clear();
     keeping_.reset();
-    unit_.emplace(options_.root, options_.pipeline, run.run_id);
-    PN_CHECK(unit_->create());
+    merge_ = nullptr;
+    PN_CHECK(stage_unit(run));
     engine::Settings settings{.threads = options_.threads,
                               .memory_limit_bytes = options_.memory_bytes,
                               .temp_directory = unit_->absolute() / "spill"};
@@ -94,6 +130,8 @@ Result<flow::Counts> Sink::load(const flow::TableTarget& target, flow::Scan& sca
                      .code = "table_in_parts",
                      .message = fmt::format("table {} came in several parts of one commit, which files cannot take",
                                             target.info.name)});
+    // What is rewritten must stay what was read until it is published.
+    if (shared_ && target.mode != flow::Mode::append) PN_CHECK(take_lock());
     LoadContext load{.unit = *unit_,
                      .options = options_.write,
                      .pipeline = options_.pipeline,
@@ -157,7 +195,41 @@ Result<std::vector<Move>> Sink::stage_stream() {
                         number);
 }
 
+Status Sink::share_stream(flow::StreamMerge merge) {
+    merge_ = std::move(merge);
+    return {};
+}
+
+Result<std::optional<flow::Checkpoint>> Sink::newest_stream() {
+    PN_CHECK(take_lock());
+    auto newest = newest_manifest(options_.root, options_.pipeline, flow::stream_row);
+    lock_.release();
+    if (!newest) return fail(std::move(newest.error()));
+    stream_->at = *newest ? std::optional((*newest)->checkpoint) : std::nullopt;
+    return stream_->at;
+}
+
+/// Under the lock: what was staged goes behind what others have committed since, unless they have given a table another shape.
+Status Sink::catch_up() {
+    PN_CHECK(take_lock());
+    for (auto& staged : staged_) {
+        auto& manifest = staged.manifest;
+        PN_TRY(auto newest, newest_manifest(options_.root, options_.pipeline, manifest.target));
+        if (!newest || newest->batch + 1 == manifest.batch) continue;
+        if (data::to_json(newest->shape) != data::to_json(manifest.shape))
+            return fail(flow::part_moved(
+                fmt::format("{} was given other columns by another process meanwhile", manifest.target)));
+        manifest.batch = newest->batch + 1;
+        manifest.schema_version = newest->schema_version;
+        manifest.decisions.clear();
+    }
+    PN_TRY(auto newest, newest_manifest(options_.root, options_.pipeline, flow::stream_row));
+    PN_TRY(keeping_, merge_(newest ? std::optional(newest->checkpoint) : std::nullopt));
+    return {};
+}
+
 Status Sink::commit(std::span<const flow::TableCommit> tables) {
+    if (merge_) PN_CHECK(catch_up());
     std::vector<Move> moves;
     std::vector<Move> bookkeeping;
     for (const auto& staged : staged_) moves.insert(moves.end(), staged.moves.begin(), staged.moves.end());
@@ -186,7 +258,9 @@ Status Sink::commit(std::span<const flow::TableCommit> tables) {
     if (auto removed = unit_->remove(); !removed) log::warning("replaced files were left: {}", removed.error().message);
     unit_.reset();
     staged_.clear();
-    keeping_.reset();
+    if (stream_ && keeping_) stream_->at = std::exchange(keeping_, std::nullopt);
+    living_.release();
+    if (shared_) lock_.release();
     return {};
 }
 
@@ -198,6 +272,7 @@ void Sink::abort() noexcept {
         if (auto removed = unit_->remove(); !removed)
             log::warning("staged files were left: {}", removed.error().message);
     unit_.reset();
+    living_.release();
     lock_.release();
 }
 

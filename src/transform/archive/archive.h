@@ -56,7 +56,7 @@ struct ArchivedObject {
 /// How: publish() first replaces `_penstock/archive/<pipeline>.json` (the intent) by the names that are about to appear and
 /// the position they belong to; then come the indexes, then the objects. A name that is there is never written again: where
 /// it is taken, `_2`, `_3`… goes before the extension. On object stores, which cannot refuse a taken name, the name also
-/// carries 16 hexadecimal digits of the pipeline and the first position's digest. A name is removed only where its index says
+/// carries 16 hexadecimal digits of the digest of pipeline, writer and first position. A name is removed only where its index says
 /// that it is of the intent.
 ///
 /// One thread. Errors are of kind `unavailable` where the store may answer another time.

@@ -98,6 +98,7 @@ struct GroupOrder {
 struct ArchiveWriter::Parts {
     io::ObjectStore& store;
     std::string pipeline;
+    std::string writer;
     ArchiveOptions options;
     std::string intent_file;
     std::chrono::hours span;
@@ -108,9 +109,10 @@ struct ArchiveWriter::Parts {
     int64_t messages = 0;
     uint64_t bytes = 0;
 
-    Parts(io::ObjectStore& to, std::string of, ArchiveOptions how, const std::string& writer)
+    Parts(io::ObjectStore& to, std::string of, ArchiveOptions how, std::string who)
         : store(to),
           pipeline(std::move(of)),
+          writer(std::move(who)),
           options(std::move(how)),
           intent_file(intent_name(pipeline, writer)),
           span(object_span(options.path)),
@@ -127,7 +129,7 @@ struct ArchiveWriter::Parts {
 };
 
 ArchiveWriter::ArchiveWriter(io::ObjectStore& store, std::string pipeline, ArchiveOptions options, std::string writer)
-    : parts_(std::make_unique<Parts>(store, std::move(pipeline), std::move(options), writer)) {}
+    : parts_(std::make_unique<Parts>(store, std::move(pipeline), std::move(options), std::move(writer))) {}
 ArchiveWriter::~ArchiveWriter() = default;
 
 bool ArchiveWriter::full() const {
@@ -191,10 +193,12 @@ Status ArchiveWriter::Parts::take_back() {
 
 Result<std::string> ArchiveWriter::Parts::free_name(const Growing& one, const std::vector<std::string>& taken) {
     std::string own;
-    if (!store.names_exclusive())
-        own =
-            "-" +
-            sha256_hex(fmt::format("{}\n{}\n{}", pipeline, one.object.route, one.object.first_position)).substr(0, 16);
+    if (!store.names_exclusive()) {
+        // Of two writers that have the same message each has a name of its own.
+        auto what = fmt::format("{}\n{}\n{}", pipeline, one.object.route, one.object.first_position);
+        if (!writer.empty()) what += "\n" + writer;
+        own = "-" + sha256_hex(what).substr(0, 16);
+    }
     for (int i = 1; i <= most_tries; ++i) {
         auto mark = i == 1 ? own : fmt::format("{}_{}", own, i);
         auto name = object_name(options, pipeline, one.object.route, one.object.first_time, mark);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "base/failpoint.h"
 #include "base/log.h"
@@ -51,6 +52,7 @@ EventOptions EventOptions::of(const flow::BuildContext& context) {
 EventSource::EventSource(EventOptions options, std::unique_ptr<flow::MessageStream> stream)
     : options_(std::move(options)),
       stream_(std::move(stream)),
+      messages_(dynamic_cast<flow::SharedMessages*>(stream_.get())),
       router_(options_.route),
       batch_(std::make_shared<IndexedBatch>()),
       events_(options_.route.to.size()) {}
@@ -77,7 +79,11 @@ Result<std::vector<flow::TableInfo>> EventSource::discover(std::stop_token stop)
 }
 
 Status EventSource::resume(std::optional<flow::Checkpoint> at) {
+    auto held = SharedPosition::of(at);
+    seats_ = std::move(held.seats);
     from_ = std::move(at);
+    if (from_ && held.stream) from_->position = std::move(*held.stream);
+    if (!held.stream) from_.reset();
     return {};
 }
 
@@ -93,24 +99,45 @@ Status EventSource::open(std::vector<flow::TableRead> tables) {
     }
     if (options_.replays) return stream_->begin(std::nullopt);
     PN_CHECK(open_archive(anew));
+    if (is_shared()) PN_CHECK(open_shared());
     std::optional<std::string> begin;
     if (from_ && !anew) begin = from_->position;
     return stream_->begin(begin);
 }
 
-/// What a killed run has shown there and not committed is taken away, before it is shown again.
+/// What a killed run has shown there and not committed is taken away, before it is shown again. Of processes that have shared the
+/// stream nobody is left, or each looks after itself.
 Status EventSource::open_archive(bool anew) {
     if (!options_.archive) return {};
     PN_TRY(store_, options_.open_archive());
-    archive_ = std::make_unique<archive::ArchiveWriter>(*store_, options_.pipeline, options_.archive_options());
-    PN_TRY(size_t removed, archive_->recover(from_ ? from_->position : ""));
+    archive_ = std::make_unique<archive::ArchiveWriter>(*store_, options_.pipeline, options_.archive_options(),
+                                                        is_shared() ? std::to_string(seat_.number) : "");
+    size_t removed = 0;
+    if (!is_shared()) {
+        PN_TRY(removed, archive_->recover(from_ ? from_->position : ""));
+        for (const auto& [number, seat] : seats_) {
+            PN_TRY(size_t more, recover_archive(std::to_string(number), archive_position(number, seat.segment)));
+            removed += more;
+        }
+    } else if (seats_.empty()) {
+        PN_TRY(removed, recover_archive("", from_ ? from_->position : ""));
+    }
     if (removed > 0) log::info("{} objects of a run that was cut off are written again", removed);
     if (anew && from_)
         log::warning("the archive keeps what it has of {}, and gets what is read again once more", options_.pipeline);
     return {};
 }
 
+/// That of a writer which is gone.
+Result<size_t> EventSource::recover_archive(const std::string& writer, std::string_view committed) {
+    archive::ArchiveWriter gone(*store_, options_.pipeline, options_.archive_options(), writer);
+    PN_TRY(size_t removed, gone.recover(committed));
+    PN_CHECK(gone.finish());
+    return removed;
+}
+
 bool EventSource::enough(Clock::time_point since) const {
+    if (is_shared() && messages_->hurried()) return true;
     auto waits = std::max<std::chrono::microseconds>(most_latency, options_.commit_every);
     if (archive_) {
         waits = std::max(waits, options_.archive->every);
@@ -185,7 +212,7 @@ Result<flow::Segment> EventSource::segment() {
     if (options_.replays) return out;
     out.stream = flow::Checkpoint{.cursor_from = "", .cursor_to = "", .position = stream_->position(), .read_at = at};
     if (archive_) {
-        auto objects = archive_->publish(out.stream->position);
+        auto objects = archive_->publish(archived_at(*out.stream));
         if (!objects) {
             if (auto undone = archive_->abort(); !undone) log::warning("{}", undone.error().message);
             return fail(std::move(objects.error()));
@@ -198,6 +225,8 @@ Result<std::optional<flow::Segment>> EventSource::next() {
     std::optional<Clock::time_point> since;
     while (true) {
         if (stop_.stop_requested()) return fail(interrupted());
+        PN_TRY(bool claiming, claims());
+        if (claiming) return flow::Segment{.parts = {}, .stream = flow::Checkpoint{.position = "[]", .read_at = now()}};
         size_t before = batch_->batch.messages.size();
         PN_CHECK(stream_->receive(batch_->batch, options_.memory_bytes / 4));
         PN_CHECK(divide(before));
@@ -205,8 +234,12 @@ Result<std::optional<flow::Segment>> EventSource::next() {
         bool drained = !options_.follow && stream_->drained();
         if (batch_->batch.messages.empty()) {
             if (!drained) continue;
-            if (archive_) PN_CHECK(archive_->finish());
-            return std::nullopt;
+            if (std::exchange(ended_, true) || !is_shared()) {
+                if (archive_) PN_CHECK(archive_->finish());
+                return std::nullopt;
+            }
+            look_for_gone_ = {};  // once more
+            continue;
         }
         if (!since) since = Clock::now();
         if ((options_.at_once || !enough(*since)) && !drained) continue;
@@ -215,6 +248,10 @@ Result<std::optional<flow::Segment>> EventSource::next() {
     }
 }
 
-Status EventSource::confirm_stream(const flow::Checkpoint& durable) { return stream_->confirm(durable.position); }
+Status EventSource::confirm_stream(const flow::Checkpoint& durable) {
+    if (!claims_.empty()) return claimed();
+    if (own_) ++own_->segment;
+    return stream_->confirm(durable.position);
+}
 
 }  // namespace penstock::events
