@@ -13,6 +13,7 @@ namespace penstock::kafka {
 struct Client::State {
     ConnectionOptions connection;
     Delivery delivery;
+    Rebalance rebalance;
     rd_kafka_t* handle = nullptr;
     bool consumer = false;
     std::mutex mutex;
@@ -143,13 +144,19 @@ int Client::timeout_ms() const {
 }
 
 Result<Client> Client::open(Role role, const ConnectionOptions& connection, const Properties& own) {
-    return open(role, connection, own, {});
+    return open(role, connection, own, {}, {});
 }
 
 Result<Client> Client::open(Role role, const ConnectionOptions& connection, const Properties& own, Delivery delivery) {
+    return open(role, connection, own, delivery, {});
+}
+
+Result<Client> Client::open(Role role, const ConnectionOptions& connection, const Properties& own, Delivery delivery,
+                            Rebalance rebalance) {
     auto state = std::make_unique<State>();
     state->connection = connection;
     state->delivery = delivery;
+    state->rebalance = rebalance;
     state->consumer = role == Role::consumer;
     std::unique_ptr<rd_kafka_conf_t, decltype(&rd_kafka_conf_destroy)> conf(rd_kafka_conf_new(), rd_kafka_conf_destroy);
     for (const auto& [name, value] : properties_of(connection)) PN_CHECK(set(conf.get(), name, value, {}));
@@ -172,6 +179,12 @@ Result<Client> Client::open(Role role, const ConnectionOptions& connection, cons
                                         const auto& to = State::of(opaque)->delivery;
                                         to.callback(client, message, to.opaque);
                                     });
+    if (rebalance.callback != nullptr)
+        rd_kafka_conf_set_rebalance_cb(conf.get(), [](rd_kafka_t* client, rd_kafka_resp_err_t what,
+                                                      rd_kafka_topic_partition_list_t* partitions, void* opaque) {
+            const auto& to = State::of(opaque)->rebalance;
+            to.callback(client, what, partitions, to.opaque);
+        });
     Words words{};
     state->handle = rd_kafka_new(role == Role::consumer ? RD_KAFKA_CONSUMER : RD_KAFKA_PRODUCER, conf.get(),
                                  words.data(), words.size());

@@ -33,9 +33,17 @@ class Client {
         void* opaque = nullptr;
     };
 
+    /// Of a consumer in a group: the callback for each change of what it has, from polling and closing, and its argument.
+    struct Rebalance {
+        void (*callback)(rd_kafka_t*, rd_kafka_resp_err_t, rd_kafka_topic_partition_list_t*, void*) = nullptr;
+        void* opaque = nullptr;
+    };
+
     static Result<Client> open(Role role, const ConnectionOptions& connection, const Properties& own);
     static Result<Client> open(Role role, const ConnectionOptions& connection, const Properties& own,
                                Delivery delivery);
+    static Result<Client> open(Role role, const ConnectionOptions& connection, const Properties& own, Delivery delivery,
+                               Rebalance rebalance);
     Client(Client&&) noexcept;
     Client& operator=(Client&&) noexcept;
     ~Client();

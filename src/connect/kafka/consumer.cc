@@ -11,19 +11,37 @@ PartitionList new_list(size_t size) { return PartitionList(rd_kafka_topic_partit
 
 }  // namespace
 
-Result<Consumer> Consumer::open(const ConnectionOptions& connection, const std::string& group, uint64_t queue_bytes) {
+Result<Client> Consumer::make_client(const ConnectionOptions& connection, const std::string& group,
+                                     uint64_t queue_bytes, Group* member) {
     uint64_t kilobytes = std::clamp<uint64_t>(queue_bytes / 1024, 1024, 2097151);
-    PN_TRY(auto client, Client::open(Role::consumer, connection,
-                                     {{"group.id", group},
-                                      {"enable.auto.commit", "false"},
-                                      {"enable.auto.offset.store", "false"},
-                                      {"enable.partition.eof", "true"},
-                                      {"isolation.level", "read_committed"},
-                                      {"allow.auto.create.topics", "false"},
-                                      {"auto.offset.reset", "error"},
-                                      {"check.crcs", "true"},
-                                      {"queued.max.messages.kbytes", std::to_string(kilobytes)}}));
+    Properties properties = {{"group.id", group},
+                             {"enable.auto.commit", "false"},
+                             {"enable.auto.offset.store", "false"},
+                             {"enable.partition.eof", "true"},
+                             {"isolation.level", "read_committed"},
+                             {"allow.auto.create.topics", "false"},
+                             {"auto.offset.reset", "error"},
+                             {"check.crcs", "true"},
+                             {"queued.max.messages.kbytes", std::to_string(kilobytes)}};
+    if (member == nullptr) return Client::open(Role::consumer, connection, properties);
+    properties.emplace_back("partition.assignment.strategy", "cooperative-sticky");
+    return Client::open(Role::consumer, connection, properties, {},
+                        {.callback = Group::on_rebalance, .opaque = member});
+}
+
+Result<Consumer> Consumer::open(const ConnectionOptions& connection, const std::string& group, uint64_t queue_bytes) {
+    PN_TRY(auto client, make_client(connection, group, queue_bytes, nullptr));
     return Consumer(std::move(client));
+}
+
+Result<Consumer> Consumer::join(const ConnectionOptions& connection, const std::string& group, uint64_t queue_bytes) {
+    auto member = std::make_unique<Group>();
+    PN_TRY(auto client, make_client(connection, group, queue_bytes, member.get()));
+    return Consumer(std::move(client), std::move(member));
+}
+
+Consumer::~Consumer() {
+    if (group_ != nullptr) group_->close(client_);
 }
 
 Result<std::string> Consumer::cluster() const {
@@ -80,6 +98,24 @@ Status Consumer::assign(const std::vector<Start>& starts) {
     return {};
 }
 
+Status Consumer::subscribe(const std::vector<std::string>& topics) {
+    auto list = new_list(topics.size());
+    for (const auto& topic : topics)
+        rd_kafka_topic_partition_list_add(list.get(), topic.c_str(), RD_KAFKA_PARTITION_UA);
+    if (auto code = rd_kafka_subscribe(client_.handle(), list.get()); code != 0)
+        return fail(client_.error(code, "joining the group"));
+    heard_at_ = std::chrono::steady_clock::now();
+    return {};
+}
+
+/// Of brokers that were in trouble: one who has nothing to read hears nothing of its end.
+bool Consumer::answers() const {
+    const rd_kafka_metadata_t* raw = nullptr;
+    if (rd_kafka_metadata(client_.handle(), 0, nullptr, &raw, client_.timeout_ms()) != 0) return false;
+    rd_kafka_metadata_destroy(raw);
+    return true;
+}
+
 Status Consumer::pause(const std::string& topic, int32_t partition) {
     auto list = new_list(1);
     rd_kafka_topic_partition_list_add(list.get(), topic.c_str(), partition);
@@ -93,7 +129,10 @@ Result<ConsumedMessage> Consumer::poll(int milliseconds) {
     auto now = std::chrono::steady_clock::now();
     bool silent_long = now - heard_at_ > std::chrono::milliseconds(client_.timeout_ms());
     if (!message) {
-        if (troubled_ && silent_long) return fail(client_.error(RD_KAFKA_RESP_ERR__TIMED_OUT, "reading"));
+        if (troubled_ && silent_long) {
+            if (!answers()) return fail(client_.error(RD_KAFKA_RESP_ERR__TIMED_OUT, "reading"));
+            troubled_ = false;
+        }
         return ConsumedMessage();
     }
     if (message->err == 0 || message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {

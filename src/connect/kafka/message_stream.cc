@@ -41,10 +41,11 @@ Error not_a_position(const std::string& why) {
 
 }  // namespace
 
-KafkaStream::KafkaStream(ConnectionOptions connection, std::string group, std::vector<std::string> topics,
-                         uint64_t memory_bytes)
+KafkaStream::KafkaStream(ConnectionOptions connection, std::string group, bool may_share,
+                         std::vector<std::string> topics, uint64_t memory_bytes)
     : connection_(std::move(connection)),
       group_(std::move(group)),
+      may_share_(may_share),
       names_(std::move(topics)),
       memory_bytes_(memory_bytes) {}
 
@@ -61,25 +62,32 @@ Result<int64_t> KafkaStream::connect(std::stop_token) {
     return waiting;
 }
 
-Status KafkaStream::resume(const std::string& position) {
+/// By topic; those that were taken out of the pipeline are left out.
+Result<std::map<std::string, TopicPosition>> KafkaStream::parse(const std::string& position) const {
     auto json = Json::parse(position, nullptr, false);
     if (!json.is_array()) return fail(not_a_position("it was written by another kind of source"));
+    std::map<std::string, TopicPosition> out;
     for (const auto& entry : json) {
         PN_TRY(auto held, TopicPosition::from_json(entry.dump()));
         if (held.cluster != cluster_) return fail(not_a_position("it is of another cluster, " + held.cluster));
-        auto ranges = ranges_.find(held.topic);
-        if (ranges == ranges_.end()) continue;  // a topic that was taken out of the pipeline
-        PN_CHECK(check_offsets(held, ranges->second));
-        positions_[held.topic] = std::move(held);
+        if (ranges_.contains(held.topic)) out[held.topic] = std::move(held);
     }
-    return {};
+    return out;
 }
 
 Status KafkaStream::begin(const std::optional<std::string>& position) {
-    if (position) PN_CHECK(resume(*position));
+    std::map<std::string, TopicPosition> from;
+    if (position) {
+        PN_TRY(from, parse(*position));
+    }
+    if (shared()) return join();
     std::vector<Consumer::Start> starts;
     for (const auto& [topic, ranges] : ranges_) {
         auto& at = positions_[topic];
+        if (auto held = from.find(topic); held != from.end()) {
+            PN_CHECK(check_offsets(held->second, ranges));
+            at = std::move(held->second);
+        }
         at.topic = topic;
         at.cluster = cluster_;
         for (const auto& [partition, range] : ranges) {
@@ -92,7 +100,10 @@ Status KafkaStream::begin(const std::optional<std::string>& position) {
 
 void KafkaStream::take(const rd_kafka_message_t& message, flow::MessageBatch& batch) {
     std::string_view topic = rd_kafka_topic_name(message.rkt);
-    auto& at = positions_.find(topic)->second.partitions[message.partition];
+    auto& of_topic = positions_.find(topic)->second.partitions;
+    auto found = of_topic.find(message.partition);
+    if (found == of_topic.end()) return;  // it has been let go of
+    auto& at = found->second;
     if (message.err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
         at.next = std::max(at.next, message.offset);
         ended_.emplace(topic, message.partition);
@@ -101,6 +112,7 @@ void KafkaStream::take(const rd_kafka_message_t& message, flow::MessageBatch& ba
     if (message.offset < at.next) return;
     at.next = message.offset + 1;
     at.last = message.offset;
+    taken_ = true;
     auto& texts = batch.texts;
     batch.messages.push_back({.payload = texts.keep(view(message.payload, message.len)),
                               .key = texts.keep(view(message.key, message.key_len)),
@@ -111,21 +123,27 @@ void KafkaStream::take(const rd_kafka_message_t& message, flow::MessageBatch& ba
 }
 
 Status KafkaStream::receive(flow::MessageBatch& batch, uint64_t most_bytes) {
+    if (shared()) PN_CHECK(answer());
     PN_TRY(auto message, consumer_->poll(glance_ms));
     for (int i = 0; message; ++i) {
         take(*message, batch);
-        if (i == most_at_once || batch.bytes() >= most_bytes) break;
+        if (i == most_at_once || batch.bytes() >= most_bytes || (shared() && consumer_->change())) break;
         PN_TRY(auto following, consumer_->poll(0));
         message = std::move(following);
     }
     return {};
 }
 
+/// Of what is ours.
 bool KafkaStream::drained() const {
-    for (const auto& [topic, ranges] : ranges_)
-        for (const auto& [partition, range] : ranges)
-            if (positions_.at(topic).partitions.at(partition).next < range.end && !ended_.contains({topic, partition}))
+    if (shared() && (!joined_ || consumer_->change())) return false;
+    for (const auto& [topic, held] : positions_)
+        for (const auto& [partition, at] : held.partitions) {
+            const auto& ranges = ranges_.at(topic);
+            auto range = ranges.find(partition);
+            if (range != ranges.end() && at.next < range->second.end && !ended_.contains({topic, partition}))
                 return false;
+        }
     return true;
 }
 
@@ -139,8 +157,11 @@ std::string KafkaStream::position() {
 Status KafkaStream::confirm(const std::string& position) {
     for (const auto& entry : Json::parse(position)) {
         PN_TRY(auto at, TopicPosition::from_json(entry.dump()));
+        for (const auto& [partition, reached] : at.partitions)
+            if (shared()) durable_[{at.topic, partition}] = reached.next;
         PN_CHECK(consumer_->commit(at, false));
     }
+    taken_ = false;
     return {};
 }
 

@@ -35,7 +35,9 @@ Result<std::unique_ptr<flow::Source>> routed(EventSourceOptions options, const f
     auto events = events::EventOptions::of(context);
     PN_TRY(events.decoder, decoder_of(options));
     std::vector<std::string> topics(options.source.topics.begin(), options.source.topics.end());
-    auto stream = std::make_unique<KafkaStream>(std::move(options.connection), std::move(options.group),
+    // In a group of its own making a process is alone.
+    bool named = !options.source.group.empty();
+    auto stream = std::make_unique<KafkaStream>(std::move(options.connection), std::move(options.group), named,
                                                 std::move(topics), context.memory_bytes);
     return std::make_unique<events::EventSource>(std::move(events), std::move(stream));
 }

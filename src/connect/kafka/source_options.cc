@@ -115,10 +115,12 @@ const config::Spec<SourceOptions>& source_spec() {
                    {.example = "schemas/order.avsc"})
             .field("message", &S::message, "The message type of a .proto `schema` that has several.",
                    {.example = "Order"})
-            .field("group", &S::group,
-                   "The consumer group whose offsets follow what is durable, for tools that show lag. The target's "
-                   "checkpoint decides where a run begins.",
-                   {.default_note = "penstock-PIPELINE"})
+            .field(
+                "group", &S::group,
+                "The consumer group whose offsets follow what is durable, for tools that show lag. The target's "
+                "checkpoint decides where a run begins. Named, and with a `route`, several processes of the pipeline "
+                "share the topics' partitions, where the target takes several.",
+                {.default_note = "penstock-PIPELINE"})
             .field(
                 "columns", &S::columns, columns_codec(),
                 "Types of columns, as in PostgreSQL: all of them for events without schema, else those that are to be "

@@ -1,5 +1,7 @@
 #include "connect/pubsub/deliveries.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
@@ -7,6 +9,7 @@
 #include "base/ids.h"
 #include "connect/pubsub/id_set.h"
 #include "connect/pubsub/message_text.h"
+#include "flow/shared_stream.h"
 
 namespace penstock::pubsub {
 namespace {
@@ -27,9 +30,48 @@ void Deliveries::begin(const StreamPosition& position) {
     Lock lock(mutex_);
     begun_ = last_taken_ = Clock::now();
     former_until_ = sent_until_ = position.sent_until;
-    for (const auto& id : position.acknowledged) age(id, deliveries_[id] = {.former = true});
+    for (const auto& id : position.acknowledged) age(id, deliveries_[id] = {.former = true, .taken = begun_});
     for (const auto& id : position.pending)
-        wait_for_another(id, deliveries_[id] = {.stage = Stage::durable, .former = true});
+        wait_for_another(id, deliveries_[id] = {.stage = Stage::durable, .former = true, .taken = begun_});
+}
+
+// ---- from other readers
+
+Status Deliveries::learn(const StreamPosition& newest) {
+    Lock lock(mutex_);
+    size_t twice = 0;
+    for (const auto* ids : {&newest.pending, &newest.acknowledged})
+        for (const auto& id : *ids) {
+            auto known = deliveries_.find(id);
+            if (known == deliveries_.end() || known->second.stage != Stage::given) continue;
+            twice += known->second.sent_micros <= newest.sent_until ? 1 : 0;
+        }
+    if (twice > 0)
+        return fail(flow::part_moved(
+            fmt::format("{} messages of {} were delivered to another process as well, which has committed them", twice,
+                        subscription_)));
+    former_until_ = std::max(former_until_, newest.sent_until);
+    for (const auto& id : newest.acknowledged) learn_one(id, true, newest.sent_until);
+    for (const auto& id : newest.pending) learn_one(id, false, newest.sent_until);
+    forget();
+    answers_.notify_one();
+    return {};
+}
+
+void Deliveries::learn_one(const std::string& id, bool acknowledged, int64_t sent_until) {
+    auto [at, fresh] = deliveries_.try_emplace(id);
+    auto& delivery = at->second;
+    if (fresh) delivery = {.stage = Stage::durable, .former = true, .taken = Clock::now()};
+    bool waits = delivery.stage == Stage::waiting && delivery.sent_micros <= sent_until;
+    if (waits) {  // give() passes over it
+        delivery.stage = Stage::durable;
+        ++counts_.again;
+        be_answered(id, delivery);
+    } else if (delivery.former && delivery.stage == Stage::durable && acknowledged && delivery.ack_id.empty()) {
+        age(id, delivery);
+    } else if (fresh) {
+        wait_for_another(id, delivery);
+    }
 }
 
 // ---- from the service
@@ -108,7 +150,13 @@ void Deliveries::give(flow::MessageBatch& batch, uint64_t most_bytes, std::chron
         while (!queue_.empty() && !ended_ && given_.size() < most_given() && (taken.empty() || bytes < most_bytes)) {
             auto& first = queue_.front();
             const std::string& id = first.message.message().message_id();
-            auto& delivery = deliveries_.at(id);
+            auto found = deliveries_.find(id);
+            if (found == deliveries_.end() || found->second.stage != Stage::waiting) {  // another reader's by now
+                queue_bytes_ -= first.bytes;
+                queue_.pop_front();
+                continue;
+            }
+            auto& delivery = found->second;
             delivery.stage = Stage::given;
             sent_until_ = std::max(sent_until_, delivery.sent_micros);
             given_.push_back(id);
@@ -160,7 +208,9 @@ std::string Deliveries::position() {
 void Deliveries::let_former_age() {
     if (former_until_ == 0 || Clock::now() - begun_ < former_for) return;
     for (auto& [id, delivery] : deliveries_)
-        if (delivery.former && delivery.stage == Stage::durable && delivery.ack_id.empty()) age(id, delivery);
+        if (delivery.former && delivery.stage == Stage::durable && delivery.ack_id.empty() &&
+            Clock::now() - delivery.taken >= former_for)
+            age(id, delivery);
 }
 
 void Deliveries::confirm(const StreamPosition& durable) {
@@ -345,7 +395,9 @@ std::vector<Deliveries::Answer> Deliveries::give_back() {
     std::vector<Answer> out;
     for (const auto& waiting : queue_) {
         const auto& id = waiting.message.message().message_id();
-        out.push_back({id, deliveries_.at(id).ack_id});
+        auto found = deliveries_.find(id);
+        if (found != deliveries_.end() && found->second.stage == Stage::waiting)
+            out.push_back({id, found->second.ack_id});
     }
     for (const auto& id : given_) out.push_back({id, deliveries_.at(id).ack_id});
     std::erase_if(out, [](const Answer& answer) { return answer.ack_id.empty(); });

@@ -30,7 +30,8 @@ struct DeliveryLimits {
 ///     take --> waiting --give--> given --confirm--> durable --acknowledged--> acknowledged --> forgotten, the oldest first
 ///
 /// A message that is delivered again goes no second way: where it waits or was given out, only what to acknowledge it by
-/// changes; where it is durable it is acknowledged again. What an earlier reader made durable (begin) is treated so.
+/// changes; where it is durable it is acknowledged again. What an earlier reader made durable (begin), or another one of the same
+/// subscription (learn), is treated so.
 /// Any thread.
 class Deliveries {
   public:
@@ -50,6 +51,9 @@ class Deliveries {
     /// Adds what waits to the batch, up to about `most_bytes` of it; waits `longest` for the first.
     void give(flow::MessageBatch& batch, uint64_t most_bytes, std::chrono::microseconds longest);
     std::string position();
+    /// What readers of the same subscription have made durable meanwhile. Refuses (part_moved) where something of it was given out
+    /// here as well: from then on position() holds it all.
+    Status learn(const StreamPosition& newest);
     /// By what position() wrote.
     void confirm(const StreamPosition& durable);
     /// Nothing waits, and nothing is still to be acknowledged.
@@ -90,7 +94,7 @@ class Deliveries {
     enum class Stage { waiting, given, durable, acknowledged };
     struct Delivery {
         Stage stage = Stage::waiting;
-        bool former = false;        ///< known by begin() alone
+        bool former = false;        ///< known by begin() or learn() alone
         bool to_answer = false;     ///< in `to_answer_`
         bool aging = false;         ///< in `acknowledged_`
         bool unanswerable = false;  ///< in `unanswerable_`
@@ -106,6 +110,7 @@ class Deliveries {
     using Lock = std::unique_lock<std::mutex>;
 
     void take_one(Received& received, Clock::time_point leased_until, int64_t received_micros);
+    void learn_one(const std::string& id, bool acknowledged, int64_t sent_until);
     void take_again(const std::string& id, Delivery& known, std::string ack_id);
     bool is_repeat(const Delivery& known, int64_t sent_micros) const;
     bool has_room() const;

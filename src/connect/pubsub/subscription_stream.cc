@@ -91,6 +91,14 @@ bool SubscriptionStream::drained() const {
 
 std::string SubscriptionStream::position() { return deliveries_.position(); }
 
+Result<std::string> SubscriptionStream::merge(const std::optional<std::string>& newest) {
+    if (newest) {
+        PN_TRY(auto held, StreamPosition::from_json(*newest));
+        if (held.subscription == options_.subscription) PN_CHECK(deliveries_.learn(held));
+    }
+    return deliveries_.position();
+}
+
 Status SubscriptionStream::confirm(const std::string& position) {
     PN_TRY(auto durable, StreamPosition::head_from_json(position));
     deliveries_.confirm(durable);

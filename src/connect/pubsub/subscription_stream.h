@@ -10,6 +10,7 @@
 #include "connect/pubsub/puller.h"
 #include "connect/pubsub/subscriber.h"
 #include "flow/messages.h"
+#include "flow/shared_messages.h"
 
 namespace penstock::pubsub {
 
@@ -30,8 +31,8 @@ struct StreamOptions {
 ///     Answers <-----'  '<----confirm-----'
 ///
 /// A process that is killed between a commit and its acknowledgement gets the messages again, recognises and acknowledges
-/// them. As long as it remembers them, each message is given out once.
-class SubscriptionStream : public flow::MessageStream {
+/// them. As long as it remembers them, each message is given out once. Of several processes each remembers what all have committed.
+class SubscriptionStream : public flow::MessageStream, public flow::SharedMessages {
   public:
     SubscriptionStream(std::unique_ptr<Subscriber> subscriber, StreamOptions options);
     /// Gives back what was not confirmed.
@@ -44,6 +45,9 @@ class SubscriptionStream : public flow::MessageStream {
     bool drained() const override;
     std::string position() override;
     Status confirm(const std::string& position) override;
+
+    void share(Newest) override {}
+    Result<std::string> merge(const std::optional<std::string>& newest) override;
 
     Deliveries::Counts counts() const { return deliveries_.counts(); }
 

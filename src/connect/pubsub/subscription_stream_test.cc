@@ -204,6 +204,37 @@ TEST_CASE("messages come once, and are acknowledged when they are durable") {
     CHECK(reader.by_key["k1"][1] == "message 4");
 }
 
+TEST_CASE("of readers that share a subscription one makes a message durable") {
+    Service service;
+    service.publish(0, 40);
+    Reader one(service);
+    CHECK(one.read(40) == 40);
+    Reader other(service);
+    CHECK(soon([&] { return service.deliver_again(), other.stream->counts().taken == 40; }));
+    CHECK(other.read(40) == 40);
+    auto target = one.stream->merge(std::nullopt);
+    REQUIRE(target);
+    auto refused = other.stream->merge(*target);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().message.find("40 messages") != std::string::npos);
+    CHECK(Reader(service, *target).read(1, 100ms) == 0);
+}
+
+TEST_CASE("what another reader has made durable is not given out, and stays remembered") {
+    Service service;
+    service.publish(0, 30);
+    Reader one(service);
+    CHECK(one.read(30) == 30);
+    Reader other(service);
+    CHECK(soon([&] { return service.deliver_again(), other.stream->counts().taken == 30; }));
+    auto target = one.stream->merge(std::nullopt);
+    auto both = other.stream->merge(*target);
+    REQUIRE(both);
+    CHECK(other.read(1, 100ms) == 0);
+    auto held = StreamPosition::from_json(*both);
+    CHECK(held->pending.size() + held->acknowledged.size() == 30);
+}
+
 TEST_CASE("only what a position covers is acknowledged") {
     Service service;
     service.publish(0, 50);
