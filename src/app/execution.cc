@@ -12,6 +12,7 @@
 #include "base/humane.h"
 #include "base/job_scope.h"
 #include "base/log.h"
+#include "flow/shared_stream.h"
 
 namespace penstock::app {
 namespace {
@@ -72,12 +73,56 @@ Error lock_lost_in_run(const state::Lock& lock, std::optional<Error> met) {
     return lost;
 }
 
+enum class Sharing { neither, source_only, both };
+
+/// Which of source and target can have several processes at once.
+Sharing sharing_of(const Pipeline& pipeline) {
+    if (!pipeline.is_routed()) return Sharing::neither;
+    auto source = pipeline.build_source();
+    auto sink = pipeline.build_sink();
+    if (!source || !sink) return Sharing::neither;  // the run says why
+    const auto* shared = flow::shared_source(**source);
+    if (shared == nullptr || !shared->may_share()) return Sharing::neither;
+    return flow::shared_sink(**sink) == nullptr ? Sharing::source_only : Sharing::both;
+}
+
+Error in_company(Error refused, Company company, Sharing sharing) {
+    if (refused.code != "already_running") return refused;
+    if (company == Company::allowed && sharing == Sharing::source_only)
+        refused.hint =
+            "the target is written by one process at a time: several share this stream where it goes to BigQuery or "
+            "into files";
+    if (company == Company::alone && sharing == Sharing::both)
+        refused.hint =
+            "this needs the pipeline alone: stop the processes that share it, and start them again afterwards";
+    return refused;
+}
+
+/// Every source of the run knows which seat it has.
+void seat(flow::RunRequest& request, state::Store& store, int number) {
+    flow::Seat seat{.number = number};
+    seat.take = [&store, identity = request.identity](int other) -> Result<std::shared_ptr<void>> {
+        auto lock = store.sit(identity.pipeline, identity.run_id, other);
+        if (!lock && lock.error().code == "already_running") return std::shared_ptr<void>();
+        if (!lock) return fail(std::move(lock.error()));
+        return std::make_shared<state::Lock>(std::move(*lock));
+    };
+    request.make_source = [make = request.make_source, seat]() -> Result<std::unique_ptr<flow::Source>> {
+        auto source = make();
+        if (source) flow::shared_source(**source)->sit(seat);
+        return source;
+    };
+}
+
 /// The run itself, under its lock.
 flow::RunResult run_locked(const Pipeline& pipeline, flow::RunRequest request, state::Store& store, JobTables& jobs,
-                           std::stop_token stop, std::optional<std::chrono::microseconds> most) {
+                           std::stop_token stop, std::optional<std::chrono::microseconds> most, Company company) {
     const auto identity = request.identity;
-    auto lock = store.acquire(pipeline.name(), identity.run_id);
-    if (!lock) return failed(identity, std::move(lock.error()));
+    auto sharing = sharing_of(pipeline);
+    bool shares = company == Company::allowed && sharing == Sharing::both;
+    auto lock = shares ? store.sit(pipeline.name(), identity.run_id) : store.acquire(pipeline.name(), identity.run_id);
+    if (!lock) return failed(identity, in_company(std::move(lock.error()), company, sharing));
+    if (shares) seat(request, store, lock->seat());
     if (auto started = store.begin_run(identity, now()); !started) return failed(identity, std::move(started.error()));
     auto job = jobs.begin(pipeline.config(), identity);
     if (!job) {
@@ -112,12 +157,12 @@ flow::RunResult run_locked(const Pipeline& pipeline, flow::RunRequest request, s
 }  // namespace
 
 flow::RunResult execute(const Pipeline& pipeline, flow::RunRequest request, state::Store& store, JobTables& jobs,
-                        std::stop_token stop, std::optional<std::chrono::microseconds> most) {
+                        std::stop_token stop, std::optional<std::chrono::microseconds> most, Company company) {
     const auto identity = request.identity;
     const auto& config = pipeline.config();
     log::Scope scope(identity.pipeline, identity.run_id);
     log::JobScope job(config.organization, config.jobs ? identity.run_id : "");
-    auto result = run_locked(pipeline, std::move(request), store, jobs, std::move(stop), most);
+    auto result = run_locked(pipeline, std::move(request), store, jobs, std::move(stop), most, company);
     if (auto ended = jobs.end(config, result); !ended)
         log::warning("the run's end is not among the jobs: {}", ended.error().message);
     return result;

@@ -120,8 +120,10 @@ std::vector<flow::RunResult> run_in_order(const Session& session, const config::
         auto request = pipeline.request(new_run_id(), session.options.full_refresh);
         request.anew = session.options.resnapshot;
         request.observer = &display;
+        bool rebuilds = session.options.full_refresh || !session.options.resnapshot.empty();
         results.push_back(execute(pipeline, std::move(request), store, jobs, session.stop,
-                                  document.scheduling_of(pipeline.config()).timeout));
+                                  document.scheduling_of(pipeline.config()).timeout,
+                                  rebuilds ? Company::alone : Company::allowed));
     }
     return results;
 }

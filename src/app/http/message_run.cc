@@ -68,7 +68,7 @@ class Delivery {
             if (is_settled(pipeline.name())) continue;
             if (stop_.stop_requested() || !turns_.take(pipeline.name(), stop_)) return fail(stopped());
             auto result = execute(pipeline, pipeline.request(new_run_id()), store, jobs, stop_,
-                                  narrow.scheduling_of(pipeline.config()).timeout);
+                                  narrow.scheduling_of(pipeline.config()).timeout, Company::allowed);
             turns_.leave(pipeline.name());
             note(result);
             // Not on record, it is run again by the next delivery, and finds nothing
