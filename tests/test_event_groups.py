@@ -265,16 +265,24 @@ def test_partitions_are_divided_and_go_over(project, kafka, bigquery, topic, whe
 
 
 def test_drains_share_the_work(project, kafka, bigquery, topic):
+    """None ends before all is read, though it has been given nothing yet, or given away what it had; the topic ends with no message."""
     target, connections = into_bigquery(bigquery)
     from_kafka(project, kafka, topic, target, connections, group=topic)
     events = Events(3_000, seed=43)
-    send(kafka, topic, events.messages)
+    producer = Producer({"bootstrap.servers": kafka.brokers, "transactional.id": topic, "log_level": 0})
+    producer.init_transactions()
+    producer.begin_transaction()
+    for number, message in enumerate(events.messages):
+        producer.produce(topic, value=message, partition=number % PARTITIONS)
+    producer.commit_transaction()
     with Fleet(project, "--drain") as fleet:
         for _ in range(3):
             fleet.join()
         for process in fleet.processes:
             assert process.wait(120) == 0, fleet.said(process.number)
+    # Without another run.
     assert_arrived("bigquery", project, bigquery, events)
+    assert parts_of(position_of("bigquery", project, bigquery), topic) == ends(kafka, topic)
     archives.assert_archived(project, events)
 
 

@@ -22,6 +22,8 @@ class SharedMessages {
     /// The newest position with all of the part that was received so far. Refuses (part_moved) where the newest is not what that was
     /// received after.
     virtual Result<std::string> merge(const std::optional<std::string>& newest) = 0;
+    /// All of this process's part has been received; MessageStream::drained() is about the parts of the others, too.
+    virtual bool part_drained() const { return false; }
     /// Another process waits for what this one has: what was received should be committed now.
     virtual bool hurried() const { return false; }
 };

@@ -134,8 +134,13 @@ Status KafkaStream::receive(flow::MessageBatch& batch, uint64_t most_bytes) {
     return {};
 }
 
-/// Of what is ours.
 bool KafkaStream::drained() const {
+    asked_ = true;
+    return part_drained() && (!shared() || elsewhere_);
+}
+
+/// Of what is ours.
+bool KafkaStream::part_drained() const {
     if (shared() && (!joined_ || consumer_->change())) return false;
     for (const auto& [topic, held] : positions_)
         for (const auto& [partition, at] : held.partitions) {

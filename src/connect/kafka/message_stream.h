@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <map>
 #include <optional>
 #include <set>
@@ -36,6 +37,7 @@ class KafkaStream : public flow::MessageStream, public flow::SharedMessages {
     bool may_share() const override { return may_share_; }
     void share(Newest newest) override { newest_ = std::move(newest); }
     Result<std::string> merge(const std::optional<std::string>& newest) override;
+    bool part_drained() const override;
     bool hurried() const override;
 
   private:
@@ -44,6 +46,7 @@ class KafkaStream : public flow::MessageStream, public flow::SharedMessages {
     bool shared() const { return newest_ != nullptr; }
     Status answer();
     Status take_over();
+    Status look_elsewhere();
     Result<int64_t> start_of(const Partition& which, const std::map<std::string, TopicPosition>& newest);
     Result<std::map<std::string, TopicPosition>> parse(const std::string& position) const;
     Status join();
@@ -62,8 +65,11 @@ class KafkaStream : public flow::MessageStream, public flow::SharedMessages {
 
     // -- of a group
     Newest newest_;
-    bool joined_ = false;                   // the group has said what is ours, if it is nothing
-    bool taken_ = false;                    // something since the last commit
+    bool joined_ = false;         // the group has said what is ours, if it is nothing
+    bool taken_ = false;          // something since the last commit
+    mutable bool asked_ = false;  // somebody wants to know whether all is drained
+    bool elsewhere_ = false;      // what others have was, when it was last looked at
+    std::chrono::steady_clock::time_point next_look_ = {};
     std::map<Partition, int64_t> durable_;  // where the target is with ours; -1: it has nothing of it
 };
 

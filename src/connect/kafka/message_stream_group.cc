@@ -14,6 +14,8 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr int64_t nothing_yet = -1;
+/// After the others of a group that is being drained.
+constexpr auto between_looks = std::chrono::seconds(1);
 
 int64_t offset_in(const std::map<std::string, TopicPosition>& newest, const std::string& topic, int32_t partition) {
     auto held = newest.find(topic);
@@ -36,7 +38,8 @@ Status KafkaStream::join() {
 Status KafkaStream::answer() {
     using Kind = Group::Change::Kind;
     const auto& change = consumer_->change();
-    if (!change) return {};
+    if (!change) return look_elsewhere();
+    elsewhere_ = false;
     if (change->kind == Kind::given) return take_over();
     bool lost = change->kind == Kind::lost;
     if (!lost && taken_) return {};  // hurried() says so
@@ -50,6 +53,26 @@ Status KafkaStream::answer() {
     if (!lost || !taken_) return {};
     return fail(flow::part_moved(
         fmt::format("group {} has taken this process for dead, and given its partitions to others", group_)));
+}
+
+/// A new member has nothing until others have let go of it: whoever drains waits for all partitions, whoever reads them.
+Status KafkaStream::look_elsewhere() {
+    auto now = std::chrono::steady_clock::now();
+    if (!asked_ || elsewhere_ || now < next_look_ || !part_drained()) return {};
+    next_look_ = now + between_looks;
+    PN_TRY(auto position, newest_());
+    std::map<std::string, TopicPosition> newest;
+    if (position) {
+        PN_TRY(newest, parse(*position));
+    }
+    for (const auto& [topic, ranges] : ranges_)
+        for (const auto& [partition, range] : ranges) {
+            bool ours = positions_.at(topic).partitions.contains(partition);
+            bool empty = range.begin == range.end;
+            if (!ours && !empty && offset_in(newest, topic, partition) < range.end) return {};
+        }
+    elsewhere_ = true;
+    return {};
 }
 
 /// From where the target is by now: whoever had the partition before has committed what he had of it, or never will.

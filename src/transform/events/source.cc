@@ -211,6 +211,7 @@ Result<flow::Segment> EventSource::segment() {
                              .last = false});
     if (options_.replays) return out;
     out.stream = flow::Checkpoint{.cursor_from = "", .cursor_to = "", .position = stream_->position(), .read_at = at};
+    told_ = out.stream->position;
     if (archive_) {
         auto objects = archive_->publish(archived_at(*out.stream));
         if (!objects) {
@@ -233,6 +234,9 @@ Result<std::optional<flow::Segment>> EventSource::next() {
         PN_FAILPOINT(changes_receive_after);
         bool drained = !options_.follow && stream_->drained();
         if (batch_->batch.messages.empty()) {
+            // What ends a topic may be no message; others that drain it wait for the position behind it.
+            bool tells = is_shared() && !options_.follow && messages_->part_drained();
+            if (tells && std::exchange(told_, stream_->position()) != stream_->position()) return without_messages();
             if (!drained) continue;
             if (std::exchange(ended_, true) || !is_shared()) {
                 if (archive_) PN_CHECK(archive_->finish());

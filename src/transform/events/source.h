@@ -97,6 +97,7 @@ class EventSource : public flow::Source, public flow::SharedSource {
     Result<bool> decode(flow::Message& message, Refusal& refusal);
     Status keep(const flow::Message& message, int route);
     Result<flow::Segment> segment();
+    Result<flow::Segment> without_messages();
 
     EventOptions options_;
     std::unique_ptr<flow::MessageStream> stream_;
@@ -129,6 +130,7 @@ class EventSource : public flow::Source, public flow::SharedSource {
     std::vector<Claim> claims_;                    ///< of the commit under way; none: it is of a segment
     Clock::time_point look_for_gone_ = {};
     bool ended_ = false;  ///< the stream was drained
+    std::string told_;    ///< the position of the last commit that has none of its messages
 };
 
 }  // namespace penstock::events

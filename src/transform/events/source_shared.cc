@@ -83,6 +83,15 @@ Status EventSource::claimed() {
     return {};
 }
 
+/// How far the part is, and no rows.
+Result<flow::Segment> EventSource::without_messages() {
+    flow::Segment out{
+        .parts = {},
+        .stream = flow::Checkpoint{.cursor_from = "", .cursor_to = "", .position = told_, .read_at = now()}};
+    if (archive_) PN_CHECK(archive_->publish(archived_at(*out.stream)));
+    return out;
+}
+
 /// Of the objects of the segment that ends here.
 std::string EventSource::archived_at(const flow::Checkpoint& stream) const {
     return own_ ? archive_position(seat_.number, own_->segment + 1) : stream.position;
