@@ -286,29 +286,73 @@ def test_drains_share_the_work(project, kafka, bigquery, topic):
     archives.assert_archived(project, events)
 
 
-def test_a_process_that_was_taken_for_dead_commits_nothing_twice(project, kafka, bigquery, topic):
+SLOW = {"bigquery": "target_commit_before@3=delay", "files": "target_stage_after@3=delay"}
+
+
+@pytest.mark.parametrize("where", TARGETS)
+def test_a_process_that_was_taken_for_dead_commits_nothing_twice(project, kafka, bigquery, topic, where):
     """Stopped with rows that it has read and not committed: others have committed them when it goes on."""
-    target, connections = into_bigquery(bigquery)
+    target, connections = TARGETS[where](bigquery)
     from_kafka(project, kafka, topic, target, connections, group=topic)
     events = Events(1_200, seed=44)
     with Fleet(project) as fleet:
-        zombie = fleet.join(PENSTOCK_FAILPOINT="target_commit_before@3=delay")
+        zombie = fleet.join(PENSTOCK_FAILPOINT=SLOW[where])
         wait_for(lambda: len(seen_by(fleet, 1)) == PARTITIONS, fleet=fleet)
         send(kafka, topic, events.messages[:600])
-        wait_for(lambda: "loaded" in fleet.said(1) or arrived("bigquery", project, bigquery) > 0, fleet=fleet)
+        wait_for(lambda: "loaded" in fleet.said(1) or arrived(where, project, bigquery) > 0, fleet=fleet)
         send(kafka, topic, events.messages[600:900], first=600)
         time.sleep(1)
         zombie.send_signal(signal.SIGSTOP)
         fleet.join()
         wait_for(lambda: len(seen_by(fleet, 2)) == PARTITIONS, fleet=fleet)
         send(kafka, topic, events.messages[900:], first=900)
-        wait_for(lambda: arrived("bigquery", project, bigquery) == sum(map(len, events.good.values())), fleet=fleet)
+        wait_for(lambda: arrived(where, project, bigquery) == sum(map(len, events.good.values())), fleet=fleet)
         zombie.send_signal(signal.SIGCONT)
         wait_for(lambda: len(seen_by(fleet, 1)) + len(seen_by(fleet, 2)) == PARTITIONS and len(seen_by(fleet, 1)) > 0, fleet=fleet)
         assert set(fleet.end().values()) == {130}
-    assert_arrived("bigquery", project, bigquery, events)
+        assert any(words in fleet.said(1) for words in ("another process has committed it up to", "has taken this process for dead"))
+    assert_arrived(where, project, bigquery, events)
     archives.assert_archived(project, events)
-    assert parts_of(position_of("bigquery", project, bigquery), topic) == ends(kafka, topic)
+    assert parts_of(position_of(where, project, bigquery), topic) == ends(kafka, topic)
+
+
+KILLED_AT = {  # of a member's first commit, which claims its seat, or of one of rows
+    "files": ["target_commit_before", "archive_object_after", "archive_intent_after", "source_read_during", "target_stage_after", "target_commit_before@2",
+              "target_publish_during@2", "target_cleanup_before@2", "target_commit_after@2", "source_confirm_before@2"],
+    "bigquery": ["target_commit_before", "target_merge_after", "archive_intent_after", "target_stage_after", "target_commit_before@2",
+                 "target_merge_after@2", "target_commit_after@2", "source_confirm_before@2"],
+}
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("where", TARGETS)
+def test_a_member_that_is_killed_anywhere_takes_nothing_along(project, kafka, bigquery, topic, where):
+    """One goes on all the time; beside it one after the other is killed, each at another step, and nobody runs the pipeline again."""
+    target, connections = TARGETS[where](bigquery)
+    from_kafka(project, kafka, topic, target, connections, group=topic, properties={"session.timeout.ms": "3000"})
+    events = Events(6_000, seed=49)
+    sent = 0
+    with Fleet(project) as fleet:
+        steady = fleet.join()
+        for point in KILLED_AT[where]:
+            victim = fleet.join(PENSTOCK_FAILPOINT=f"{point}=kill")
+            give_up = time.monotonic() + 60
+            while victim.poll() is None and time.monotonic() < give_up and sent < len(events.messages):
+                send(kafka, topic, events.messages[sent:sent + 24], first=sent)
+                sent += 24
+                time.sleep(0.3)
+            assert victim.wait(10) == -signal.SIGKILL, (point, fleet.said(victim.number)[-3000:])
+            assert steady.poll() is None, (point, fleet.said(1)[-3000:])
+        send(kafka, topic, events.messages[sent:], first=sent)
+        wait_for(lambda: arrived(where, project, bigquery) >= sum(map(len, events.good.values())), 120, fleet)
+        wait_for(lambda: committed(kafka, topic, topic) == ends(kafka, topic), fleet=fleet)
+        assert fleet.leave(steady) == 130
+    assert_arrived(where, project, bigquery, events)
+    assert parts_of(position_of(where, project, bigquery), topic) == ends(kafka, topic)
+    # What the last one has shown and not committed goes when somebody has its seat.
+    project.load("--drain")
+    assert_arrived(where, project, bigquery, events)
+    archives.assert_archived(project, events)
 
 
 @pytest.mark.timeout(600)
