@@ -8,7 +8,8 @@
 
 namespace penstock::flow {
 
-/// What a MessageStream is besides where several processes may share it (flow/shared_stream.h). Positions are those of MessageStream.
+/// What a MessageStream is besides where several processes may share it (flow/shared_stream.h). Positions are those of
+/// MessageStream.
 class SharedMessages {
   public:
     virtual ~SharedMessages() = default;
@@ -19,8 +20,8 @@ class SharedMessages {
     virtual bool may_share() const { return true; }
     /// Before begin(), whose position is then the newest of then. position() is from now on that of this process's part.
     virtual void share(Newest newest) = 0;
-    /// The newest position with all of the part that was received so far. Refuses (part_moved) where the newest is not what that was
-    /// received after.
+    /// The newest position with all of the part that was received so far. Refuses (part_moved) where the newest is not what
+    /// that was received after.
     virtual Result<std::string> merge(const std::optional<std::string>& newest) = 0;
     /// All of this process's part has been received; MessageStream::drained() is about the parts of the others, too.
     virtual bool part_drained() const { return false; }

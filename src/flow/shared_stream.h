@@ -12,18 +12,19 @@ namespace penstock::flow {
 class Sink;
 class Source;
 
-/// Several processes may share an event stream: each has a part of it (partitions, or messages that the bus has handed to it), and one
-/// checkpoint in the target says how far all of them are. A process commits by merging its part, within the commit, into the newest
-/// checkpoint there is:
+/// Several processes may share an event stream: each has a part of it (partitions, or messages that the bus has handed to it),
+/// and one checkpoint in the target says how far all of them are. A process commits by merging its part, within the commit,
+/// into the newest checkpoint there is:
 ///
 ///     SharedSource    rows of the part, and StreamMerge: newest checkpoint -> checkpoint with this part moved on
 ///     SharedSink      reads the newest, merges, commits rows and checkpoint in one step that only one process can make
 ///
-/// A merge refuses (look_again) where the newest checkpoint is not, as far as this part is concerned, what the rows were read after:
-/// somebody else has committed them meanwhile. Of two processes that take themselves for a partition's owner one commits.
+/// A merge refuses (look_again) where the newest checkpoint is not, as far as this part is concerned, what the rows were read
+/// after: somebody else has committed them meanwhile. Of two processes that take themselves for a partition's owner one
+/// commits.
 
-/// What the stream's checkpoint is once the commit is durable. Called with the newest that the target has, several times where others
-/// commit at the same time.
+/// What the stream's checkpoint is once the commit is durable. Called with the newest that the target has, several times where
+/// others commit at the same time.
 using StreamMerge = std::function<Result<Checkpoint>(const std::optional<Checkpoint>& newest)>;
 /// The newest checkpoint that the target has now.
 using StreamLook = std::function<Result<std::optional<Checkpoint>>()>;

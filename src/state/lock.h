@@ -24,7 +24,8 @@ struct LockHolder {
     bool is_alive() const;
 };
 
-/// Keeps other runs of a pipeline, or those without a seat of their own, away until it is destroyed or its process dies. A thread of its own renews the lease.
+/// Keeps other runs of a pipeline, or those without a seat of their own, away until it is destroyed or its process dies. A
+/// thread of its own renews the lease.
 class Lock {
   public:
     Lock(Place place, LockHolder holder);

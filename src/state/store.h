@@ -31,9 +31,9 @@ class Store {
     /// Takes the pipeline for a run, or says who has it (`already_running`). The lock of a process of this machine that is
     /// gone is taken over at once, that of another machine when its lease is over; their runs are recorded as failed.
     Result<Lock> acquire(const std::string& pipeline, const std::string& run_id);
-    /// Takes a seat of the pipeline, among any number of processes that share its stream: the least that is free, or `seat`. Refused
-    /// (`already_running`) where somebody has the pipeline for himself, or that seat; and acquire() is where anybody has a seat. Seats of
-    /// processes that are gone are free, their runs are recorded as failed once somebody takes them.
+    /// Takes a seat of the pipeline, among any number of processes that share its stream: the least that is free, or `seat`.
+    /// Refused (`already_running`) where somebody has the pipeline for himself, or that seat; and acquire() is where anybody
+    /// has a seat. Seats of processes that are gone are free, their runs are recorded as failed once somebody takes them.
     Result<Lock> sit(const std::string& pipeline, const std::string& run_id, int seat = 0);
     /// Who runs what now.
     Result<std::vector<LockHolder>> holders();

@@ -41,8 +41,8 @@ Result<StagedLoad> staged_load(const flow::TableTarget& target, const TargetTabl
 ///   commit  one query job: one transaction of the rows, rejects, decisions and checkpoints
 /// The commit's job has an id made from the pipeline and the numbers of its batches, so that a batch is committed by one job
 /// only, whoever asks for it: one whose answer was lost, or that a killed run left running, is found and waited for. So it is
-/// where processes share a stream: of two that commit its next batch one makes the job, the other merges into what that has written,
-/// and asks for the batch after it.
+/// where processes share a stream: of two that commit its next batch one makes the job, the other merges into what that has
+/// written, and asks for the batch after it.
 class Sink : public flow::Sink, public flow::CheckedTarget, public flow::SharedSink {
   public:
     explicit Sink(SinkSettings settings) : settings_(std::move(settings)) {}

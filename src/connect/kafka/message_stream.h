@@ -18,9 +18,9 @@ namespace penstock::kafka {
 
 /// The messages of topics, all partitions of which are this process's, or those that a group gives it. Committed transactions only.
 ///
-/// Of a group: a partition that is given goes on from the target's newest position. One that another process is to have is kept until
-/// what was read of it is committed (hurried), then let go of. Where partitions may be another's already, what was read is thrown away,
-/// and the attempt ends.
+/// Of a group: a partition that is given goes on from the target's newest position. One that another process is to have is kept
+/// until what was read of it is committed (hurried), then let go of. Where partitions may be another's already, what was read
+/// is thrown away, and the attempt ends.
 class KafkaStream : public flow::MessageStream, public flow::SharedMessages {
   public:
     /// `may_share`: the group was named, so that other processes may be in it.

@@ -58,8 +58,8 @@ class Unit {
 /// Locked in the unit of a process that shares the pipeline with others, for as long as it lives.
 inline constexpr const char* living_file = "living";
 
-/// Deals with what earlier runs of the pipeline left: finishes those with an intent, removes the others, and leaves alone what a living
-/// process is at work on. How many there were. The caller holds the pipeline's lock.
+/// Deals with what earlier runs of the pipeline left: finishes those with an intent, removes the others, and leaves alone what
+/// a living process is at work on. How many there were. The caller holds the pipeline's lock.
 Result<int> recover(const Path& root, const std::string& pipeline, const std::function<Status()>& between = {});
 
 /// Whether `recover` would have something to do.

@@ -27,8 +27,8 @@ struct SinkOptions {
 /// once, table_load.h what each mode stages. Targets are named by their path with time parts open: "orders/dt={yyyy}".
 /// Holds the pipeline's lock from begin to the sink's end or abort.
 ///
-/// Where processes share a stream, each stages beside the others and holds the pipeline's lock only to publish, or from the moment it
-/// reads a table that it is about to write anew. A lock in its staging folder says that it lives.
+/// Where processes share a stream, each stages beside the others and holds the pipeline's lock only to publish, or from the
+/// moment it reads a table that it is about to write anew. A lock in its staging folder says that it lives.
 class Sink final : public flow::Sink, public flow::SharedSink {
   public:
     explicit Sink(SinkOptions options);
