@@ -26,6 +26,7 @@ from support.kafka import KafkaBroker
 from support.objects import BUCKET
 from support.program import BINARY, ROOT
 from support.pubsub import PROJECT
+from support.registry import avro
 from support.toxiproxy import Toxiproxy
 from test_events_pubsub import NAME, deliver_again, left, start_server, subscribe  # noqa: F401  (fixtures)
 from test_events_pubsub import send as publish
@@ -421,6 +422,29 @@ def test_a_warehouse_of_one_writer_says_so(project, kafka, topic):
         refused = project.run("run", "backend_events", "--drain", expect=1)
         assert "already running" in refused.err and "one process" in refused.err, refused
         assert set(fleet.end().values()) == {130}
+
+
+def test_events_in_avro_are_shared_too(project, kafka, topic):
+    schema = {"type": "record", "name": "Small", "fields": [{"name": "id", "type": "long"}]}
+    (project.folder / "small.avsc").write_text(json.dumps(schema))
+    (project.folder / "small.sql").write_text("CREATE TABLE s.t (id INT64)")
+    (project.folder / "penstock.yaml").write_text(yaml.safe_dump({
+        "version": 1, "connections": {"lake": {"type": "files", "url": "file:lake"},
+                                      "events": {"type": "kafka", "brokers": kafka.brokers, "properties": SHORT}},
+        "pipelines": {"backend_events": {
+            "source": {"connection": "events", "topics": [topic], "format": "avro", "schema": "small.avsc", "group": topic},
+            "route": {"all": {"schema": "small.sql", "table": "s.t"}},
+            "target": {**into_files()[0], "commit_every": "100ms"}}}}))
+    with Fleet(project) as fleet:
+        fleet.join()
+        fleet.join()
+        wait_for(lambda: [len(seen_by(fleet, number)) for number in (1, 2)] == [3, 3], fleet=fleet)
+        send(kafka, topic, [avro(schema, {"id": number}) for number in range(600)])
+        wait_for(lambda: committed(kafka, topic, topic) == ends(kafka, topic), fleet=fleet)
+        assert set(fleet.end().values()) == {130}
+    assert sorted(row["id"] for row in lake_of.of_table(project.folder / "lake", "s.t")) == list(range(600))
+    manifests = (project.folder / "lake" / "_penstock" / "manifests" / "backend_events").glob("*/*.json")
+    assert len({json.loads(file.read_text())["run_id"] for file in manifests}) == 2
 
 
 # -- Pub/Sub ------------------------------------------------------------------------------------------------------------
