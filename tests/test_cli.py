@@ -224,7 +224,8 @@ def test_there_are_examples():
 def test_examples_fit_the_schema_and_the_program(path, schema, project):
     text = path.read_text()
     jsonschema.validate(yaml.safe_load(text), schema)
-    variables = {name: "localhost" if name.endswith("_HOST") else "postgresql://u@localhost/x" for name in re.findall(r"\$\{(\w+)\}", text)}
+    kinds = {"HOST": "localhost", "KEY": "0" * 64}
+    variables = {name: kinds.get(name.rpartition("_")[2], "postgresql://u@localhost/x") for name in re.findall(r"\$\{(\w+)\}", text)}
     project.run("check", "-f", str(path), env=variables)
 
 

@@ -21,6 +21,13 @@ NOT_MODELLED = {
     "archive_index_after": "of objects beside the target",
     "archive_object_after": "of objects beside the target",
     "archive_withdraw_during": "of objects beside the target",
+    "backup_receive_after": "of backups, which tests/test_backup.py kills",
+    "backup_part_before": "of backups",
+    "backup_part_after": "of backups",
+    "backup_catalog_before": "of backups",
+    "backup_catalog_after": "of backups",
+    "restore_file_after": "of backups",
+    "restore_control_before": "of backups",
     "state_run_started_after": "the history of runs decides nothing",
     "state_run_ended_before": "the history of runs decides nothing",
 }

@@ -27,8 +27,8 @@ LAYERS = {
     "flow": 2, "io": 2, "schedule": 2,
     "engine": 3, "state": 3,
     "transform": 4, "check": 4,
-    "connect": 5, "backup": 5,
-    "plan": 6,
+    "connect": 5,
+    "plan": 6, "backup": 6,
     "app": 7,
 }
 

@@ -78,6 +78,7 @@ class CommandLine {
         declare_rejects();
         declare_replay();
         declare_quality();
+        declare_backups();
         declare_slots();
         declare_reference();
         app_.footer(exit_codes);
@@ -302,6 +303,25 @@ class CommandLine {
         auto* docs = command(*quality, "docs", "Write what checks have found as a page of HTML");
         names(docs, "PIPELINE", "Only these pipelines");
         docs->add_option("--into", options_.into, "The file; standard output where none is named")->type_name("FILE");
+    }
+
+    void declare_backups() {
+        auto* backup = command(app_, "backup", "Back up whole servers, and restore them");
+        backup->require_subcommand(1);
+        auto* run = command(*backup, "run", "Take a full backup");
+        auto* list = command(*backup, "list", "List what can be restored");
+        auto* verify =
+            command(*backup, "verify", "Read everything again, and compare each file with what the server said");
+        auto* restore = command(*backup, "restore", "Restore a server into a folder, ready to start");
+        for (auto* made : {run, list, verify, restore})
+            name(made, "NAME", "One of the configuration's `backups`", true);
+        for (auto* made : {verify, restore})
+            made->add_option("--backup", options_.backup, "This one; the beginning of its id will do")->type_name("ID");
+        restore->add_option("--into", options_.into, "The folder: a new one or an empty one")
+            ->type_name("DIR")
+            ->required();
+        restore->add_flag("--latest", options_.latest, "The newest, which is what is restored where nothing is said");
+        restore->add_flag("--preview", options_.preview, "Only say what would be restored, and what would be lost");
     }
 
     void declare_slots() {

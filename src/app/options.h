@@ -57,6 +57,11 @@ struct Options {
     bool rejected = false;  ///< what is in the rejects, too
     bool dry_run = false;
 
+    // backups
+    std::string backup;    ///< of several, the one with this id; the beginning of it will do
+    bool latest = false;   ///< what is done anyway
+    bool preview = false;  ///< only say what a restore would do
+
     // slots
     std::string connection;
     bool confirm = false;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "app/backup_place.h"
 #include "app/components.h"
 #include "app/for_each.h"
 #include "app/pipeline.h"
@@ -52,6 +53,7 @@ Result<config::Document> read_project(const Session& session) {
         return fail(std::move(place.error()).at(session.options.state.empty() ? document.file.string() : "--state"));
     }
     PN_CHECK(validate_pipelines(document));
+    PN_CHECK(check_backups(document));
     PN_CHECK(scheduled_jobs(document));
     return document;
 }

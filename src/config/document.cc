@@ -45,9 +45,11 @@ class DocumentReader {
         if (root.place.file) document_.file = *root.place.file;
         document_.directory = document_.file.parent_path();
         document_.state_directory = document_.directory;
-        if (!is_map_of_names(options.connections) || !is_map_of_names(options.pipelines)) return std::move(document_);
+        for (const auto* section : {&options.connections, &options.pipelines, &options.backups})
+            if (!is_map_of_names(*section)) return std::move(document_);
         for (const auto& entry : options.connections.entries) read_connection(entry);
         for (const auto& entry : options.pipelines.entries) read_pipeline(entry);
+        for (const auto& entry : options.backups.entries) read_backup(entry);
         check_after(document_, diagnostics_);
         check_schedules(document_, diagnostics_);
         check_targets(document_, diagnostics_);
@@ -115,6 +117,22 @@ class DocumentReader {
             pipeline.target_connection = read_side(pipeline.target, "target", &ComponentSpecs::target);
         document_.scheduling.emplace(pipeline.name, std::move(static_cast<Scheduling&>(pipeline)));
         document_.pipelines.push_back(std::move(static_cast<PipelineConfig&>(pipeline)));
+    }
+
+    void read_backup(const Node::Entry& entry) {
+        if (!check_name(entry)) return;
+        Backup backup;
+        backup.name = entry.key;
+        backup.place = entry.place;
+        if (!backup_spec().read(entry.value, backup, diagnostics_)) return;
+        auto names = names_of(document_.connections);
+        const Node* store = entry.value.find("store");
+        for (const Node* name : {entry.value.find("connection"), store->find("connection")})
+            if (document_.connection(name->text) == nullptr)
+                report(*name, "unknown_connection",
+                       fmt::format("there is no connection {}{}", name->shown(), did_you_mean(name->text, names)),
+                       listed("connections", names));
+        document_.backups.push_back(std::move(backup));
     }
 
     /// Checks a source or target by the spec of its connection's type. The name of the connection, or "" when it has none.
@@ -196,7 +214,7 @@ const Spec<DocumentOptions>& document_spec() {
                    "How many scheduled runs of a pool may go on at once, by name; pipelines name theirs by `pool`.",
                    {.example = "{shop_reads: 2}", .least = 1, .most = 1000})
             .field("pipelines", &D::pipelines, "The flows of rows, by name.", {.noun = "map of pipelines"})
-            .unavailable("backups", "backups are planned");
+            .field("backups", &D::backups, "The backups of servers, by name.", {.noun = "map of backups"});
     return made;
 }
 
@@ -225,6 +243,11 @@ const PipelineConfig* Document::pipeline(std::string_view name) const {
     return found == pipelines.end() ? nullptr : &*found;
 }
 
+const Backup* Document::backup(std::string_view name) const {
+    auto found = std::ranges::find(backups, name, &Backup::name);
+    return found == backups.end() ? nullptr : &*found;
+}
+
 const Scheduling& Document::scheduling_of(const PipelineConfig& pipeline) const {
     static const Scheduling none;
     auto found = scheduling.find(pipeline.origin.empty() ? pipeline.name : pipeline.origin);
@@ -237,6 +260,10 @@ Error no_such_pipeline(const Document& document, std::string_view name) {
 
 Error no_such_connection(const Document& document, std::string_view name) {
     return no_such("connection", document, name, names_of(document.connections));
+}
+
+Error no_such_backup(const Document& document, std::string_view name) {
+    return no_such("backup", document, name, names_of(document.backups));
 }
 
 }  // namespace penstock::config

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/secret.h"
+#include "config/backup.h"
 #include "config/catalog.h"
 #include "config/check.h"
 #include "config/diagnostics.h"
@@ -31,6 +32,7 @@ struct DocumentOptions {
     PipelineSettings defaults;
     std::map<std::string, int64_t> pools;
     Node pipelines;
+    Node backups;
 };
 
 const Spec<DocumentOptions>& document_spec();
@@ -42,15 +44,17 @@ struct Document {
     Secret state;                           ///< sqlite:path, mysql://… or postgres://…
     std::filesystem::path state_directory;  ///< what a relative path in `state` is relative to
     PipelineSettings defaults;
-    std::map<std::string, int64_t> pools;   ///< how many scheduled runs of a pool may go on at once
-    std::vector<Connection> connections;    ///< in the order of the file
-    std::vector<PipelineConfig> pipelines;  ///< in the order of the file
+    std::map<std::string, int64_t> pools;                       ///< how many scheduled runs of a pool may go on at once
+    std::vector<Connection> connections;                        ///< in the order of the file
+    std::vector<PipelineConfig> pipelines;                      ///< in the order of the file
     std::map<std::string, Scheduling, std::less<>> scheduling;  ///< by pipeline
+    std::vector<Backup> backups;                                ///< in the order of the file
 
     const Scheduling& scheduling_of(const PipelineConfig& pipeline) const;
 
     const Connection* connection(std::string_view name) const;
     const PipelineConfig* pipeline(std::string_view name) const;
+    const Backup* backup(std::string_view name) const;
     /// The pipeline whose schedule this one runs by: itself, or one it comes after, however far away; null: it is not scheduled.
     const PipelineConfig* scheduled_by(const PipelineConfig& pipeline) const;
     /// The names of the pipelines in an order in which each comes after those it waits for, else as in the file.
@@ -67,8 +71,9 @@ Result<Document> load_document_text(std::string_view text, const std::string& na
 /// The same from a loaded tree whose references were resolved; what is wrong goes to `diagnostics`.
 Document read_document(const Node& root, const Catalog& catalog, Diagnostics& diagnostics);
 
-/// The error of a command line that names a pipeline or connection the file has not, with the nearest name.
+/// The error of a command line that names a pipeline, connection or backup the file has not, with the nearest name.
 Error no_such_pipeline(const Document& document, std::string_view name);
 Error no_such_connection(const Document& document, std::string_view name);
+Error no_such_backup(const Document& document, std::string_view name);
 
 }  // namespace penstock::config

@@ -210,6 +210,7 @@ std::string json_schema(const Catalog& catalog) {
     schema.update(schema_of(document_spec()));
     schema["properties"]["connections"] = named(connection_schema(catalog), document_spec().find("connections")->doc);
     schema["properties"]["pipelines"] = named(std::move(pipeline), document_spec().find("pipelines")->doc);
+    schema["properties"]["backups"] = named(schema_of(backup_spec()), document_spec().find("backups")->doc);
     schema["$defs"]["reference"] = {{"type", "string"},
                                     {"pattern", R"(\$\{)"},
                                     {"description", "A value from outside: ${ENV}, ${ENV:-default} or ${file:/path}."}};

@@ -100,6 +100,7 @@ std::string configuration_markdown(const Catalog& catalog) {
                        pipeline_entry_spec().doc(), table_head);
     rows(pipeline_entry_spec(), "", &settings_spec(), out);
     out += rules(pipeline_entry_spec());
+    out += section("Backups", &backup_spec());
     out +=
         "\n## References\n\n| Written | Stands for |\n|---|---|\n"
         "| `${NAME}` | the environment variable; an unset one is an error |\n"

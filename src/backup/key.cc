@@ -1,0 +1,122 @@
+#include "backup/key.h"
+
+#include <fmt/format.h>
+#include <openssl/evp.h>
+#include <openssl/rand.h>
+
+#include <array>
+#include <memory>
+#include <utility>
+
+#include "base/assert.h"
+#include "base/digest.h"
+
+namespace penstock::backup {
+namespace {
+
+constexpr size_t key_bytes = 32;
+constexpr size_t nonce_bytes = 12;
+constexpr size_t tag_bytes = 16;
+
+using Cipher = std::unique_ptr<EVP_CIPHER_CTX, decltype(&EVP_CIPHER_CTX_free)>;
+
+Cipher new_cipher() {
+    Cipher cipher(EVP_CIPHER_CTX_new(), EVP_CIPHER_CTX_free);
+    PN_ASSERT(cipher != nullptr);
+    return cipher;
+}
+
+unsigned char* bytes_of(std::string& text) { return reinterpret_cast<unsigned char*>(text.data()); }
+const unsigned char* bytes_of(std::string_view text) { return reinterpret_cast<const unsigned char*>(text.data()); }
+int length_of(std::string_view text) {
+    PN_ASSERT(text.size() < size_t{1} << 30);
+    return static_cast<int>(text.size());
+}
+
+std::string random_bytes(size_t count) {
+    std::string out(count, '\0');
+    PN_ASSERT(RAND_bytes(bytes_of(out), static_cast<int>(count)) == 1);
+    return out;
+}
+
+std::optional<std::string> unbase64(std::string_view text) {
+    if (text.size() != 44 || text.back() != '=') return std::nullopt;
+    std::string out(33, '\0');
+    if (EVP_DecodeBlock(bytes_of(out), bytes_of(text), length_of(text)) != 33) return std::nullopt;
+    out.resize(key_bytes);
+    return out;
+}
+
+}  // namespace
+
+std::string hex(std::string_view bytes) {
+    std::string out;
+    for (unsigned char byte : bytes) fmt::format_to(std::back_inserter(out), "{:02x}", byte);
+    return out;
+}
+
+std::optional<std::string> unhex(std::string_view text) {
+    auto digit = [](char c) {
+        return c >= '0' && c <= '9'   ? c - '0'
+               : c >= 'a' && c <= 'f' ? c - 'a' + 10
+               : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                      : -1;
+    };
+    if (text.size() % 2 != 0) return std::nullopt;
+    std::string out;
+    for (size_t i = 0; i < text.size(); i += 2) {
+        int high = digit(text[i]), low = digit(text[i + 1]);
+        if (high < 0 || low < 0) return std::nullopt;
+        out += static_cast<char>(high * 16 + low);
+    }
+    return out;
+}
+
+Key::Key(std::string bytes) : bytes_(std::move(bytes)) { PN_ASSERT(bytes_.size() == key_bytes); }
+
+Key Key::random() { return Key(random_bytes(key_bytes)); }
+
+Result<Key> Key::parse(const Secret& text, const std::string& where) {
+    auto bytes = unhex(text.reveal());
+    if (!bytes || bytes->size() != key_bytes) bytes = unbase64(text.reveal());
+    if (bytes) return Key(std::move(*bytes));
+    return fail({.kind = ErrorKind::configuration,
+                 .code = "bad_backup_key",
+                 .message = "the backups' key is not 32 bytes as 64 hexadecimal digits or in base64",
+                 .where = where,
+                 .hint = "make one with `openssl rand -hex 32`; a password is not a key"});
+}
+
+std::string Key::fingerprint() const { return sha256_hex("penstock backup key " + bytes_).substr(0, 16); }
+
+std::string Key::seal(std::string_view plain, std::string_view context) const {
+    std::string sealed = random_bytes(nonce_bytes);
+    sealed.resize(nonce_bytes + plain.size() + tag_bytes);
+    unsigned char* out = bytes_of(sealed);
+    auto cipher = new_cipher();
+    int done = 0;
+    PN_ASSERT(EVP_EncryptInit_ex(cipher.get(), EVP_aes_256_gcm(), nullptr, bytes_of(bytes_), out) == 1);
+    PN_ASSERT(EVP_EncryptUpdate(cipher.get(), nullptr, &done, bytes_of(context), length_of(context)) == 1);
+    PN_ASSERT(EVP_EncryptUpdate(cipher.get(), out + nonce_bytes, &done, bytes_of(plain), length_of(plain)) == 1);
+    PN_ASSERT(EVP_EncryptFinal_ex(cipher.get(), out + nonce_bytes + done, &done) == 1);
+    PN_ASSERT(EVP_CIPHER_CTX_ctrl(cipher.get(), EVP_CTRL_GCM_GET_TAG, tag_bytes, out + nonce_bytes + plain.size()) ==
+              1);
+    return sealed;
+}
+
+std::optional<std::string> Key::open(std::string_view sealed, std::string_view context) const {
+    if (sealed.size() < nonce_bytes + tag_bytes) return std::nullopt;
+    auto text = sealed.substr(nonce_bytes, sealed.size() - nonce_bytes - tag_bytes);
+    std::string tag(sealed.substr(sealed.size() - tag_bytes));
+    std::string plain(text.size(), '\0');
+    auto cipher = new_cipher();
+    int done = 0;
+    PN_ASSERT(EVP_DecryptInit_ex(cipher.get(), EVP_aes_256_gcm(), nullptr, bytes_of(bytes_), bytes_of(sealed)) == 1);
+    PN_ASSERT(EVP_DecryptUpdate(cipher.get(), nullptr, &done, bytes_of(context), length_of(context)) == 1);
+    PN_ASSERT(EVP_DecryptUpdate(cipher.get(), bytes_of(plain), &done, bytes_of(text), length_of(text)) == 1);
+    PN_ASSERT(EVP_CIPHER_CTX_ctrl(cipher.get(), EVP_CTRL_GCM_SET_TAG, tag_bytes, tag.data()) == 1);
+    if (EVP_DecryptFinal_ex(cipher.get(), bytes_of(plain) + done, &done) != 1) return std::nullopt;
+    return plain;
+}
+
+}  // namespace penstock::backup

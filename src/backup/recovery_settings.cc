@@ -1,0 +1,53 @@
+#include "backup/recovery_settings.h"
+
+#include <fmt/format.h>
+
+#include "backup/restore.h"
+
+namespace penstock::backup {
+namespace {
+
+std::string quoted(const std::string& value) {
+    std::string out = "'";
+    for (char c : value) out += c == '\'' ? "''" : std::string(1, c);
+    return out + "'";
+}
+
+}  // namespace
+
+std::string recovery_settings(const BackupRecord& record) {
+    std::string text = fmt::format(
+        "\n# Written by `penstock backup restore` of {}. Look at each before this server takes over.\n"
+        "# Nothing of this server may get into the archive of the one it was taken from:\n"
+        "archive_mode = 'off'\narchive_command = ''\narchive_library = ''\n"
+        "# The log that the backup needs is in pg_wal; recovery ends with it, on a new timeline.\n"
+        "restore_command = 'false'\narchive_cleanup_command = ''\nrecovery_end_command = ''\n"
+        "recovery_target = ''\nrecovery_target_name = ''\nrecovery_target_time = ''\nrecovery_target_xid = ''\n"
+        "recovery_target_lsn = ''\nrecovery_target_timeline = 'latest'\nrecovery_target_action = 'promote'\n"
+        "# It follows nobody, and waits for no standby:\n"
+        "primary_conninfo = ''\nprimary_slot_name = ''\nsynchronous_standby_names = ''\n",
+        record.id);
+    if (record.server_version >= 170000) text += "synchronized_standby_slots = ''\nsync_replication_slots = 'off'\n";
+    return text;
+}
+
+std::string stand_in_settings(const std::map<std::string, std::string>& settings) {
+    std::string text =
+        "# Written by `penstock backup restore`: the server's own postgresql.conf is not among its data.\n"
+        "# These are the settings that recovery and the tables need.\n";
+    for (const auto& [name, value] : settings) text += fmt::format("{} = {}\n", name, quoted(value));
+    return text;
+}
+
+std::string tablespace_map(const std::vector<RestoredTablespace>& tablespaces) {
+    std::string text;
+    for (const auto& one : tablespaces) {
+        text += one.oid + " ";
+        for (char c : one.into.string())
+            text += c == '\n' || c == '\r' || c == '\\' ? std::string("\\") + c : std::string(1, c);
+        text += "\n";
+    }
+    return text;
+}
+
+}  // namespace penstock::backup

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "backup/tar.h"
+#include "base/error.h"
+
+namespace penstock::backup {
+
+/// The name that the control file has until everything else is there: PostgreSQL starts nothing without the real one.
+inline constexpr std::string_view held_control_file = "global/pg_control.restoring";
+/// Says of a folder that a restore is filling it, and which.
+inline constexpr std::string_view restore_mark = "penstock_restore.json";
+
+/// Writes the members of an archive below a folder, with their permissions. As root, everything belongs to `owner`.
+class FolderWriter : public TarTaker {
+  public:
+    struct Owner {
+        uid_t user;
+        gid_t group;
+    };
+
+    /// `replaced`: the content that some files get instead of their own.
+    FolderWriter(std::filesystem::path root, Owner owner, std::map<std::string, std::string> replaced = {})
+        : root_(std::move(root)), owner_(owner), replaced_(std::move(replaced)) {}
+    ~FolderWriter() override;
+    FolderWriter(const FolderWriter&) = delete;
+    FolderWriter& operator=(const FolderWriter&) = delete;
+
+    Status begin(const TarEntry& entry) override;
+    Status content(std::string_view bytes) override;
+    Status end() override;
+
+  private:
+    Status make_folders(const std::filesystem::path& folder, unsigned mode);
+
+    std::filesystem::path root_;
+    Owner owner_;
+    std::map<std::string, std::string> replaced_;
+    std::filesystem::path path_;
+    bool replaces_ = false;
+    int out_ = -1;
+};
+
+/// Makes a folder and what is missing above it; an empty one that is there will do.
+Status make_private_folder(const std::filesystem::path& folder, FolderWriter::Owner owner);
+/// Writes a small file whole, flushed; `mode` 0600.
+Status write_small_file(const std::filesystem::path& file, std::string_view content, FolderWriter::Owner owner);
+/// Everything written to the file system of this folder is on its disk.
+Status flush_file_system(const std::filesystem::path& folder);
+
+}  // namespace penstock::backup

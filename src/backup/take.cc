@@ -1,0 +1,152 @@
+#include "backup/take.h"
+
+#include <fmt/format.h>
+
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "backup/manifest.h"
+#include "backup/tar.h"
+#include "backup/upload.h"
+#include "base/log.h"
+#include "connect/postgres/replication/base_backup.h"
+#include "connect/postgres/replication/slot.h"
+#include "connect/postgres/session.h"
+#include "io/object_store.h"
+
+namespace penstock::backup {
+namespace {
+
+/// The stream of a base backup on its way into the store; every file is looked at.
+class Taking : public postgres::BaseBackupTaker {
+  public:
+    Taking(Upload& upload, BackupRecord& record) : upload_(upload), record_(record) {}
+
+    Status begin(const postgres::BackupBound& start,
+                 const std::vector<postgres::BaseBackupArchive>& archives) override {
+        record_.start_lsn = start.at.text();
+        record_.start_timeline = start.timeline;
+        archives_ = archives;
+        return {};
+    }
+
+    Status begin_archive(const std::string& name) override {
+        PN_CHECK(finish_tar());
+        std::string location;
+        for (const auto& archive : archives_)
+            if (archive.name == name) location = archive.location;
+        notes_ = std::make_unique<FileNotes>(name, prefix_of(name), found_);
+        tar_ = std::make_unique<TarReader>(*notes_);
+        return upload_.begin(name, location);
+    }
+
+    Status begin_manifest() override {
+        PN_CHECK(finish_tar());
+        return upload_.begin("manifest");
+    }
+
+    Status data(std::string_view bytes) override {
+        if (tar_ != nullptr) PN_CHECK(tar_->add(bytes));
+        else manifest_ += bytes;
+        return upload_.add(bytes);
+    }
+
+    /// The stream is over: is everything what the server says it is?
+    Status finish() {
+        PN_CHECK(finish_tar());
+        PN_TRY(auto manifest, read_manifest(manifest_));
+        auto faults = compare(found_, manifest);
+        if (!faults.empty())
+            return fail(
+                {.kind = ErrorKind::check_failed,
+                 .code = "backup_differs",
+                 .message = fmt::format("{} files came otherwise than the server's manifest says: {} {}", faults.size(),
+                                        faults.front().path, faults.front().what),
+                 .where = faults.front().path,
+                 .hint = "take the backup again; where it happens again, look at the server's disk and memory"});
+        record_.files = found_.size();
+        PN_CHECK(upload_.begin("files"));
+        for (const auto& file : found_) {
+            nlohmann::ordered_json line = {
+                {"path", file.path}, {"archive", file.archive}, {"offset", file.offset}, {"size", file.state.size}};
+            PN_CHECK(upload_.add(line.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace) + "\n"));
+        }
+        return {};
+    }
+
+  private:
+    Status finish_tar() {
+        if (tar_ == nullptr) return {};
+        PN_CHECK(tar_->finish());
+        tar_.reset();
+        return {};
+    }
+
+    Upload& upload_;
+    BackupRecord& record_;
+    std::vector<postgres::BaseBackupArchive> archives_;
+    std::vector<FoundFile> found_;
+    std::unique_ptr<FileNotes> notes_;
+    std::unique_ptr<TarReader> tar_;
+    std::string manifest_;
+};
+
+/// What a server needs to recover and to be the same: recovery refuses lower limits than the log was written with, and tables may
+/// need the libraries.
+Status note_settings(postgres::Session& session, BackupRecord& record) {
+    PN_TRY(
+        auto rows,
+        session.query(
+            "SELECT name, setting FROM pg_catalog.pg_settings WHERE source IN ('configuration file', 'command line') "
+            "AND name IN ('max_connections', 'max_worker_processes', 'max_wal_senders', "
+            "'max_prepared_transactions', 'max_locks_per_transaction', 'max_replication_slots', 'wal_level', "
+            "'shared_preload_libraries', 'track_commit_timestamp')"));
+    for (int row = 0; row < rows.count(); ++row) record.settings[rows.text(row, 0)] = rows.text(row, 1);
+    return {};
+}
+
+Result<BackupRecord> take_into(Upload& upload, BackupRecord& record, const postgres::ConnectionOptions& server,
+                               const Catalog& catalog, const std::stop_token& stop) {
+    PN_TRY(auto session, postgres::Session::connect(server, "penstock backup " + record.name, stop,
+                                                    postgres::Session::Channel::replication));
+    record.server_version = session->server_version();
+    PN_TRY(auto identity, postgres::identify_system(*session));
+    record.system_identifier = identity.system;
+    PN_CHECK(note_settings(*session, record));
+    Taking taking(upload, record);
+    PN_TRY(auto end,
+           postgres::base_backup(*session, {.label = "penstock " + record.id, .slot = "penstock_backup_" + record.id},
+                                 taking, stop));
+    record.end_lsn = end.at.text();
+    record.end_timeline = end.timeline;
+    PN_CHECK(taking.finish());
+    PN_TRY(record.archives, upload.finish());
+    record.ended_at = now();
+    PN_CHECK(catalog.put(record));
+    return record;
+}
+
+/// After an error: parts that no catalog entry names are only in the way.
+void remove_parts(const Catalog& catalog, const std::string& id) {
+    auto objects = catalog.store().list(catalog.path(fmt::format("parts/{}/", id)));
+    Status removed = objects ? Status() : Status(fail(objects.error()));
+    for (size_t i = 0; removed && i < objects->size(); ++i) removed = catalog.store().remove((*objects)[i].name);
+    if (!removed) log::warning("leftovers of {} could not be removed: {}", id, removed.error().message);
+}
+
+}  // namespace
+
+Result<BackupRecord> take_backup(const postgres::ConnectionOptions& server, const Catalog& catalog,
+                                 const TakeRequest& request, std::stop_token stop) {
+    BackupRecord record{.id = request.id, .name = request.name, .started_at = now()};
+    Result<BackupRecord> taken = [&]() -> Result<BackupRecord> {
+        Upload upload(catalog, record, request.threads);
+        return take_into(upload, record, server, catalog, stop);
+    }();
+    // An entry whose putting was in doubt may be there: then the parts are needed.
+    if (!taken && record.archives.empty()) remove_parts(catalog, record.id);
+    return taken;
+}
+
+}  // namespace penstock::backup

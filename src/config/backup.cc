@@ -1,0 +1,48 @@
+#include "config/backup.h"
+
+#include "config/spec.h"
+
+namespace penstock::config {
+namespace {
+
+const Spec<BackupStore>& backup_store_spec() {
+    using S = BackupStore;
+    static const auto made =
+        Spec<S>("backup store", "Where the objects of a backup are. Each is compressed and encrypted before it leaves.")
+            .required("connection", &S::connection, "The name of a files connection of this file.", {.example = "lake"})
+            .required("path", &S::path, "The folder below the connection's URL. No two backups may share one.",
+                      {.example = "backups/shop"})
+            .required("encrypt", &S::encrypt,
+                      "The key of AES-256-GCM: 32 random bytes as 64 hexadecimal digits or in base64 (`openssl rand "
+                      "-hex 32`). "
+                      "Without it there is no restore: keep it elsewhere, too.",
+                      {.example = "\"${BACKUP_KEY}\""});
+    return made;
+}
+
+}  // namespace
+
+const Spec<Backup>& backup_spec() {
+    using B = Backup;
+    static const auto made =
+        Spec<B>("backup", "The backups of a whole PostgreSQL server.")
+            .required("connection", &B::connection,
+                      "The name of a postgres connection of this file. Its user needs REPLICATION.",
+                      {.example = "shop"})
+            .required("store", &B::store, backup_store_spec(), "Where the backups are.")
+            .unavailable("tier", "goals of recovery are planned")
+            .unavailable("rto", "goals of recovery are planned")
+            .unavailable("rpo", "goals of recovery are planned")
+            .unavailable("full",
+                         "schedules of backups are planned; cron or a systemd timer can run `penstock backup run`")
+            .unavailable("incremental", "incremental backups are planned")
+            .unavailable("wal",
+                         "the write-ahead log's own archive is planned; a backup holds the log that it needs itself")
+            .unavailable("logical", "logical backups are planned; pg_dump makes them")
+            .unavailable("keep",
+                         "retention is planned; until then, lifecycle rules of the store must not be used on this path")
+            .unavailable("drill", "drills are planned; `penstock backup restore` and a start by hand is one");
+    return made;
+}
+
+}  // namespace penstock::config
