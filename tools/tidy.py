@@ -26,7 +26,7 @@ LAYERS = {
     "data": 1, "config": 1,
     "flow": 2, "io": 2, "schedule": 2,
     "engine": 3, "state": 3,
-    "transform": 4, "check": 4,
+    "transform": 4, "check": 4, "verify": 4,
     "connect": 5,
     "plan": 6, "backup": 6,
     "app": 7,

@@ -77,6 +77,8 @@ class CommandLine {
         declare_schema();
         declare_rejects();
         declare_replay();
+        declare_verify();
+        declare_why();
         declare_quality();
         declare_backups();
         declare_slots();
@@ -290,6 +292,28 @@ class CommandLine {
             ->type_name("TABLE");
         replay->add_flag("--rejected", options_.rejected, "Also what is among the rejects, open or discarded");
         replay->add_flag("--dry-run", options_.dry_run, "Only list the objects that would be read");
+    }
+
+    void declare_verify() {
+        auto* verify = command(app_, "verify", "Compare source and target, row by row, in the engines themselves");
+        name(verify, "PIPELINE", "The pipeline", true);
+        verify->add_option("--table", options_.table, "Only this table of the source")->type_name("TABLE");
+        verify->add_option("--sample", options_.sample, "Only some rows: a fraction, a share or how many")
+            ->type_name("N|0.01|1%");
+        verify->add_option("--max-differences", options_.max_differences, "How many differences to show of each table")
+            ->type_name("N")
+            ->check(count_validator())
+            ->capture_default_str();
+        verify->add_flag(
+            "--repair", options_.repair,
+            "Read the rows that differ again from the source, take away those that it has not, and compare anew");
+    }
+
+    void declare_why() {
+        auto* why = command(app_, "why", "Say where a row of a target came from, or why it is not there");
+        why->add_option("TABLE", options_.table, "The table, as the target calls it")->type_name("")->required();
+        names(why, "KEY", "The columns that name the row, each as COLUMN=VALUE", true);
+        why->add_option("--pipeline", options_.pipeline, "The pipeline that writes it")->type_name("PIPELINE");
     }
 
     void declare_quality() {

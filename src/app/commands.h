@@ -51,6 +51,8 @@ Result<int> backup_restore(const Session& session);
 Result<int> slots_list(const Session& session);
 Result<int> slots_drop(const Session& session);
 Result<int> slots_advance(const Session& session);
+Result<int> verify(const Session& session);
+Result<int> why(const Session& session);
 Result<int> init(const Session& session);
 Result<int> demo(const Session& session);
 Result<int> components(const Session& session);

@@ -62,6 +62,11 @@ struct Options {
     bool latest = false;   ///< what is done anyway
     bool preview = false;  ///< only say what a restore would do
 
+    // verify
+    std::string sample;
+    int64_t max_differences = 100;
+    bool repair = false;
+
     // slots
     std::string connection;
     bool confirm = false;

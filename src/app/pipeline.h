@@ -7,6 +7,7 @@
 
 #include "check/expectation.h"
 #include "config/document.h"
+#include "flow/comparison.h"
 #include "flow/component.h"
 #include "flow/runner.h"
 
@@ -61,6 +62,12 @@ class Pipeline {
     Result<std::unique_ptr<flow::Sink>> build_sink() const;
     /// Null when the target keeps none.
     Result<std::unique_ptr<flow::Ledger>> open_ledger() const;
+
+    /// Both sides, to be compared. Refused where one cannot be.
+    Result<std::unique_ptr<flow::ComparedSource>> compare_source(std::stop_token stop) const;
+    Result<std::unique_ptr<flow::ComparedTarget>> compare_target(std::stop_token stop) const;
+    /// The slots of the source's server.
+    Result<std::unique_ptr<flow::Slots>> open_slots(std::stop_token stop) const;
 
     /// How a table of the source is written: the target options, matched with what the source knows of the table.
     Result<flow::TableTarget> target_for(const flow::TableInfo& info) const;

@@ -31,6 +31,8 @@ class ObjectStore;
 namespace penstock::flow {
 
 class PayloadDecoder;
+class ComparedSource;
+class ComparedTarget;
 class Purse;
 
 /// What `doctor` says about a connection; `fix` is what to do, "" when all is well.
@@ -102,6 +104,9 @@ struct Component {
     Result<std::unique_ptr<Sink>> (*build_sink)(const BuildContext&) = nullptr;
     /// The target's name for a source table, from the pipeline's target options: "ecommerce.fct_events", a path.
     Result<std::string> (*target_name)(const BuildContext&, const TableInfo&) = nullptr;
+    /// Both sides of a pipeline as something to be compared (flow/comparison.h). Neither writes anything.
+    Result<std::unique_ptr<ComparedSource>> (*compare_source)(const BuildContext&, std::stop_token stop) = nullptr;
+    Result<std::unique_ptr<ComparedTarget>> (*compare_target)(const BuildContext&, std::stop_token stop) = nullptr;
     /// What was written beside the data. Never creates the target; writes only in Ledger::resolve.
     Result<std::unique_ptr<Ledger>> (*open_ledger)(const BuildContext&) = nullptr;
     data::Holds target_holds = {};

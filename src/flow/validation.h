@@ -90,6 +90,11 @@ class CheckedTarget {
     /// The table by the target's name, as the commit will leave it, between load and commit; as it left it, of one that is asked
     /// after the commit. Nothing where it is not there.
     virtual Result<std::optional<AskedTable>> asked(const std::string& target) = 0;
+    /// Between load and commit: takes away the rows of a table for which a condition in the target's SQL holds; the commit makes
+    /// it durable with all else. How many; nothing of a target that cannot.
+    virtual Result<std::optional<int64_t>> remove(const std::string&, const std::string&) {
+        return std::optional<int64_t>();
+    }
     /// What a commit brings cannot be seen before it.
     virtual bool asked_after_commit() const { return false; }
 };

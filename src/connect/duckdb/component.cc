@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "connect/duckdb/comparison.h"
 #include "connect/duckdb/doctor.h"
 #include "connect/duckdb/ledger.h"
 #include "connect/duckdb/options.h"
@@ -42,6 +43,13 @@ Result<std::unique_ptr<flow::Ledger>> open_ledger(const flow::BuildContext& cont
     return std::make_unique<Ledger>(connection.path.value);
 }
 
+Result<std::unique_ptr<flow::ComparedTarget>> compare_target(const flow::BuildContext& context, std::stop_token stop) {
+    PN_TRY(auto connection, connection_spec().parse(context.connection));
+    return compare(connection.path.value,
+                   {.threads = context.parallel, .memory_limit_bytes = memory_for_duckdb(context.memory_bytes)},
+                   std::move(stop));
+}
+
 }  // namespace
 
 const flow::Component& component() {
@@ -53,6 +61,7 @@ const flow::Component& component() {
         .validate_target = validate_target,
         .build_sink = build_sink,
         .target_name = name_for,
+        .compare_target = compare_target,
         .open_ledger = open_ledger,
         .target_holds = {.infinite_dates = true, .end_of_day = true, .timetz = true, .interval = true},
         .keeps_streams = true,

@@ -233,6 +233,12 @@ Result<std::optional<flow::AskedTable>> Sink::asked(const std::string& target) {
     return asked_table(*connection_, target);
 }
 
+Result<std::optional<int64_t>> Sink::remove(const std::string& target, const std::string& condition) {
+    PN_TRY(auto removed, connection_->execute(fmt::format("DELETE FROM {} WHERE {}",
+                                                          engine::TableName::parse(target).quoted(), condition)));
+    return std::optional(removed);
+}
+
 Status Sink::commit(std::span<const flow::TableCommit> tables) {
     PN_FAILPOINT(target_merge_after);
     for (const auto& table : tables) {

@@ -39,6 +39,7 @@ class Sink : public flow::Sink, public flow::CheckedTarget {
     flow::CheckedTarget* checked() override { return this; }
     Status keep_validations(std::span<const flow::ValidationRecord> records) override;
     Result<std::optional<flow::AskedTable>> asked(const std::string& target) override;
+    Result<std::optional<int64_t>> remove(const std::string& target, const std::string& condition) override;
     Status commit(std::span<const flow::TableCommit> tables) override;
     void abort() noexcept override;
 

@@ -7,6 +7,7 @@
 
 #include "base/humane.h"
 #include "config/spec.h"
+#include "connect/parquet/comparison.h"
 #include "connect/parquet/ledger.h"
 #include "connect/parquet/objects/component.h"
 #include "connect/parquet/objects/source_options.h"
@@ -66,6 +67,25 @@ Result<std::unique_ptr<flow::Ledger>> open_ledger(const flow::BuildContext& cont
     PN_TRY(auto connection, connection_spec().parse(context.connection));
     PN_TRY(auto root, root_of(connection));
     return std::make_unique<Ledger>(std::move(root));
+}
+
+Result<std::unique_ptr<flow::ComparedTarget>> compare_target(const flow::BuildContext& context, std::stop_token stop) {
+    if (context.pipeline.source.find("changes") != nullptr)
+        return fail({.kind = ErrorKind::usage,
+                     .code = "verify_not_available",
+                     .message = fmt::format("{}: a log of changes is not compared with its table in this version",
+                                            context.pipeline.name),
+                     .where = context.pipeline.place.text(),
+                     .hint = "verify takes captured tables in DuckDB and BigQuery"});
+    PN_TRY(auto connection, connection_spec().parse(context.connection));
+    PN_TRY(auto root, root_of(connection));
+    uint64_t memory = context.memory_bytes > outside_duckdb ? context.memory_bytes - outside_duckdb : 0;
+    auto spill = root / "_penstock/staging/verify";
+    return compare(std::move(root), context.pipeline.name,
+                   {.threads = context.parallel,
+                    .memory_limit_bytes = std::max(least_memory, memory),
+                    .temp_directory = std::move(spill)},
+                   std::move(stop));
 }
 
 Finding folder_finding(const Path& root) {
@@ -129,6 +149,7 @@ const flow::Component& component() {
         .build_source = build_source,
         .build_sink = build_sink,
         .target_name = name_for,
+        .compare_target = compare_target,
         .open_ledger = open_ledger,
         .target_holds = {},
         .commit_every = commit_every,

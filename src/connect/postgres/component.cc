@@ -5,6 +5,7 @@
 #include "connect/postgres/capture/change_replay.h"
 #include "connect/postgres/capture/change_source.h"
 #include "connect/postgres/capture_doctor.h"
+#include "connect/postgres/comparison.h"
 #include "connect/postgres/doctor.h"
 #include "connect/postgres/replication/server_slots.h"
 #include "connect/postgres/table_source.h"
@@ -84,6 +85,11 @@ Result<std::unique_ptr<flow::Source>> build_replay_source(const flow::BuildConte
     return std::make_unique<TableSource>(std::move(options));
 }
 
+Result<std::unique_ptr<flow::ComparedSource>> compare_source(const flow::BuildContext& context, std::stop_token stop) {
+    PN_TRY(auto options, source_options(context));
+    return compare(std::move(options), std::move(stop));
+}
+
 }  // namespace
 
 const flow::Component& component() {
@@ -97,6 +103,7 @@ const flow::Component& component() {
         .build_source = build_source,
         .build_replay_source = build_replay_source,
         .takes_bounds = true,
+        .compare_source = compare_source,
         .discover_all = discover_all,
         .doctor = doctor,
         .troubles = [](const flow::Checkpoint& stream) -> std::vector<std::string> {

@@ -23,6 +23,8 @@ std::string raw_text(CursorKind kind, int64_t raw) {
     }
 }
 
+}  // namespace
+
 IncrementRequest increment_request(const TableRead& read) {
     bool heap = !read.leaves.empty() && !read.inherits &&
                 std::ranges::all_of(read.leaves, [](const Leaf& leaf) { return leaf.heap; });
@@ -34,7 +36,9 @@ IncrementRequest increment_request(const TableRead& read) {
             .lag = read.cursor_lag};
 }
 
-}  // namespace
+std::string sequence_of(const TableRead& read) {
+    return fmt::format("{} {} | {} | {}", read.info.cursor, read.cursor_type, read.where, read.query);
+}
 
 Result<std::vector<flow::TableInfo>> TableSource::discover(std::stop_token stop) {
     stop_ = stop;
@@ -100,11 +104,6 @@ Status TableSource::open(std::vector<flow::TableRead> tables) {
                      .hint = "nothing was read; a retry sees the new shape"});
     }
     return {};
-}
-
-/// Another cursor, condition or query makes another sequence of rows: positions of the one say nothing about the other.
-std::string TableSource::sequence(const TableRead& read) {
-    return fmt::format("{} {} | {} | {}", read.info.cursor, read.cursor_type, read.where, read.query);
 }
 
 Result<std::string> TableSource::condition(const TableRead& read, const std::optional<Increment>& last) const {
@@ -200,7 +199,7 @@ Result<std::optional<flow::Segment>> TableSource::next() {
     if (wanted.whole) PN_CHECK(check_whole(read));
     if (wanted.from && !wanted.whole && read.cursor >= 0 && !wanted.from->position.empty()) {
         PN_TRY(auto parsed, Increment::from_json(wanted.from->position));
-        if (parsed.of == sequence(read)) last = std::move(parsed);
+        if (parsed.of == sequence_of(read)) last = std::move(parsed);
         else
             log::warning("{}: cursor, where or query has changed since the last run; everything is read again",
                          read.info.name);
@@ -254,7 +253,7 @@ Result<flow::Checkpoint> TableSource::checkpoint(size_t table, const std::string
     flow::Checkpoint out;
     out.read_at = TimePoint(std::chrono::microseconds(around_.clock_micros));
     if (read.cursor < 0) return out;
-    Increment reached{.around = around_, .of = sequence(read), .relation = read.identity};
+    Increment reached{.around = around_, .of = sequence_of(read), .relation = read.identity};
     for (const auto& column : read.columns) reached.columns.push_back(column.field.source_id);
     for (const auto& leaf : read.leaves) reached.files[leaf.oid] = leaf.file;
     PN_TRY(reached.cursor, cursor_text(read, condition, last, maximum));

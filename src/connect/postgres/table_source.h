@@ -27,6 +27,11 @@ struct TableSourceOptions {
     std::string purpose;                     ///< application_name
 };
 
+/// How a table's increments are asked for.
+IncrementRequest increment_request(const TableRead& read);
+/// Another cursor, condition or query makes another sequence of rows: positions of the one say nothing about the other.
+std::string sequence_of(const TableRead& read);
+
 /// Tables, views and queries, whole or by cursor. One segment a table, all from one snapshot:
 ///
 ///     discover   catalog session: columns, types, keys
@@ -43,7 +48,6 @@ class TableSource : public flow::Source {
 
   private:
     Status check_bounds() const;
-    static std::string sequence(const TableRead& read);
     Status check_whole(const TableRead& read) const;
     Status check_older_rows(const TableRead& read, const Increment& last, const std::string& condition);
     Result<std::vector<Range>> ranges_of(const TableRead& read, const std::string& condition);

@@ -1,0 +1,38 @@
+// What a pipeline gives to `verify`.
+#include <fmt/format.h>
+
+#include "app/pipeline.h"
+#include "base/ids.h"
+
+namespace penstock::app {
+namespace {
+
+Error not_comparable(const Pipeline& pipeline, std::string_view side, std::string_view type) {
+    return {.kind = ErrorKind::usage,
+            .code = "verify_not_available",
+            .message = fmt::format("{}: a {} {} cannot be compared in this version", pipeline.name(), type, side),
+            .where = pipeline.config().place.text(),
+            .hint = "verify takes tables, queries and changes of PostgreSQL in DuckDB, Parquet and BigQuery"};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<flow::ComparedSource>> Pipeline::compare_source(std::stop_token stop) const {
+    if (source_component_->compare_source == nullptr || is_routed())
+        return fail(not_comparable(*this, "source", source_component_->type));
+    return source_component_->compare_source(source_, std::move(stop));
+}
+
+Result<std::unique_ptr<flow::ComparedTarget>> Pipeline::compare_target(std::stop_token stop) const {
+    if (target_component_->compare_target == nullptr)
+        return fail(not_comparable(*this, "target", target_component_->type));
+    auto context = target_;
+    context.purse = request(new_run_id()).purse;  // what a run may bill, a comparison may
+    return target_component_->compare_target(context, std::move(stop));
+}
+
+Result<std::unique_ptr<flow::Slots>> Pipeline::open_slots(std::stop_token stop) const {
+    return source_component_->open_slots(source_.connection, source_.directory, std::move(stop));
+}
+
+}  // namespace penstock::app
