@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "config/spec.h"
+#include "connect/bigquery/comparison.h"
 #include "connect/bigquery/doctor.h"
 #include "connect/bigquery/ledger.h"
 #include "connect/bigquery/options.h"
@@ -96,6 +97,12 @@ Result<std::unique_ptr<flow::Ledger>> open_ledger(const flow::BuildContext& cont
     return std::make_unique<Ledger>(std::move(client), context.pipeline.name);
 }
 
+Result<std::unique_ptr<flow::ComparedTarget>> compare_target(const flow::BuildContext& context, std::stop_token stop) {
+    PN_TRY(auto connection, connection_spec().parse(context.connection));
+    PN_TRY(auto client, Client::make(connection, std::move(stop)));
+    return compare(std::move(client), context.pipeline.name, context.purse);
+}
+
 }  // namespace
 
 const flow::Component& component() {
@@ -114,6 +121,7 @@ const flow::Component& component() {
         .takes_as_of = true,
         .build_sink = build_sink,
         .target_name = name_for,
+        .compare_target = compare_target,
         .open_ledger = open_ledger,
         .target_holds = {.interval = true},
         .commit_every = commit_every,

@@ -59,6 +59,7 @@ CREATE OR REPLACE MACRO interval_text(i) AS
 CREATE OR REPLACE MACRO make_range(low, high) AS
   CASE WHEN low >= high THEN error('RANGE: range start must be less than range end') ELSE struct_pack(_range_start := low, _range_end := high) END;
 CREATE OR REPLACE MACRO farm_fingerprint(t) AS CAST(hash(t) >> 1 AS BIGINT);
+CREATE OR REPLACE MACRO whole_text(x) AS CAST(x AS VARCHAR);
 CREATE OR REPLACE MACRO trimmed(t) AS CASE WHEN contains(t, '.') THEN rtrim(rtrim(t, '0'), '.') ELSE t END;
 CREATE OR REPLACE MACRO decimal_text(x) AS
   CASE WHEN typeof(x) = 'BIGNUM' THEN bignumeric_text(CAST(x AS VARCHAR)) ELSE CAST(x AS VARCHAR) END;

@@ -36,6 +36,10 @@ def translate(node: exp.Expression) -> exp.Expression:
         if isinstance(item, exp.UnixToTime):
             power = 10 ** (6 - int(item.args["scale"].name if item.args.get("scale") else 0))
             return exp.Anonymous(this="make_timestamptz", expressions=[exp.Mul(this=exp.Paren(this=item.this), expression=exp.Literal.number(power))])
+        if isinstance(item, exp.TimeToStr) and item.args["format"].name in WHOLE:
+            return exp.Anonymous(this=WHOLE[item.args["format"].name], expressions=[translate(item.this.this)])
+        if isinstance(item, exp.Format) and item.this.name == "%.16e":
+            return exp.Anonymous(this="printf", expressions=[item.this, *map(translate, item.expressions)])
         for kind, to in KEEPS.items():
             if isinstance(item, kind) and "kept" not in item.meta:
                 inner = item.copy()
@@ -45,6 +49,9 @@ def translate(node: exp.Expression) -> exp.Expression:
 
     return node.transform(changed)
 
+
+# Format elements page: %E4Y has four digits, %E*S all of the fraction and no more, which is how DuckDB writes these.
+WHOLE = {"%E4Y-%m-%d": "whole_text", "%H:%M:%E*S": "whole_text", "%E4Y-%m-%d %H:%M:%E*S": "whole_text", "%E4Y-%m-%d %H:%M:%E*S+00": "whole_text"}
 
 # Functions whose DuckDB form gives another type than GoogleSQL's.
 KEEPS = {exp.DateAdd: "DATE", exp.DateSub: "DATE", exp.DateTrunc: "DATE", exp.DateFromUnixDate: "DATE", exp.StrToTime: "TIMESTAMPTZ"}
@@ -59,7 +66,7 @@ def decimal_of(kind: exp.DataType) -> exp.DataType:
 
 
 def cast_of(item):
-    to, value = item.to, item.this
+    to, value = item.to, translate(item.this)  # what stands in its place is not looked into any more
     if to.this == exp.DataType.Type.BIGDECIMAL:
         return exp.Anonymous(this="cast_bignumeric", expressions=[value])
     if to.this == exp.DataType.Type.INTERVAL or isinstance(to.this, exp.Interval):
@@ -67,7 +74,7 @@ def cast_of(item):
     if to.this in (exp.DataType.Type.TEXT, exp.DataType.Type.VARCHAR) and not (isinstance(value, exp.Literal) and value.is_string):
         return exp.Anonymous(this="cast_string", expressions=[value])
     if to.this == exp.DataType.Type.DECIMAL and not isinstance(value, (exp.Literal, exp.Null)):
-        return type(item)(this=exp.Anonymous(this="decimal_text", expressions=[value]), to=to)
+        return type(item)(this=exp.Anonymous(this="decimal_text", expressions=[value]), to=decimal_of(to))
     return item
 
 
