@@ -30,7 +30,7 @@ def test_a_row_and_the_run_that_brought_it(orders, project):
     assert row["brought_by"]["batch"] == "2" and row["brought_by"]["run_id"] != first
     assert row["brought_by"]["cursor_to"] == row["cursor"] == row["rows"][0]["updated_at"]
     assert row["rows"][0]["customer"] == "moved" == row["at_source"]["customer"] and row["schema_version"] == 1
-    assert [(check["check"], check["success"]) for check in row["checks"]] == [("not_null", True)], row["checks"]
+    assert [(check["check"], check["success"]) for check in row["checks"]] == [("not_null of customer", True)], row["checks"]
     assert why(project, "id=8")["brought_by"]["run_id"] == first
     text = project.run("why", "shop.orders", "id=7").out
     assert "brought by   run " in text and "customer" in text and "moved" in text
@@ -74,7 +74,7 @@ def test_the_versions_of_a_history(orders, project):
 
 
 def test_questions_that_cannot_be_answered(orders, project):
-    assert "did you mean shop.orders" in project.run("why", "shop.order", "id=1", expect=2).both
-    assert "did you mean customer" in project.run("why", "shop.orders", "custmer=1", expect=2).both
+    assert "did you mean 'shop.orders'" in project.run("why", "shop.order", "id=1", expect=2).both
+    assert "did you mean 'customer'" in project.run("why", "shop.orders", "custmer=1", expect=2).both
     assert "is no COLUMN=VALUE" in project.run("why", "shop.orders", "7", expect=2).both
     assert "KEY" in project.run("why", "shop.orders", expect=2).both

@@ -66,6 +66,8 @@ const flow::ComparedColumn* find(const flow::ComparedTable& table, const std::st
     }
 }
 
+}  // namespace
+
 Error key_not_compared(const flow::TableTarget& table, const std::string& column, const std::string& why) {
     return {.kind = ErrorKind::usage,
             .code = "verify_not_available",
@@ -73,8 +75,6 @@ Error key_not_compared(const flow::TableTarget& table, const std::string& column
             .where = "table " + table.info.name,
             .hint = "let the key reach the target as it is"};
 }
-
-}  // namespace
 
 Result<ComparedColumns> compared_columns(const Pipeline& pipeline, const flow::TableTarget& table,
                                          const flow::ComparedTable& there) {

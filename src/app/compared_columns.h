@@ -20,6 +20,9 @@ struct ComparedColumns {
 Result<ComparedColumns> compared_columns(const Pipeline& pipeline, const flow::TableTarget& table,
                                          const flow::ComparedTable& there);
 
+/// The refusal of a comparison without one of its keys.
+Error key_not_compared(const flow::TableTarget& table, const std::string& column, const std::string& why);
+
 /// Which rows of the target stand for rows of the source: an SQL condition over quoted names, "" all.
 std::string current_rows(const flow::TableTarget& table, const std::function<std::string(std::string_view)>& quoted);
 

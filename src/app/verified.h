@@ -22,6 +22,7 @@ struct VerifiedTable {
     int64_t rejected = 0;   ///< rows that differ and are known from the rejects
     int64_t undecided = 0;  ///< that were changed at every look
     int looks = 1;
+    std::vector<data::Type> key_types;  ///< in the target, of target.key
     /// Which rows of the target the source has not, in the target's SQL; "" none.
     std::string extra_rows;
     int64_t source_bytes = -1, target_bytes = -1;                   ///< of one look at all of it; -1 not known

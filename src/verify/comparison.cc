@@ -179,10 +179,7 @@ Status Comparison::read_rows(const Side& side, const std::vector<int64_t>& bucke
 
 void Comparison::judge(const std::string& key, int64_t bucket, const Seen& source, const Seen& target) {
     if (source.hashes == target.hashes) return;
-    if (source.newer) {
-        ++out_.newer;
-        return;
-    }
+    if (source.newer) return;
     bool contained = std::ranges::includes(target.hashes, source.hashes);
     if (request_.earlier_versions && contained) {
         out_.earlier += static_cast<int64_t>(target.hashes.size() - source.hashes.size());
@@ -260,8 +257,17 @@ Status Comparison::tell_values() {
     return {};
 }
 
+Status Comparison::count_newer() {
+    if (source_.table.newer.empty()) return {};
+    PN_TRY(auto rows,
+           source_.ask(fmt::format("SELECT {} {}", source_.sql.text("count(*)"), source_.from(source_.table.newer))));
+    out_.newer = number(rows[0][0]);
+    return {};
+}
+
 Result<Outcome> Comparison::run() {
     PN_CHECK(count());
+    PN_CHECK(count_newer());
     PN_TRY(auto differing, differing_buckets());
     std::vector<int64_t> some;
     int64_t rows = 0, looked_at = 0;

@@ -58,7 +58,7 @@ struct Outcome {
     int64_t partitions = 0;
     int64_t differing_partitions = 0;
     Effort source, target;
-    int64_t newer = 0;    ///< rows that are not the same and that no run has read yet, as the source says
+    int64_t newer = 0;    ///< rows that no run has read yet, as the source says; they are no differences
     int64_t earlier = 0;  ///< rows of the target that are what was read earlier
     std::map<Kind, int64_t> counts;
     bool counted_all = true;              ///< else there are more differences than were counted
@@ -103,6 +103,7 @@ class Comparison {
     void prepare(Side& side) const;
     void divide(Side& side) const;
     Status count();
+    Status count_newer();
     Result<std::map<int64_t, std::pair<int64_t, std::string>>> sums(const Side& side) const;
     Result<std::vector<int64_t>> differing_buckets();
     /// Rows of these partitions, or of these keys.

@@ -38,6 +38,8 @@ def translate(node: exp.Expression) -> exp.Expression:
             return exp.Anonymous(this="make_timestamptz", expressions=[exp.Mul(this=exp.Paren(this=item.this), expression=exp.Literal.number(power))])
         if isinstance(item, exp.TimeToStr) and item.args["format"].name in WHOLE:
             return exp.Anonymous(this=WHOLE[item.args["format"].name], expressions=[translate(item.this.this)])
+        if isinstance(item, exp.ByteLength):
+            return exp.Anonymous(this="strlen", expressions=[translate(item.this)])
         if isinstance(item, exp.Format) and item.this.name == "%.16e":
             return exp.Anonymous(this="printf", expressions=[item.this, *map(translate, item.expressions)])
         for kind, to in KEEPS.items():
