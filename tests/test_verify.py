@@ -330,14 +330,9 @@ def test_a_repair_that_is_killed_leaves_the_rows_as_they_were_or_repaired(point,
     assert verify(project, "--repair")["equal"]
 
 
-def test_a_captured_table_is_repaired(captured, database, project):
-    captured(tables=("customers", "orders"))
-    change(project, "UPDATE customers SET name = 'x' WHERE id = 3", "DELETE FROM customers WHERE id = 4",
-           "INSERT INTO customers SELECT 100000 + id, * EXCLUDE (id) FROM customers WHERE id = 5")
-    answer = verify(project, "--repair")
-    assert answer["equal"] and answer["repaired"] == 3
-    database.execute("UPDATE customers SET name = 'later' WHERE id IN (3, 4)")
-    assert verify(project)["equal"]
+def test_a_captured_table_is_not_repaired_row_by_row(captured, project):
+    output = project.run("verify", "p", "--repair", expect=2)
+    assert "not repaired row by row" in output.both and "--resnapshot TABLE" in output.both
 
 
 def test_what_cannot_be_repaired_is_refused(database, project):

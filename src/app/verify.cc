@@ -46,6 +46,15 @@ Result<int> command::verify(const Session& session) {
     PN_CHECK(take_sample(options.sample, request));
     PN_TRY(auto document, load_project(session));
     PN_TRY(auto pipeline, Pipeline::find(document, options.names.front()));
+    // The apply of changes keeps what is newer by its position, and a row read again has none of its own.
+    if (options.repair && pipeline.is_stream())
+        return fail({.kind = ErrorKind::usage,
+                     .code = "repair_not_available",
+                     .message = fmt::format("{}: tables of a change stream are not repaired row by row in this version",
+                                            pipeline.name()),
+                     .hint = fmt::format("`penstock run {} --resnapshot TABLE` reads a table anew while the others "
+                                         "stream on",
+                                         pipeline.name())});
     // Every row that is to be read again must be known by its key.
     if (options.repair) request.most_told = most_repaired;
     PN_TRY(auto tables, verify_pipeline(document, pipeline, request, session.stop));

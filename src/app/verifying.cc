@@ -45,7 +45,6 @@ class Verifying {
                 PN_TRY(table, compare(info));
             }
             PN_CHECK(settle(table));
-            PN_CHECK(tell_rejected(table));
             PN_CHECK(tell_extra(table));
             tables.push_back(std::move(table));
         }
@@ -158,7 +157,9 @@ class Verifying {
         table.not_compared = both->left_out;
         table.source_bytes = both->source.bytes;
         table.target_bytes = both->target.bytes;
+        PN_TRY(request.set_aside, rejected_keys(table));
         PN_TRY(table.outcome, verify::Comparison(both->source, both->target, request).run());
+        table.rejected = table.outcome.set_aside;
         return table;
     }
 
@@ -214,23 +215,15 @@ class Verifying {
     }
 
     /// Rows that could not be written are known already, with their reason: they are told apart from differences.
-    Status tell_rejected(VerifiedTable& table) {
-        const auto& key = table.target.key;
-        if (table.outcome.differences.empty() || key.empty() || ledger_ == nullptr) return {};
+    Result<std::set<std::string>> rejected_keys(const VerifiedTable& table) {
+        std::set<std::string> keys;
+        if (table.target.key.empty() || ledger_ == nullptr) return keys;
         PN_TRY(auto records,
                ledger_->rejects(
                    {.pipeline = pipeline_.name(), .table = table.target.info.name, .open_only = true, .whole = false}));
-        std::set<std::string> rejected;
         for (const auto& record : records)
-            if (auto known = framed_key(record.reject, table)) rejected.insert(std::move(*known));
-        std::erase_if(table.outcome.differences, [&](const verify::Difference& one) {
-            if (one.kind == verify::Kind::extra) return false;
-            if (!rejected.contains(one.framed)) return false;
-            --table.outcome.counts[one.kind];
-            ++table.rejected;
-            return true;
-        });
-        return {};
+            if (auto known = framed_key(record.reject, table)) keys.insert(std::move(*known));
+        return keys;
     }
 
     Status tell_extra(VerifiedTable& table) {

@@ -74,6 +74,12 @@ std::string text_of(const Type& type, const std::string& value, int depth) {
         case Kind::float64: return floating(value);
         case Kind::decimal:
             if (type.scale == 0) return fmt::format("CAST({} AS VARCHAR)", value);
+            // All digits behind the point: DuckDB leaves out the zero in front of it.
+            if (type.scale == type.precision)
+                return fmt::format(
+                    "regexp_replace(regexp_replace(rtrim(rtrim(CAST({} AS VARCHAR), '0'), '.'), '^-?$', '0'), "
+                    "'^(-?)\\.', '\\10.')",
+                    value);
             return fmt::format("rtrim(rtrim(CAST({} AS VARCHAR), '0'), '.')", value);
         case Kind::bytes: return fmt::format("lower(hex({}))", value);
         case Kind::date:

@@ -187,6 +187,10 @@ void Comparison::judge(const std::string& key, int64_t bucket, const Seen& sourc
     }
     Kind kind = source.hashes.empty() ? Kind::extra : target.hashes.empty() ? Kind::missing : Kind::changed;
     if (source_.key.empty()) kind = source.hashes.size() > target.hashes.size() ? Kind::missing : Kind::extra;
+    if (kind != Kind::extra && request_.set_aside.contains(key)) {
+        ++out_.set_aside;
+        return;
+    }
     size_t rows = std::max(source.hashes.size(), target.hashes.size()) -
                   (kind == Kind::changed ? 0 : std::min(source.hashes.size(), target.hashes.size()));
     if (kind == Kind::changed) rows = 1;

@@ -39,6 +39,8 @@ struct Request {
     std::vector<std::string> key;  ///< empty: rows are told apart by all their values
     /// Rows of the target that the source has not, or not so any more, are what was read earlier, and no difference.
     bool earlier_versions = false;
+    /// Keys, as the engines frame them, of rows that are known not to be in the target, or not so: they are no differences.
+    std::set<std::string> set_aside = {};
     double fraction = 1;         ///< of the keys, chosen by their hash: the same on both sides
     int64_t most_told = 100;     ///< differences whose values are looked up
     int64_t most_kept = 10'000;  ///< differences that are known by their key; all are counted
@@ -58,8 +60,9 @@ struct Outcome {
     int64_t partitions = 0;
     int64_t differing_partitions = 0;
     Effort source, target;
-    int64_t newer = 0;    ///< rows that no run has read yet, as the source says; they are no differences
-    int64_t earlier = 0;  ///< rows of the target that are what was read earlier
+    int64_t newer = 0;      ///< rows that no run has read yet, as the source says; they are no differences
+    int64_t set_aside = 0;  ///< rows of Request::set_aside that differ
+    int64_t earlier = 0;    ///< rows of the target that are what was read earlier
     std::map<Kind, int64_t> counts;
     bool counted_all = true;              ///< else there are more differences than were counted
     std::vector<Difference> differences;  ///< at most Request::most_kept
