@@ -33,12 +33,15 @@ std::string floating(const std::string& value) {
         value);
 }
 
-/// Years before our era are marked in the middle.
-std::string dated(const std::string& value) {
-    return fmt::format(
-        "CASE WHEN contains(CAST({0} AS VARCHAR), '(BC)') THEN replace(CAST({0} AS VARCHAR), ' (BC)', '') || ' BC' "
-        "ELSE CAST({0} AS VARCHAR) END",
-        value);
+/// In the text of a date or time years before our era are marked in the middle.
+std::string dated(const std::string& text) {
+    return fmt::format("CASE WHEN contains({0}, '(BC)') THEN replace({0}, ' (BC)', '') || ' BC' ELSE {0} END", text);
+}
+
+/// By its microseconds: in the last millisecond of the type DuckDB's own text is a millisecond late. Infinity has none.
+std::string instant(const std::string& value) {
+    return fmt::format("coalesce(CAST(make_timestamp(epoch_us({0})) AS VARCHAR) || '+00', CAST({0} AS VARCHAR))",
+                       value);
 }
 
 std::string interval(const std::string& value) {
@@ -83,8 +86,8 @@ std::string text_of(const Type& type, const std::string& value, int depth) {
             return fmt::format("rtrim(rtrim(CAST({} AS VARCHAR), '0'), '.')", value);
         case Kind::bytes: return fmt::format("lower(hex({}))", value);
         case Kind::date:
-        case Kind::timestamp:
-        case Kind::timestamptz: return dated(value);
+        case Kind::timestamp: return dated(fmt::format("CAST({} AS VARCHAR)", value));
+        case Kind::timestamptz: return dated(instant(value));
         case Kind::interval: return interval(value);
         case Kind::list: return fmt::format("'[' || {} || ']'", elements(type.children.at(0).type, value, depth));
         case Kind::structure: return structure(type, value, depth);

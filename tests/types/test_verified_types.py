@@ -1,10 +1,12 @@
-"""`penstock verify` over every source type: right after a load all values are equal, and one value changed in the target is found."""
+"""`penstock verify` over every source type: right after a load all values are equal, and one value changed in the target is found.
+A column that cannot be compared is named, and not among those that are equal."""
 
 import random
 
 import duckdb
 import pytest
 
+from support.bigquery import Warehouse
 from support.kinds import DUCKDB, PARQUET
 from test_types import CASES, SEED, load, make_table, oracle  # noqa: F401 (a fixture)
 
@@ -40,6 +42,20 @@ def test_a_type_is_equal_after_its_load_and_one_changed_value_is_found(name, ora
         warehouse.execute(f"UPDATE types.v SET v = {by} WHERE id = {victim}")
     table = verify(project, expect=3)
     assert told(table) == [("changed", str(victim), ["v"])], table
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_type_in_bigquery_is_equal_or_said_not_to_be_compared(name, oracle, project, bigquery):  # noqa: F811
+    case = CASES[name]
+    make_table(oracle, case)
+    warehouse = Warehouse(bigquery)
+    project.pipeline(oracle, {"table": case.table, "where": "id < 1200"}, {"connection": "bq", "table": "types.v", "mode": "append"},
+                     on_reject="continue", connections=warehouse.connection(), **case.options)
+    project.load()
+    table = verify(project)
+    assert table["equal"] and table["complete"] == ("v" in table["columns"])
+    assert [one["column"] for one in table["not_compared"]] == [name for name in ("id", "v") if name not in table["columns"]], table
+    warehouse.client.close()
 
 
 @pytest.mark.parametrize("name", CASES)
