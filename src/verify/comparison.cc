@@ -27,11 +27,6 @@ int64_t number(const std::optional<std::string>& text) {
     return value;
 }
 
-std::string both(const std::string& a, const std::string& b) {
-    if (a.empty() || b.empty()) return a + b;
-    return fmt::format("({}) AND ({})", a, b);
-}
-
 bool divides_by_value(const std::vector<const flow::ComparedColumn*>& key) {
     using data::Kind;
     if (key.size() != 1) return false;
@@ -56,9 +51,14 @@ int64_t Outcome::total() const {
     return all;
 }
 
+std::string Comparison::Side::where(const std::string& condition) const {
+    if (table.where.empty() || condition.empty()) return table.where + condition;
+    return fmt::format("({}) AND ({})", table.where, condition);
+}
+
 std::string Comparison::Side::from(const std::string& condition) const {
-    std::string where = both(table.where, condition);
-    return fmt::format("FROM {}{}{}", table.from, where.empty() ? "" : " WHERE ", where);
+    std::string rows = where(condition);
+    return fmt::format("FROM {}{}{}", table.from, rows.empty() ? "" : " WHERE ", rows);
 }
 
 Result<flow::TextRows> Comparison::Side::ask(const std::string& question) const {
@@ -101,8 +101,11 @@ void Comparison::prepare(Side& side) const {
 void Comparison::divide(Side& side) const {
     if (side.key.empty()) side.bucket = side.sql.remainder(side.hash, partitions_);
     else if (divides_by_value(target_.key) && sampled_.empty())
-        side.bucket = fmt::format("coalesce({}, 0)",
-                                  side.sql.remainder(side.sql.identifier(side.key.front()->name), partitions_));
+        // PostgreSQL has no remainder of an oid.
+        side.bucket = fmt::format(
+            "coalesce({}, 0)",
+            side.sql.remainder(fmt::format("CAST({} AS BIGINT)", side.sql.identifier(side.key.front()->name)),
+                               partitions_));
     else side.bucket = side.sql.remainder(side.sql.hash(side.framed_key, side.table.utf8), partitions_);
 }
 
@@ -212,55 +215,6 @@ Status Comparison::look_into(const std::vector<int64_t>& buckets, const std::set
     return {};
 }
 
-std::span<Difference> Comparison::told() {
-    auto many = std::min(out_.differences.size(), static_cast<size_t>(request_.most_told));
-    return std::span(out_.differences).first(many);
-}
-
-Status Comparison::tell_values(const Side& side, std::map<std::string, std::vector<std::optional<std::string>>>& into) {
-    std::set<int64_t> buckets;
-    std::vector<std::string> keys, texts;
-    for (const auto& one : told()) {
-        buckets.insert(one.bucket);
-        keys.push_back(side.sql.literal(one.framed));
-    }
-    for (const auto* column : side.columns) texts.push_back(column->text);
-    PN_TRY(auto rows, side.ask(fmt::format(
-                          "SELECT {}, {} {}", side.framed_key, fmt::join(texts, ", "),
-                          side.from(fmt::format("{} IN ({}) AND {} IN ({})", side.bucket, fmt::join(buckets, ", "),
-                                                side.framed_key, fmt::join(keys, ", "))))));
-    for (auto& row : rows) {
-        std::string key = row[0].value_or("");
-        row.erase(row.begin());
-        into[key] = std::move(row);
-    }
-    return {};
-}
-
-Status Comparison::tell_values() {
-    if (out_.differences.empty()) return {};
-    std::map<std::string, std::vector<std::optional<std::string>>> here, there;
-    PN_CHECK(tell_values(source_, here));
-    PN_CHECK(tell_values(target_, there));
-    for (auto& one : told()) {
-        auto source = here.find(one.framed), target = there.find(one.framed);
-        const auto& any = source != here.end() ? source : target;
-        if (source == here.end() && target == there.end()) continue;  // it has gone since
-        for (size_t i = 0; i < target_.columns.size(); ++i) {
-            const auto& column = *target_.columns[i];
-            auto said = [&](const auto& value) { return value ? std::optional(shown(*value, column.type)) : value; };
-            bool of_key = source_.key.empty() || std::ranges::find(target_.key, &column) != target_.key.end();
-            if (of_key) one.key.emplace_back(source_.columns[i]->name, said(any->second[i]));
-            bool differs = source != here.end() && target != there.end() && source->second[i] != target->second[i];
-            if (one.kind == Kind::changed && differs)
-                one.columns.push_back({.column = source_.columns[i]->name,
-                                       .source = said(source->second[i]),
-                                       .target = said(target->second[i])});
-        }
-    }
-    return {};
-}
-
 Status Comparison::count_newer() {
     if (source_.table.newer.empty()) return {};
     PN_TRY(auto rows,
@@ -290,18 +244,6 @@ Result<Outcome> Comparison::run() {
     }
     PN_CHECK(tell_values());
     return out_;
-}
-
-std::string Comparison::extra_rows(const std::vector<Difference>& rows) const {
-    std::string keys, hashes;
-    for (const auto& one : rows) {
-        if (one.kind != Kind::extra) continue;
-        keys += (keys.empty() ? "" : ", ") + target_.sql.literal(one.framed);
-        for (int64_t hash : one.target) hashes += fmt::format("{}{}", hashes.empty() ? "" : ", ", hash);
-    }
-    if (keys.empty()) return "";
-    return both(target_.table.where,
-                fmt::format("{} IN ({}) AND {} IN ({})", target_.framed_key, keys, target_.hash, hashes));
 }
 
 Result<Outcome> Comparison::again(const std::vector<Difference>& differences) {

@@ -92,6 +92,8 @@ class Comparison {
         std::vector<const flow::ComparedColumn*> columns = {}, key = {};
         std::string hash = {}, framed_key = {}, bucket = {};
 
+        /// Of the rows that count those for which this holds too; "" all.
+        std::string where(const std::string& condition) const;
         /// FROM … WHERE …
         std::string from(const std::string& condition) const;
         Result<flow::TextRows> ask(const std::string& sql) const;

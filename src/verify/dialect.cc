@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "base/assert.h"
@@ -142,11 +143,9 @@ std::string shown(const std::string& canonical, const data::Type& type) {
         if (*end != 0) return canonical;
         return type.kind == Kind::float32 ? fmt::format("{}", static_cast<float>(number)) : fmt::format("{}", number);
     }
-    std::string out;
-    for (char c : canonical) {
-        if (c == '\x1f') out += ';';
-        else out += c;
-    }
+    bool parted = type.kind == Kind::list || type.kind == Kind::structure || type.kind == Kind::map;
+    std::string out = canonical;
+    if (parted) std::ranges::replace(out, '\x1f', ';');
     return out;
 }
 
