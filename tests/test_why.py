@@ -49,7 +49,7 @@ def test_why_a_row_is_not_there(orders, project):
     assert why(project, "id=999")["verdict"] == "neither side has it"
     with duckdb.connect(str(project.warehouse)) as warehouse:
         warehouse.execute("DELETE FROM shop.orders WHERE id = 3")
-    assert "penstock verify --repair" in why(project, "id=3")["verdict"]
+    assert "penstock verify p --repair" in why(project, "id=3")["verdict"]
 
 
 def test_why_a_row_is_what_it_is_not(orders, project):

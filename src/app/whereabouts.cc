@@ -229,7 +229,10 @@ Result<Whereabouts> find_row(const config::Document& document, const std::string
                              const std::string& wanted, std::stop_token stop) {
     PN_TRY(auto written, find_written(document, table, wanted));
     const auto& pipeline = written.pipeline;
-    Whereabouts row{.pipeline = pipeline.name(), .source = written.batch.source, .target = written.batch.target};
+    Whereabouts row{.pipeline = pipeline.name(),
+                    .source = written.batch.source,
+                    .target = written.batch.target,
+                    .stream = pipeline.is_stream()};
     PN_TRY(auto target, pipeline.compare_target(stop));
     PN_TRY(auto there, target->table(row.target));
     PN_TRY(auto ledger, pipeline.open_ledger());

@@ -21,6 +21,7 @@ struct CommittedBatch {
 /// All that there is to say of one row of a target, or of why it is not there.
 struct Whereabouts {
     std::string pipeline, source, target;
+    bool stream = false;               ///< the table is captured
     std::vector<NamedValues> rows;     ///< of the target; several versions of a history
     std::optional<CommittedBatch> by;  ///< that brought it, as far as its cursor or position tells
     std::string by_reason;             ///< how that is known

@@ -85,7 +85,12 @@ std::string Whereabouts::verdict() const {
     if (filtered) return what + ": the pipeline's `where` leaves it out";
     if (newer) return what + ": it is newer than the checkpoint, and the next run will read it";
     if (!source_asked) return what;
-    return what + ", and the source has it: `penstock verify --repair` reads it again";
+    if (stream)
+        return fmt::format(
+            "{}, and the source has it: `penstock verify {}` says whether the change is on its way, "
+            "`penstock run {} --resnapshot {}` reads the table again",
+            what, pipeline, pipeline, source);
+    return fmt::format("{}, and the source has it: `penstock verify {} --repair` reads it again", what, pipeline);
 }
 
 std::string whereabouts_text(const Whereabouts& row) {
