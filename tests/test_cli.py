@@ -12,7 +12,7 @@ from support.postgres import LOADER_PASSWORD_URL
 from support.program import ROOT, Project
 from support.shop import INCREMENT, MERGE, REPLACE, WHOLE, add_orders, make_orders
 
-VERBS = ["demo", "init", "check", "doctor", "plan", "run", "status", "runs", "types", "components", "config-schema", "schema", "rejects"]
+VERBS = ["demo", "init", "check", "doctor", "plan", "run", "status", "runs", "types", "components", "config-schema", "schema", "rejects", "verify", "why"]
 
 
 @pytest.mark.parametrize("verb", VERBS)

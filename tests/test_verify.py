@@ -221,6 +221,20 @@ def test_columns_that_one_side_lacks_are_named(orders, project):
     assert table["equal"] and table["not_compared"] == [{"column": "extra", "reason": "the target has no such column yet"}]
 
 
+def test_columns_that_cannot_be_compared_are_never_counted_as_equal(orders, project):
+    assert verify(project)["complete"]
+    orders.execute("ALTER TABLE orders ALTER amount TYPE boolean USING true")
+    answer = verify(project)
+    table, = answer["tables"]
+    assert table["equal"] and not table["complete"] and not answer["complete"] and "amount" not in table["columns"]
+    assert table["not_compared"] == [{"column": "amount", "reason": "boolean in the source is no decimal(12,2) as the target has it"}]
+    text = project.run("verify", "p").out
+    assert "equal in 6 of 7 columns, 5,000 rows" in text and "not compared: amount, because boolean in the source" in text
+    orders.execute("ALTER TABLE orders DROP CONSTRAINT orders_pkey, ALTER id TYPE boolean USING true")
+    project.pipeline(orders, {"table": "public.orders"}, {**REPLACE, "key": ["id"]}, numeric={"rate": "text"})
+    assert "its key column id cannot be compared" in project.run("verify", "p", expect=2).both
+
+
 def test_a_server_with_another_encoding(ascii_server, project):
     from support.postgres import Database
 
@@ -331,6 +345,7 @@ def test_a_repair_that_is_killed_leaves_the_rows_as_they_were_or_repaired(point,
 
 
 def test_a_captured_table_is_not_repaired_row_by_row(captured, project):
+    captured()
     output = project.run("verify", "p", "--repair", expect=2)
     assert "not repaired row by row" in output.both and "--resnapshot TABLE" in output.both
 
@@ -344,7 +359,44 @@ def test_what_cannot_be_repaired_is_refused(database, project):
     assert "no key by which the source could be asked" in output.both and "--full-refresh" in output.both
 
 
+@pytest.mark.parametrize("where", ["parquet", "bigquery"])
+def test_repair_in_a_target_that_takes_no_rows_away(where, orders, project, request):
+    target, connections = {"format": "parquet", "path": "orders/"}, {}
+    if where == "bigquery":
+        from support.bigquery import Warehouse
+
+        warehouse = Warehouse(request.getfixturevalue("bigquery"))
+        target, connections = {"connection": "bq", "table": "shop.orders"}, warehouse.connection()
+    orders.execute("ALTER TABLE orders DROP document, ADD updated_at timestamptz; UPDATE orders SET updated_at = '2026-01-01Z'::timestamptz + id * interval '1 second'")
+    project.pipeline(orders, {"table": "public.orders", "cursor": "updated_at", "cursor_lag": "1m"}, {**target, "mode": "merge", "key": ["id"]},
+                     numeric={"rate": "text"}, connections=connections)
+    project.load()
+    # What an increment that reads a stretch of the cursor again does not see.
+    orders.execute("UPDATE orders SET customer = 'by hand' WHERE id <= 3; INSERT INTO orders (id, updated_at) VALUES (9001, '2026-01-01Z')")
+    project.load()
+    by_hand = [("changed", str(row), ("customer",)) for row in (1, 2, 3)] + [("missing", "9001", ())]
+    assert found(only_table(project, expect=3)) == by_hand
+    answer = verify(project, "--repair")
+    assert answer["repaired"] == 4 and answer["equal"]
+    orders.execute("DELETE FROM orders WHERE id = 10")
+    output = project.run("verify", "p", "--repair", expect=2)
+    assert "takes none away by themselves" in output.both and "--full-refresh" in output.both
+    if where == "bigquery":
+        warehouse.client.close()
+
+
 # -- BigQuery ----------------------------------------------------------------------------------------------------------
+def test_a_key_that_postgresql_cannot_divide(bigquery, database, project):
+    from support.bigquery import Warehouse
+
+    warehouse = Warehouse(bigquery)
+    database.execute("CREATE TABLE orders (id oid PRIMARY KEY, v int); INSERT INTO orders SELECT i::oid, i FROM generate_series(1, 3000) i")
+    project.pipeline(database, {"table": "public.orders"}, {"connection": "bq", "table": "shop.orders", "mode": "replace"}, connections=warehouse.connection())
+    project.load()
+    assert only_table(project)["partitions"] == 3
+    warehouse.client.close()
+
+
 def test_bigquery_is_compared(bigquery, database, project):
     from support.bigquery import Warehouse
 

@@ -9,6 +9,7 @@
 #include "app/execution.h"
 #include "app/project.h"
 #include "app/replay_target.h"
+#include "base/assert.h"
 #include "base/ids.h"
 #include "base/log.h"
 #include "flow/validation.h"
@@ -43,6 +44,9 @@ Status check_repairable(const Pipeline& pipeline, const VerifiedTable& table) {
     if (extra && keeps)
         return fail(
             refused(table, "it keeps what the source has deleted, and nobody knows when these rows went", whole));
+    if (extra && !table.gives_up_rows)
+        return fail(refused(
+            table, "the source has some of its rows no more, and this target takes none away by themselves", whole));
     return {};
 }
 
@@ -76,10 +80,7 @@ const VerifiedTable* find(const std::vector<VerifiedTable>& tables, const std::s
 Status remove_extra(flow::CheckedTarget& in, const VerifiedTable& table) {
     if (table.extra_rows.empty()) return {};
     PN_TRY(auto removed, in.remove(table.target.name, table.extra_rows));
-    if (!removed)
-        return fail(refused(table, "this target takes no rows away by themselves",
-                            "run the pipeline once with "
-                            "--full-refresh"));
+    PN_ASSERT(removed);  // check_repairable
     log::info("{}: {} rows that the source has not were taken away", table.target.name, *removed);
     return {};
 }

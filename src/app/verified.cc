@@ -71,13 +71,20 @@ std::string effort_text(std::string_view side, const verify::Effort& effort, int
                        humane_bytes(static_cast<uint64_t>(effort.answer_bytes)));
 }
 
+/// Whoever reads no further must not take columns for equal that nobody compared.
+std::string extent_text(const VerifiedTable& table) {
+    if (table.complete()) return "";
+    size_t compared = table.outcome.columns.size();
+    return fmt::format(" in {} of {} columns", compared, compared + table.not_compared.size());
+}
+
 std::string verdict(const VerifiedTable& table) {
     const auto& info = table.target.info;
     std::string pair = fmt::format("{} -> {}", info.name, table.target.name);
     if (!table.there) return fmt::format("{}: different, the target has no such table\n", pair);
     if (table.equal())
-        return fmt::format("{}: equal, {} rows in {} partitions\n", pair, humane_count(table.outcome.source.rows),
-                           humane_count(table.outcome.partitions));
+        return fmt::format("{}: equal{}, {} rows in {} partitions\n", pair, extent_text(table),
+                           humane_count(table.outcome.source.rows), humane_count(table.outcome.partitions));
     if (table.outcome.total() == 0)
         return fmt::format("{}: not decided, {} rows were changed at every look\n", pair,
                            humane_count(table.undecided));
@@ -158,6 +165,7 @@ Json verified_json(const VerifiedTable& table, int64_t most) {
     return {{"source", table.target.info.name},
             {"target", table.target.name},
             {"equal", table.equal()},
+            {"complete", table.complete()},
             {"there", table.there},
             {"moment", table.moment},
             {"checkpoint", checkpoint},

@@ -25,10 +25,14 @@ struct VerifiedTable {
     std::vector<data::Type> key_types;  ///< in the target, of target.key
     /// Which rows of the target the source has not, in the target's SQL; "" none.
     std::string extra_rows;
+    bool gives_up_rows = false;                                     ///< a repair can take them away
     int64_t source_bytes = -1, target_bytes = -1;                   ///< of one look at all of it; -1 not known
     std::vector<std::pair<std::string, std::string>> not_compared;  ///< column, why
 
+    /// In the columns that were compared.
     bool equal() const { return there && outcome.total() == 0 && undecided == 0; }
+    /// All columns were.
+    bool complete() const { return there && not_compared.empty(); }
 };
 
 std::string verified_text(const std::vector<VerifiedTable>& tables, bool stream, int64_t most);

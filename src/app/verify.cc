@@ -70,7 +70,8 @@ Result<int> command::verify(const Session& session) {
     if (session.json()) {
         Json list = Json::array();
         for (const auto& table : tables) list.push_back(verified_json(table, options.max_differences));
-        Json answer = {{"pipeline", pipeline.name()}, {"equal", equal}, {"tables", list}};
+        bool complete = std::ranges::all_of(tables, &VerifiedTable::complete);
+        Json answer = {{"pipeline", pipeline.name()}, {"equal", equal}, {"complete", complete}, {"tables", list}};
         if (options.repair) answer["repaired"] = repaired;
         PN_CHECK(print_json(answer));
     } else {

@@ -155,6 +155,7 @@ class Verifying {
             for (size_t i = 0; i < both->source.columns.size(); ++i)
                 if (both->source.columns[i].name == name) table.key_types.push_back(both->target.columns[i].type);
         table.not_compared = both->left_out;
+        table.gives_up_rows = both->target.gives_up_rows;
         table.source_bytes = both->source.bytes;
         table.target_bytes = both->target.bytes;
         PN_TRY(request.set_aside, rejected_keys(table));

@@ -43,11 +43,12 @@ struct ComparedColumn {
 
 /// One table on one side, as one moment shows it.
 struct ComparedTable {
-    std::string dialect;     ///< whose SQL: postgres, duckdb, bigquery
-    std::string from;        ///< what stands behind FROM
-    std::string where = {};  ///< the rows that count; "" all
-    std::string newer = {};  ///< of the source: the rows that no run has read yet; "" none that could be told
-    bool utf8 = true;        ///< the engine keeps texts in UTF-8
+    std::string dialect;         ///< whose SQL: postgres, duckdb, bigquery
+    std::string from;            ///< what stands behind FROM
+    std::string where = {};      ///< the rows that count; "" all
+    std::string newer = {};      ///< of the source: the rows that no run has read yet; "" none that could be told
+    bool utf8 = true;            ///< the engine keeps texts in UTF-8
+    bool gives_up_rows = false;  ///< of the target: CheckedTarget::remove() takes rows away
     std::vector<ComparedColumn> columns;
     std::function<Result<TextRows>(const std::string& sql)> ask;
     int64_t bytes = -1;  ///< that a look at all of it reads, as its engine says; -1 it does not say

@@ -21,6 +21,7 @@ class Comparison : public flow::ComparedTarget {
                                               which));
         if (there.empty()) return std::optional<flow::ComparedTable>();
         PN_TRY(auto compared, engine::compared_table(connection_, table.quoted()));
+        compared.gives_up_rows = true;
         return std::optional(std::move(compared));
     }
 

@@ -65,8 +65,8 @@ class Writer {
 
     /// Types whose cast to text is not what they look like have their output function asked, by concat().
     static std::string plain_text(const PgType& type, const std::string& value) {
-        bool faithful = type.kind == 'e' || is(type, {"text", "varchar", "name", "uuid", "numeric", "int2",
-                                                      "int4", "int8", "interval", "timetz", "json", "jsonb"});
+        bool faithful = type.kind == 'e' || is(type, {"text", "varchar", "name", "uuid", "numeric", "int2", "int4",
+                                                      "int8", "interval", "timetz", "json", "jsonb"});
         if (faithful) return cast(value, "text");
         if (is(type, {"bpchar"})) return fmt::format("pg_catalog.bpcharout({})::text", value);
         if (is(type, {"inet"})) return fmt::format("pg_catalog.inet_out({})::text", value);
