@@ -12,7 +12,7 @@ namespace penstock::app {
 namespace {
 
 /// Commands of the documented interface that this version does not have.
-constexpr std::array not_in_this_version = {"backup", "export"};
+constexpr std::array not_in_this_version = {"export"};
 
 Error usage_error(std::string message, std::string hint) {
     return {.kind = ErrorKind::usage, .code = "usage", .message = std::move(message), .hint = std::move(hint)};
