@@ -43,6 +43,8 @@ function(penstock_folder_targets folder)
     add_library(penstock_${name} STATIC ${sources})
     target_link_libraries(penstock_${name} PUBLIC ${links})
     penstock_precompile(penstock_${name} libraries)
+    # No test programs: each of their files may name its fixtures as it likes.
+    set_target_properties(penstock_${name} PROPERTIES UNITY_BUILD ${PENSTOCK_UNITY} UNITY_BUILD_BATCH_SIZE 8)
   else()
     add_library(penstock_${name} INTERFACE)
     target_link_libraries(penstock_${name} INTERFACE ${links})

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 HOME = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(HOME / "tools"))
 
-from tidy_cpp import function_lengths, without_comments  # noqa: E402
+from tidy_cpp import function_lengths, unnamed_definitions, without_comments
 
 # An include may name its own folder or a lower layer. Folders of connect/ are all on one layer: none sees another.
 LAYERS = {
@@ -148,6 +148,23 @@ def check_names(tree: Tree):
                     yield Finding(name, number, "names", f"'{banned[1]}' in {match[1]} says nothing: {BANNED[banned[1].lower()]}")
 
 
+def check_doubles(tree: Tree):
+    """What two files of a layer both define for themselves; several of them are compiled as one."""
+    seen = {}
+    for name in tree.sources():
+        if not name.startswith("src/") or not name.endswith(".cc") or name.endswith(("_test.cc", "/main.cc")):
+            continue
+        for namespace, word, line, what in unnamed_definitions(tree.text(name)):
+            others = seen.setdefault((layer_folder(name.removeprefix("src/")), namespace, word), [])
+            for other, theirs in others:
+                overload = what != theirs and what[0] == theirs[0] == "("
+                same_alias = what == theirs and what[0] == "="
+                if other != name and not overload and not same_alias:
+                    yield Finding(name, line, "doubles", f"{other} has a {word} as well: one place, or another name")
+                    break
+            others.append((name, what))
+
+
 def check_lengths(tree: Tree):
     for name in tree.sources():
         text = tree.text(name)
@@ -258,7 +275,7 @@ def write_generated() -> int:
     return 0
 
 
-CHECKS = [check_layers, check_systems, check_names, check_lengths, check_links, check_places, check_generated]
+CHECKS = [check_layers, check_systems, check_names, check_doubles, check_lengths, check_links, check_places, check_generated]
 
 
 def waived(findings: list[Finding], waivers) -> list[Finding]:

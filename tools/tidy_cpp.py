@@ -75,3 +75,49 @@ def _kind(before: str, open_scopes, pending):
     if pending and (not words or words.startswith(",")):
         return "function", pending
     return "value", ""
+
+
+_FUNCTION = re.compile(
+    r"(?:\[\[\w+\]\] )?(?:inline |static |constexpr |const )*[\w:<>,&* ]+?[ &*>](\w+)\((.*?)\)(?: const)?(?: noexcept)? *(?:\{|;|$)"
+)
+
+
+def unnamed_definitions(text: str):
+    """(namespace, name, line, what) of each definition at the left margin of an unnamed namespace; `what` tells overloads apart."""
+    lines = without_comments(text, keep_strings=False).split("\n")
+    namespaces, unnamed, line = [], False, 0
+    while line < len(lines):
+        first = lines[line].rstrip()
+        number = line + 1
+        line += 1
+        if match := re.match(r"namespace ([\w:]+) \{$", first):
+            namespaces.append(match[1])
+        elif first == "namespace {":
+            unnamed = True
+        elif first == "}" and (unnamed or namespaces):
+            # A body's end stands behind its head, which was read with it below.
+            unnamed = False if unnamed else (namespaces.pop(), False)[1]
+        elif unnamed and first and not first[0].isspace() and first[0] not in "#}":
+            while not re.search(r"[;{}]$", first) and line < len(lines):
+                first += " " + lines[line].strip()
+                line += 1
+            if first.endswith("{"):
+                while line < len(lines) and not lines[line].startswith("}"):
+                    line += 1
+                line += 1
+            if found := _definition(first):
+                yield "::".join(namespaces), found[0], number, found[1]
+
+
+def _definition(words: str):
+    if match := re.match(r"(?:struct|class|enum(?: class)?) (\w+)", words):
+        return match[1], "type"
+    if match := re.match(r"(?:(?:__extension__ )?using|namespace) (\w+) = (.*);", words):
+        return match[1], "= " + match[2]
+    if words.startswith(("template", "using", "}")):
+        return None
+    if match := _FUNCTION.match(words):
+        return match[1], "(" + re.sub(r"\s*\b\w+(?=,|$)", "", match[2]) + ")"
+    if match := re.match(r"[\w:<>,*& ]+?[ *&](\w+)(?:\[\w*\])?(?: =| ?\{|\(|;)", words):
+        return match[1], "value"
+    return None

@@ -43,7 +43,7 @@ std::string roff_options(const std::vector<OptionInfo>& options) {
     return text;
 }
 
-std::string usage(const CommandInfo& command, const std::string& words) {
+std::string synopsis(const CommandInfo& command, const std::string& words) {
     std::string text = words;
     for (const auto& argument : command.arguments) {
         std::string name = argument.choices.empty() ? argument.value : value_of(argument);
@@ -73,11 +73,12 @@ std::string man_page(const CommandInfo& program) {
     text += ".SH SYNOPSIS\n.B penstock\n[\\fIOPTION\\fR]... \\fICOMMAND\\fR [\\fIARGUMENT\\fR]...\n";
     text += ".SH DESCRIPTION\n" + roff(program.doc) + "\n.SH COMMANDS\n";
     for (const auto& [words, command] : all_commands(program))
-        text += fmt::format(".SS {}\n{}.\n{}", roff(usage(*command, words)), roff(command->doc),
+        text += fmt::format(".SS {}\n{}.\n{}", roff(synopsis(*command, words)), roff(command->doc),
                             roff_options(command->options));
     text += ".SH OPTIONS\nThese may stand before or after the command.\n" + roff_options(program.options);
     text +=
-        ".SH EXIT STATUS\n.TP\n0\nDone.\n.TP\n1\nA run failed.\n.TP\n2\nBad usage or configuration.\n.TP\n3\nA check "
+        ".SH EXIT STATUS\n.TP\n0\nDone.\n.TP\n1\nA run failed.\n.TP\n2\nBad usage or configuration.\n.TP\n3\nA "
+        "check "
         "failed.\n"
         ".TP\n4\nStopped by a budget.\n.TP\n130\nInterrupted; state is consistent.\n";
     text +=
@@ -107,7 +108,7 @@ std::string command_line_markdown() {
         "# Commands\n\n{}\n\n## Options of every command\n\nThey may stand before or after the command.\n\n{}\n",
         program.doc, markdown_options(program.options));
     for (const auto& [words, command] : all_commands(program)) {
-        text += fmt::format("## penstock {}\n\n```\npenstock {}\n```\n\n{}.\n\n", words, usage(*command, words),
+        text += fmt::format("## penstock {}\n\n```\npenstock {}\n```\n\n{}.\n\n", words, synopsis(*command, words),
                             command->doc);
         if (!command->options.empty()) text += markdown_options(command->options) + "\n";
     }

@@ -30,7 +30,6 @@ Json embedded(const std::string& text) {
 }
 
 Json time_or_null(TimePoint time) { return time == TimePoint{} ? Json(nullptr) : Json(iso_time(time)); }
-Json text_or_null(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
 
 Json record_json(const flow::RejectRecord& record) {
     const auto& reject = record.reject;

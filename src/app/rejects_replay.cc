@@ -71,7 +71,7 @@ Status show(const Session& session, const Rejects& open) {
                  fmt::format("\n{} would be read again\n", humane_count(static_cast<int64_t>(open.size()))));
 }
 
-std::string outcome(const flow::RunResult& result) {
+std::string read_again(const flow::RunResult& result) {
     auto counts = result.counts();
     return fmt::format("{} read again, {} written, {} still rejected\n", humane_count(counts.rows_read),
                        humane_count(counts.rows_written), humane_count(counts.rows_rejected));
@@ -104,7 +104,7 @@ Result<int> command::rejects_replay(const Session& session) {
     JobTables jobs(document);
     auto result = execute(pipeline, replay_request(pipeline, open), store, jobs, session.stop);
     if (result.error) return fail(std::move(*result.error));
-    PN_CHECK(session.json() ? print_json({{"runs", {run_json(result)}}}) : print(outcome(result)));
+    PN_CHECK(session.json() ? print_json({{"runs", {run_json(result)}}}) : print(read_again(result)));
     return 0;
 }
 

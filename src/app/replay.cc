@@ -14,6 +14,7 @@
 #include "app/run_history.h"
 #include "app/run_json.h"
 #include "app/text_table.h"
+#include "app/usage_mistake.h"
 #include "base/humane.h"
 #include "base/ids.h"
 #include "config/suggest.h"
@@ -25,10 +26,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Error usage(std::string code, std::string message, std::string hint) {
-    return {.kind = ErrorKind::usage, .code = std::move(code), .message = std::move(message), .hint = std::move(hint)};
-}
-
 Result<archive::ReplayRange> range_of(const Options& options) {
     archive::ReplayRange range{.from = {}, .to = now(), .routes = options.routes};
     PN_TRY(range.from, parse_moment(options.from));
@@ -36,10 +33,10 @@ Result<archive::ReplayRange> range_of(const Options& options) {
         PN_TRY(range.to, parse_moment(options.to));
     }
     if (range.from < range.to) return range;
-    return fail(usage("no_time_between",
-                      fmt::format("there is no time between --from {} and --to {}", options.from,
-                                  options.to.empty() ? "now" : options.to),
-                      "--to is the moment behind the last that is read"));
+    return fail(misused("no_time_between",
+                        fmt::format("there is no time between --from {} and --to {}", options.from,
+                                    options.to.empty() ? "now" : options.to),
+                        "--to is the moment behind the last that is read"));
 }
 
 /// `--into`: the one route whose rows another table gets.
@@ -51,8 +48,8 @@ Status redirect(config::Document& document, const Options& options) {
     auto to = routes.begin();
     if (options.routes.size() == 1) to = std::ranges::find(routes, options.routes.front(), &config::RouteTo::name);
     if (to == routes.end() || (options.routes.size() != 1 && routes.size() != 1))
-        return fail(
-            usage("into_of_which_route", "--into is for the rows of one route", "name it: --route NAME --into TABLE"));
+        return fail(misused("into_of_which_route", "--into is for the rows of one route",
+                            "name it: --route NAME --into TABLE"));
     to->table.value = options.into;
     return {};
 }
@@ -66,9 +63,9 @@ Status check_routes(const Pipeline& pipeline, const archive::ReplayRange& range,
         if (std::ranges::find(known, name) != known.end()) continue;
         if (std::ranges::find(objects, name, &archive::ArchivedObject::route) != objects.end()) continue;
         return fail(
-            usage("no_such_route",
-                  fmt::format("{} has no route '{}'{}", pipeline.name(), name, config::did_you_mean(name, known)),
-                  fmt::format("its routes: {}", fmt::join(known, ", "))));
+            misused("no_such_route",
+                    fmt::format("{} has no route '{}'{}", pipeline.name(), name, config::did_you_mean(name, known)),
+                    fmt::format("its routes: {}", fmt::join(known, ", "))));
     }
     return {};
 }
@@ -115,7 +112,7 @@ Status show_objects(const Session& session, const std::vector<archive::ArchivedO
                                             objects.size()));
 }
 
-std::string outcome(const flow::RunResult& result) {
+std::string replayed(const flow::RunResult& result) {
     auto counts = result.counts();
     return fmt::format("{} messages read again: {} rows written, {} there already or filtered, {} rejected\n",
                        humane_count(counts.rows_read), humane_count(counts.rows_written),
@@ -153,7 +150,7 @@ Result<int> command::replay(const Session& session) {
     JobTables jobs(document);
     auto result = execute(pipeline, archive_request(pipeline, range), store, jobs, session.stop);
     if (result.error) return fail(std::move(*result.error));
-    PN_CHECK(session.json() ? print_json({{"runs", {run_json(result)}}}) : print(outcome(result)));
+    PN_CHECK(session.json() ? print_json({{"runs", {run_json(result)}}}) : print(replayed(result)));
     return 0;
 }
 

@@ -9,6 +9,7 @@
 #include "app/output.h"
 #include "app/project.h"
 #include "app/run_json.h"
+#include "app/run_text.h"
 #include "app/text_table.h"
 #include "base/humane.h"
 
@@ -20,8 +21,6 @@ using Align = TextTable::Align;
 namespace {
 
 constexpr int searched_runs = 10'000;
-
-std::string count_or_blank(int64_t count) { return count == 0 ? "" : humane_count(count); }
 
 std::string billed_or_blank(const flow::Charge& spent) {
     return spent.bytes_billed == 0 ? "" : humane_bytes(static_cast<uint64_t>(spent.bytes_billed));

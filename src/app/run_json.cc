@@ -10,8 +10,6 @@ using Json = nlohmann::ordered_json;
 
 namespace {
 
-Json text_or_null(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
-
 /// Where a source stands, in its own words.
 Json position_json(const flow::Checkpoint& checkpoint) {
     auto position = Json::parse(checkpoint.position, nullptr, false);
@@ -58,6 +56,8 @@ Json decisions_json(const std::vector<flow::SchemaDecision>& decisions) {
 }
 
 }  // namespace
+
+nlohmann::ordered_json text_or_null(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
 
 Json counts_json(const flow::Counts& counts) {
     return {{"rows_read", counts.rows_read},         {"rows_written", counts.rows_written},

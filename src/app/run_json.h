@@ -12,4 +12,6 @@ nlohmann::ordered_json run_json(const flow::RunResult& result);
 nlohmann::ordered_json counts_json(const flow::Counts& counts);
 nlohmann::ordered_json table_json(const flow::TableResult& table);
 
+nlohmann::ordered_json text_or_null(const std::string& text);
+
 }  // namespace penstock::app

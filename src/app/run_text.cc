@@ -12,7 +12,6 @@ namespace {
 using Align = TextTable::Align;
 
 /// Nothing stands for none, so that what happened catches the eye.
-std::string count_or_blank(int64_t count) { return count == 0 ? "" : humane_count(count); }
 
 TextTable table_of(const std::vector<flow::RunResult>& results) {
     TextTable table({{.heading = "PIPELINE"},
@@ -62,6 +61,8 @@ std::string remarks(const flow::RunResult& result) {
 }
 
 }  // namespace
+
+std::string count_or_blank(int64_t count) { return count == 0 ? "" : humane_count(count); }
 
 std::string runs_text(const std::vector<flow::RunResult>& results) {
     std::string text = table_of(results).text();

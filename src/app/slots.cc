@@ -10,6 +10,7 @@
 #include "app/project.h"
 #include "app/slot_view.h"
 #include "app/text_table.h"
+#include "app/usage_mistake.h"
 #include "base/humane.h"
 
 namespace penstock::app {
@@ -26,10 +27,6 @@ struct Found {
 
     std::string reader() const { return pipelines.empty() ? "" : pipelines.front(); }
 };
-
-Error usage(std::string code, std::string message, std::string hint) {
-    return {.kind = ErrorKind::usage, .code = std::move(code), .message = std::move(message), .hint = std::move(hint)};
-}
 
 std::vector<std::string> readers_of(const std::vector<Pipeline>& pipelines, const std::string& connection,
                                     const std::string& slot) {
@@ -88,14 +85,14 @@ Result<Found> find_slot(const Session& session, const std::vector<Pipeline>& pip
     auto used = [](const Found& one) { return !one.pipelines.empty(); };
     if (found.size() > 1 && std::ranges::count_if(found, used) == 1) found = {*std::ranges::find_if(found, used)};
     if (found.empty())
-        return fail(usage("unknown_slot", fmt::format("there is no slot '{}'", name),
-                          "`penstock slots list` shows those that are there"));
+        return fail(misused("unknown_slot", fmt::format("there is no slot '{}'", name),
+                            "`penstock slots list` shows those that are there"));
     if (found.size() == 1) return found.front();
     std::vector<std::string> connections;
     for (const auto& one : found) connections.push_back(one.server->connection());
-    return fail(usage("ambiguous_slot",
-                      fmt::format("connections {} all show a slot '{}'", fmt::join(connections, ", "), name),
-                      "say which is meant by --connection"));
+    return fail(misused("ambiguous_slot",
+                        fmt::format("connections {} all show a slot '{}'", fmt::join(connections, ", "), name),
+                        "say which is meant by --connection"));
 }
 
 Status refuse_active(const flow::Slot& slot) {
@@ -123,9 +120,9 @@ Status confirmed(const Session& session, const Found& found, const std::string& 
                     ? fmt::format("changes in {} of log since {} that its reader may not have",
                                   shown_bytes(slot.lag_bytes), slot.confirmed)
                     : std::string("the position up to which its reader has everything");
-    return fail(usage("not_confirmed",
-                      fmt::format("{} slot {} gives up {}{}", doing, slot.name, lost, consequence(found)),
-                      "nothing was done; repeat it with --confirm if that is meant"));
+    return fail(misused("not_confirmed",
+                        fmt::format("{} slot {} gives up {}{}", doing, slot.name, lost, consequence(found)),
+                        "nothing was done; repeat it with --confirm if that is meant"));
 }
 
 Status report(const Session& session, const Found& found, const std::string& done, const std::string& position) {

@@ -64,4 +64,8 @@ Error explain_mistake(CLI::App& app, const CLI::ParseError& error, const std::st
     return usage_error(fmt::format("{}: {}", prefix, error.what()), hint);
 }
 
+Error misused(std::string code, std::string message, std::string hint) {
+    return {.kind = ErrorKind::usage, .code = std::move(code), .message = std::move(message), .hint = std::move(hint)};
+}
+
 }  // namespace penstock::app

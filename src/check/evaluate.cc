@@ -13,7 +13,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr int most_shown = 20;
+constexpr int most_examples = 20;
 
 std::string source_of(const RowRule& rule, const flow::AskedTable& table, const Dialect& dialect) {
     if (rule.window.empty()) return table.name + " AS S";
@@ -54,11 +54,11 @@ Status show_unexpected(const RowRule& rule, const flow::AskedTable& table, const
                             ? ""
                             : fmt::format(" ORDER BY {}", dialect.row_order());
     if (!rule.window.empty()) order = " ORDER BY penstock_row";
-    PN_TRY(auto shown, table.ask(fmt::format("SELECT {} {}{} LIMIT {}", value, from, order, most_shown)));
+    PN_TRY(auto shown, table.ask(fmt::format("SELECT {} {}{} LIMIT {}", value, from, order, most_examples)));
     result["partial_unexpected_list"] = Json::array();
     for (const auto& row : shown) result["partial_unexpected_list"].push_back(parsed(row.at(0)));
     PN_TRY(auto counts, table.ask(fmt::format("SELECT {} AS v, count(*) AS n {} GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {}",
-                                              value, from, most_shown)));
+                                              value, from, most_examples)));
     result["partial_unexpected_counts"] = Json::array();
     for (const auto& row : counts)
         result["partial_unexpected_counts"].push_back({{"value", parsed(row.at(0))}, {"count", number(row.at(1))}});
@@ -119,7 +119,7 @@ Status judge_query(const Arguments& arguments, const flow::AskedTable& table, fl
     Json shown = Json::array();
     if (unexpected != 0) {
         PN_TRY(auto sample, table.ask(fmt::format("SELECT {} FROM ({}\n) AS q LIMIT {}",
-                                                  arguments.dialect().json_of_row("q"), query, most_shown)));
+                                                  arguments.dialect().json_of_row("q"), query, most_examples)));
         for (const auto& row : sample) shown.push_back(parsed(row.at(0)));
     }
     validation.unexpected_sample = shown.dump();

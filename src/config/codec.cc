@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 
 #include "base/humane.h"
+#include "config/parse_whole.h"
 #include "config/suggest.h"
 
 namespace penstock::config {
@@ -17,12 +17,6 @@ std::string with_article(std::string_view noun) {
     if (noun == "text" || noun == "true or false") return std::string(noun);
     bool vowel = std::string_view("aeiou").find(noun.front()) != std::string_view::npos;
     return fmt::format("{} {}", vowel ? "an" : "a", noun);
-}
-
-template <class X>
-bool parse_whole(std::string_view text, X& into) {
-    auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), into);
-    return status == std::errc{} && end == text.data() + text.size();
 }
 
 bool refuse_scalar(const Node& node, std::string code, std::string_view noun, std::string hint,

@@ -33,7 +33,7 @@ const std::array<Field, 5>& fields() {
     return made;
 }
 
-Error mistake(std::string message) {
+Error no_schedule(std::string message) {
     return {.kind = ErrorKind::configuration,
             .code = "not_a_schedule",
             .message = std::move(message),
@@ -82,8 +82,8 @@ Result<Set> set_of(const std::string& text, const Field& field) {
     bool good = !text.ends_with(',');
     for (std::string item; good && std::getline(items, item, ',');) good = add_item(item, field, set);
     if (good && set.any()) return set;
-    return fail(mistake(fmt::format("'{}' is no {} of a schedule: {} to {}{}", text, field.name, field.first,
-                                    field.last, field.names.empty() ? "" : ", or names of three letters")));
+    return fail(no_schedule(fmt::format("'{}' is no {} of a schedule: {} to {}{}", text, field.name, field.first,
+                                        field.last, field.names.empty() ? "" : ", or names of three letters")));
 }
 
 std::string_view expanded(std::string_view schedule) {
@@ -99,7 +99,7 @@ Result<Cron> parse_every(std::string_view text) {
     auto step = parse_duration(text);
     bool whole = step && *step % seconds(1) == microseconds(0);
     if (!whole || *step < seconds(1) || *step > hours(24))
-        return fail(mistake(fmt::format("'@every {}' is no step from 1s to 24h", text)));
+        return fail(no_schedule(fmt::format("'@every {}' is no step from 1s to 24h", text)));
     Cron cron;
     cron.every = duration_cast<seconds>(*step);
     return cron;
@@ -140,7 +140,7 @@ Result<Cron> parse_cron(std::string_view text) {
     std::istringstream words{std::string(expanded(text))};
     std::vector<std::string> texts;
     for (std::string word; words >> word;) texts.push_back(word);
-    if (texts.size() != 5) return fail(mistake("the schedule is not a cron expression of five fields"));
+    if (texts.size() != 5) return fail(no_schedule("the schedule is not a cron expression of five fields"));
     Cron cron;
     std::array<Set*, 5> sets = {&cron.minutes, &cron.hours, &cron.days, &cron.months, &cron.weekdays};
     for (size_t i = 0; i < sets.size(); ++i) {
@@ -150,7 +150,7 @@ Result<Cron> parse_cron(std::string_view text) {
     cron.either_day = !texts[2].starts_with('*') && !texts[4].starts_with('*');
     cron.by_elapsed_time = texts[0].starts_with('*') || texts[1].starts_with('*');
     if (!cron.first_from(Cron::LocalMinutes(local_days(2024y / January / 1))))
-        return fail(mistake(fmt::format("'{}' is never due: no such date comes by", text)));
+        return fail(no_schedule(fmt::format("'{}' is never due: no such date comes by", text)));
     return cron;
 }
 

@@ -147,7 +147,8 @@ TEST_CASE("mistakes of a document are told exactly") {
              "rejected rows go to the table penstock.rejects of the target"},
             {connections + p + pipeline("a", ", schedule: daily"),
              "error: pipelines.a: the schedule is not a cron expression of five fields\n  at: etc/penstock.yaml:3:91\n "
-             " hint: minute hour day-of-month month day-of-week, such as \"*/15 * * * *\" or \"0 2 * * 0\"; or @daily, or @every 10m"},
+             " hint: minute hour day-of-month month day-of-week, such as \"*/15 * * * *\" or \"0 2 * * 0\"; or @daily, "
+             "or @every 10m"},
             {connections + p + pipeline("a", ", timezone: UTC"),
              "error: pipelines.a: 'timezone' needs 'schedule' too\n  at: etc/penstock.yaml:3:81"},
             {connections + p + pipeline("a", ", after: bb") + pipeline("b"),

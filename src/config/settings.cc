@@ -2,16 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <charconv>
+
+#include "config/parse_whole.h"
 
 namespace penstock::config {
 namespace {
-
-template <class X>
-bool parse_whole(std::string_view text, X& into) {
-    auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), into);
-    return status == std::errc{} && end == text.data() + text.size();
-}
 
 Error refused(std::string code, std::string message, std::string hint) {
     return {.kind = ErrorKind::configuration,

@@ -1,15 +1,9 @@
 #include "config/step.h"
 
+#include "config/mistake.h"
+
 namespace penstock::config {
 namespace {
-
-Error mistake(const Text& text, std::string code, std::string message, std::string hint) {
-    return {.kind = ErrorKind::configuration,
-            .code = std::move(code),
-            .message = std::move(message),
-            .where = text.place.text(),
-            .hint = std::move(hint)};
-}
 
 const Spec<FilterStep>& filter_spec() {
     using F = FilterStep;

@@ -3,16 +3,10 @@
 #include <algorithm>
 #include <string_view>
 
+#include "config/mistake.h"
+
 namespace penstock::config {
 namespace {
-
-Error mistake(const Text& place, std::string code, std::string message, std::string hint) {
-    return {.kind = ErrorKind::configuration,
-            .code = std::move(code),
-            .message = std::move(message),
-            .where = place.place.text(),
-            .hint = std::move(hint)};
-}
 
 Status check_trigger(const Trigger& trigger, const Node&) {
     constexpr std::string_view own[] = {"/healthz", "/readyz", "/metrics", "/runs", "/api"};

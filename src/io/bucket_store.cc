@@ -23,7 +23,7 @@
 namespace penstock::io {
 namespace {
 
-namespace fs = arrow::fs;
+namespace afs = arrow::fs;
 
 // ---------------------------------------------------------------- errors
 
@@ -77,7 +77,7 @@ Status load_s3() {
     if (loaded) return {};
     Dl_info arrow{};
     using Load = arrow::Status (*)(const char*);
-    Load load = &fs::LoadFileSystemFactories;
+    Load load = &afs::LoadFileSystemFactories;
     if (::dladdr(reinterpret_cast<void*>(load), &arrow) == 0 || arrow.dli_fname == nullptr) arrow.dli_fname = "";
     std::filesystem::path library = arrow.dli_fname;
     std::string name = library.filename().string();
@@ -105,7 +105,7 @@ void finalize_s3_at_exit() {
 }
 
 /// Waits 0.2 s, 0.4 s … up to 10 s, as often as fits into the time given.
-class PatientRetry : public fs::S3RetryStrategy {
+class PatientRetry : public afs::S3RetryStrategy {
   public:
     explicit PatientRetry(std::chrono::milliseconds give_up) {
         for (std::chrono::milliseconds waited{}; waited < give_up; waited += delay(most_)) ++most_;
@@ -125,7 +125,7 @@ class PatientRetry : public fs::S3RetryStrategy {
     int64_t most_ = 0;
 };
 
-using FileSystem = std::shared_ptr<fs::FileSystem>;
+using FileSystem = std::shared_ptr<afs::FileSystem>;
 
 std::string host_of(const Origin& origin) { return origin.text.substr(origin.text.find("://") + 3); }
 
@@ -145,14 +145,14 @@ Result<FileSystem> open_s3(const ObjectStoreSettings& settings, const std::strin
         if (region.empty()) region = "us-east-1";  // else the SDK asks where it is, whom there may not be
     }
     if (!region.empty()) uri += "&region=" + escape_url(region);
-    std::shared_ptr<fs::S3RetryStrategy> retries = std::make_shared<PatientRetry>(settings.give_up);
-    fs::FileSystemFactoryOptions options{{"retry_strategy", retries}};
+    std::shared_ptr<afs::S3RetryStrategy> retries = std::make_shared<PatientRetry>(settings.give_up);
+    afs::FileSystemFactoryOptions options{{"retry_strategy", retries}};
     if (!settings.access_key.empty()) {
         options.emplace_back("access_key", settings.access_key.reveal());
         options.emplace_back("secret_key", settings.secret_key.reveal());
         if (!settings.session_token.empty()) options.emplace_back("session_token", settings.session_token.reveal());
     }
-    auto made = fs::FileSystemFromUriAndOptions(uri, options);
+    auto made = afs::FileSystemFromUriAndOptions(uri, options);
     if (!made.ok()) return fail(cannot_open(settings, made.status()));
     finalize_s3_at_exit();
     return *made;
@@ -173,19 +173,19 @@ Result<FileSystem> open_gs(const ObjectStoreSettings& settings) {
     if (!settings.endpoint.empty()) {
         PN_TRY(endpoint, origin_of(settings.endpoint));
     }
-    fs::GcsOptions options;
+    afs::GcsOptions options;
     if (!settings.key_file.empty()) {
         PN_TRY(auto key, read_key(settings.key_file));
-        options = fs::GcsOptions::FromServiceAccountCredentials(key);
+        options = afs::GcsOptions::FromServiceAccountCredentials(key);
     } else if (endpoint && !endpoint->encrypted) {
-        options = fs::GcsOptions::Anonymous();
+        options = afs::GcsOptions::Anonymous();
     }
     if (endpoint) {
         options.endpoint_override = host_of(*endpoint);
         options.scheme = endpoint->encrypted ? "https" : "http";
     }
     options.retry_limit_seconds = std::chrono::duration<double>(settings.give_up).count();
-    auto made = fs::GcsFileSystem::Make(options);
+    auto made = afs::GcsFileSystem::Make(options);
     if (!made.ok()) return fail(cannot_open(settings, made.status()));
     return FileSystem(*made);
 }
@@ -263,8 +263,8 @@ class BucketReader : public ObjectReader {
     std::shared_ptr<arrow::io::InputStream> in_;
 };
 
-ObjectInfo info_of(std::string name, const fs::FileInfo& found) {
-    auto since = found.mtime() == fs::kNoTime ? fs::TimePoint{} : found.mtime();
+ObjectInfo info_of(std::string name, const afs::FileInfo& found) {
+    auto since = found.mtime() == afs::kNoTime ? afs::TimePoint{} : found.mtime();
     return {.name = std::move(name),
             .size = static_cast<uint64_t>(found.size()),
             .modified = std::chrono::time_point_cast<std::chrono::microseconds>(since)};
@@ -297,12 +297,12 @@ class BucketStore : public ObjectStore {
     Result<std::optional<ObjectInfo>> info(const std::string& name) override {
         auto found = system_->GetFileInfo(path(name));
         if (!found.ok()) return fail(store_error("look at", url(name), found.status()));
-        if (found->type() != fs::FileType::File) return std::optional<ObjectInfo>();
+        if (found->type() != afs::FileType::File) return std::optional<ObjectInfo>();
         return std::optional(info_of(name, *found));
     }
 
     Result<std::vector<ObjectInfo>> list(const std::string& folder) override {
-        fs::FileSelector selector;
+        afs::FileSelector selector;
         selector.base_dir = path(folder);
         while (selector.base_dir.ends_with('/')) selector.base_dir.pop_back();
         selector.recursive = true;
@@ -311,7 +311,7 @@ class BucketStore : public ObjectStore {
         if (!found.ok()) return fail(store_error("list", url(folder), found.status()));
         std::vector<ObjectInfo> objects;
         for (const auto& one : *found)
-            if (one.type() == fs::FileType::File) objects.push_back(info_of(one.path().substr(root_.size() + 1), one));
+            if (one.type() == afs::FileType::File) objects.push_back(info_of(one.path().substr(root_.size() + 1), one));
         std::ranges::sort(objects, {}, &ObjectInfo::name);
         return objects;
     }

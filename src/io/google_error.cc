@@ -4,17 +4,13 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
+#include "base/json_member.h"
 #include "base/secret.h"
 
 namespace penstock::io {
 namespace {
 
 using Json = nlohmann::json;
-
-std::string text_of(const Json& json, const char* name) {
-    auto found = json.find(name);
-    return found != json.end() && found->is_string() ? found->get<std::string>() : "";
-}
 
 /// A page of HTML from a proxy is no message.
 std::string first_line(std::string text) {

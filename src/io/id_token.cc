@@ -11,6 +11,7 @@
 #include <optional>
 
 #include "base/base64.h"
+#include "base/json_member.h"
 
 namespace penstock::io {
 namespace {
@@ -43,11 +44,6 @@ Error no_keys(const std::string& url, const std::string& why) {
             .code = "no_identity_keys",
             .message = fmt::format("the keys of identity tokens could not be had from {}: {}", url, why),
             .hint = "is the address right, and reachable from this machine?"};
-}
-
-std::string text_of(const Json& object, const char* name) {
-    auto found = object.find(name);
-    return found != object.end() && found->is_string() ? found->get<std::string>() : "";
 }
 
 /// Of a claim that counts seconds since 1970.

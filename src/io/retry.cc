@@ -13,14 +13,12 @@
 #include "base/log.h"
 
 namespace penstock::io {
-namespace {
+namespace {}  // namespace
 
 double random_share() {
     thread_local std::mt19937_64 engine{std::random_device{}()};
     return std::uniform_real_distribution<double>(0, 1)(engine);
 }
-
-}  // namespace
 
 std::chrono::milliseconds backoff(const RetrySettings& settings, int attempt, double random,
                                   std::chrono::milliseconds asked) {

@@ -22,6 +22,9 @@ struct RetrySettings {
 std::chrono::milliseconds backoff(const RetrySettings& settings, int attempt, double random,
                                   std::chrono::milliseconds asked = {});
 
+/// A number from 0 to 1, for backoff().
+double random_share();
+
 /// How long a `Retry-After` header asks to wait, in seconds or up to a date by the server's clock; 0 where there is none.
 std::chrono::milliseconds retry_after(const Response& response, std::chrono::seconds most);
 /// The same, 10 minutes at most.

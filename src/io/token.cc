@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "base/base64.h"
+#include "base/json_member.h"
 #include "io/google_error.h"
 #include "io/retry.h"
 #include "io/service_account.h"
@@ -20,11 +21,6 @@ using Json = nlohmann::json;
 using std::filesystem::path;
 
 constexpr auto spare = std::chrono::minutes(5);  // a token is renewed so long before its end
-
-std::string text_of(const Json& json, const char* name) {
-    auto found = json.find(name);
-    return found != json.end() && found->is_string() ? found->get<std::string>() : "";
-}
 
 Error bad_file(const path& file, std::string_view why) {
     return {.kind = ErrorKind::configuration,

@@ -43,14 +43,14 @@ std::string one_value(soci::session& sql, const std::string& query) {
     return absent == soci::i_ok ? value : "";
 }
 
-MYSQL* connection_of(soci::session& sql) { return static_cast<soci::mysql_session_backend*>(sql.get_backend())->conn_; }
+MYSQL* mysql_of(soci::session& sql) { return static_cast<soci::mysql_session_backend*>(sql.get_backend())->conn_; }
 
 class Mysql : public Dialect {
   public:
     void connect(soci::session& session, const Place& place) const override {
         session.open(soci::mysql, place.connect.reveal());
         // The library takes "TLS, unverified" for a wish that the server need not grant.
-        if (place.encrypted && mysql_get_ssl_cipher(connection_of(session)) == nullptr)
+        if (place.encrypted && mysql_get_ssl_cipher(mysql_of(session)) == nullptr)
             throw soci::mysql_soci_error("the server offers no TLS, and the URL asks for it", 2026);
         // Strict: a text that does not fit is an error, never cut. An idle connection is ended, and with it a transaction
         // whose process stands still; ours connect again when they need to.
@@ -122,7 +122,7 @@ class Mysql : public Dialect {
         std::string version = one_value(sql, "SELECT version()");
         auto end = version.find('-');
         return (version.find("MariaDB") != version.npos ? "MariaDB " : "MySQL ") + version.substr(0, end) +
-               (mysql_get_ssl_cipher(connection_of(sql)) != nullptr ? ", over TLS" : ", not encrypted");
+               (mysql_get_ssl_cipher(mysql_of(sql)) != nullptr ? ", over TLS" : ", not encrypted");
     }
 
     Fault fault(soci::session&, const std::exception& error) const override {

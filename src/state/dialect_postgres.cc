@@ -24,7 +24,7 @@ bool may_come_back(const std::string& message) {
     return false;
 }
 
-PGconn* connection_of(soci::session& sql) {
+PGconn* postgres_of(soci::session& sql) {
     auto* backend = static_cast<soci::postgresql_session_backend*>(sql.get_backend());
     return backend == nullptr ? nullptr : backend->conn_;
 }
@@ -34,7 +34,7 @@ class Postgres : public Dialect {
     void connect(soci::session& session, const Place& place) const override {
         session.open(soci::postgresql, place.connect.reveal());
         // What a server notices is not printed: standard error is for our own words.
-        PQsetNoticeProcessor(connection_of(session), [](void*, const char*) {}, nullptr);
+        PQsetNoticeProcessor(postgres_of(session), [](void*, const char*) {}, nullptr);
         // A transaction whose process stands still must not keep others waiting for ever.
         session << "SELECT set_config('statement_timeout', '60s', false), set_config('lock_timeout', '20s', false), "
                    "set_config('idle_in_transaction_session_timeout', '30s', false)";
@@ -89,7 +89,7 @@ class Postgres : public Dialect {
         std::string version;
         sql << "SELECT setting FROM pg_settings WHERE name = 'server_version'", soci::into(version);
         return "PostgreSQL " + version.substr(0, version.find(' ')) +
-               (PQsslInUse(connection_of(sql)) != 0 ? ", over TLS" : ", not encrypted");
+               (PQsslInUse(postgres_of(sql)) != 0 ? ", over TLS" : ", not encrypted");
     }
 
     Fault fault(soci::session& sql, const std::exception& error) const override {
@@ -97,7 +97,7 @@ class Postgres : public Dialect {
         if (state == "40001" || state == "40P01" || state == "55P03") return Fault::overtaken;
         if (state.starts_with("08") || state.starts_with("57P") || state == "53300" || state == "25006")
             return Fault::lost;
-        const auto* connection = connection_of(sql);
+        const auto* connection = postgres_of(sql);
         if (connection == nullptr) return may_come_back(message_of(error)) ? Fault::lost : Fault::final_one;
         return PQstatus(connection) == CONNECTION_BAD ? Fault::lost : Fault::final_one;
     }

@@ -2,15 +2,14 @@
 
 #include <array>
 
+#include "state/moment.h"
+
 namespace penstock::state {
 namespace {
 
 using schedule::Interval;
 using schedule::IntervalState;
 using schedule::Origin;
-
-long long micros(TimePoint time) { return time.time_since_epoch().count(); }
-TimePoint from_micros(long long time) { return TimePoint(std::chrono::microseconds(time)); }
 
 template <class Enum, size_t count>
 Enum named(const std::string& text, const std::array<Enum, count>& all) {

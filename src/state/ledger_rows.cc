@@ -5,11 +5,10 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "state/moment.h"
+
 namespace penstock::state {
 namespace {
-
-long long micros(TimePoint time) { return time.time_since_epoch().count(); }
-TimePoint from_micros(long long time) { return TimePoint(std::chrono::microseconds(time)); }
 
 /// A row of `checkpoints` as it lies in the database.
 struct BatchRow {

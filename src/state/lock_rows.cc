@@ -2,13 +2,9 @@
 
 #include <fmt/format.h>
 
+#include "state/moment.h"
+
 namespace penstock::state {
-namespace {
-
-long long micros(TimePoint time) { return time.time_since_epoch().count(); }
-TimePoint from_micros(long long time) { return TimePoint(std::chrono::microseconds(time)); }
-
-}  // namespace
 
 void insert_lock(soci::session& sql, const LockHolder& holder) {
     long long pid = holder.process.pid, started = holder.process.started;

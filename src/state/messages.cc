@@ -7,11 +7,10 @@
 #include "state/connection.h"
 #include "state/ledger_rows.h"
 #include "state/lock.h"
+#include "state/moment.h"
 
 namespace penstock::state {
 namespace {
-
-long long micros(TimePoint time) { return time.time_since_epoch().count(); }
 
 /// As a row lies in the database.
 struct Row {

@@ -8,13 +8,11 @@
 #include "base/failpoint.h"
 #include "state/connection.h"
 #include "state/lock_rows.h"
+#include "state/moment.h"
 #include "state/spending.h"
 
 namespace penstock::state {
 namespace {
-
-long long micros(TimePoint time) { return time.time_since_epoch().count(); }
-TimePoint from_micros(long long time) { return TimePoint(std::chrono::microseconds(time)); }
 
 /// Those of one pipeline.
 std::vector<LockHolder> holders_of(soci::session& sql, const std::string& pipeline) {

@@ -36,11 +36,16 @@ CASES = [
     ("file-length: 301 lines, more than 300", "src/base/a.cc", "int x;\n" * 301),
     ("function-length: Foo::bar has 120 lines, more than 100", "src/base/a.cc", f"namespace x {{\nint Foo::bar() const {{\n{LONG_BODY}}}\n}}\n"),
     ("function-length: Foo::Foo has 120 lines", "src/base/a.cc", f"Foo::Foo(int a)\n    : a_{{a}},\n      b_{{2}} {{\n{LONG_BODY}}}\n"),
+    ("doubles: src/base/0.cc has a quoted as well", "src/base/a.cc", "namespace x {\nnamespace {\n\nint quoted(int b) {\n    return b;\n}\n\n}  // namespace\n}  // namespace x\n"),
+    ("doubles: src/base/0.cc has a limit as well", "src/base/a.cc", "namespace x {\nnamespace {\nconstexpr long limit = 2;\n}\n}\n"),
     ("links: missing.md does not exist", "README.md", "[there](missing.md)\n"),
     ("links: README.md has no heading #nowhere", "README.md", "# Here\n[there](#nowhere)\n"),
     ("places: '/ho" "me/s' is a place", "docs/a.md", "see /ho" "me/someone\n"),
     ("places: 'pypi" ".org' is a place", "tools/get", "https://pypi" ".org/simple\n"),
 ]
+
+
+BESIDE = "namespace x {\nnamespace {\n\nconstexpr int limit = 1;\nusing T = int;\n\nint quoted(int a) { return a; }\n\n}  // namespace\n}  // namespace x\n"
 
 
 @pytest.mark.parametrize("expected, file, text", CASES, ids=[f"{case[0][:40]}" for case in CASES])
@@ -49,6 +54,8 @@ def test_finds(tmp_path, expected, file, text):
     path = tmp_path / file
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
+    if expected.startswith("doubles"):
+        (path.parent / "0.cc").write_text(BESIDE)
     code, output = tidy(tmp_path)
     assert f"{file}:" in output and expected in output
     assert code == (0 if "warning: " in output else 1)

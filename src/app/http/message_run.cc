@@ -15,7 +15,7 @@
 namespace penstock::app::http {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using Ordered = nlohmann::ordered_json;
 using state::MessageStatus;
 
 /// Whether another try can mend it: the one thing that decides whether a
@@ -46,9 +46,9 @@ config::Document narrowed(const config::Document& document, const std::string& p
     return narrow;
 }
 
-Json ended_of(const state::Message& message) {
-    auto ended = Json::parse(message.ended, nullptr, false);
-    return ended.is_object() ? ended : Json::object();
+Ordered ended_of(const state::Message& message) {
+    auto ended = Ordered::parse(message.ended, nullptr, false);
+    return ended.is_object() ? ended : Ordered::object();
 }
 
 /// One delivery of a message.
@@ -99,12 +99,12 @@ class Delivery {
         // What was promised with 202 and cut short by a stop is the next process' business.
         if (message_.status == MessageStatus::again && !message_.is_redelivered && stop_.stop_requested())
             message_.status = MessageStatus::accepted;
-        Json answer = {{"status", message_.status == MessageStatus::rejected ? "rejected"
-                                  : failed || !status                        ? "failed"
-                                                                             : "success"}};
+        Ordered answer = {{"status", message_.status == MessageStatus::rejected ? "rejected"
+                                     : failed || !status                        ? "failed"
+                                                                                : "success"}};
         answer["will_be_retried"] = message_.status == MessageStatus::again && message_.is_redelivered;
-        answer["error"] = status ? Json(nullptr) : error_json(status.error());
-        message_.answer = answer.dump(-1, ' ', false, Json::error_handler_t::replace);
+        answer["error"] = status ? Ordered(nullptr) : error_json(status.error());
+        message_.answer = answer.dump(-1, ' ', false, Ordered::error_handler_t::replace);
     }
 
   private:
@@ -127,7 +127,7 @@ class Delivery {
         run.erase("tables");
         bool passing = result.error && (is_passing(result.error->kind) || result.deferred_until);
         ended_[result.identity.pipeline] = {{"final", !passing}, {"run", run}};
-        message_.ended = ended_.dump(-1, ' ', false, Json::error_handler_t::replace);
+        message_.ended = ended_.dump(-1, ' ', false, Ordered::error_handler_t::replace);
         if (!result.error) return;
         log::Scope scope(result.identity.pipeline, result.identity.run_id);
         log::error("{}", result.error->message);
@@ -137,7 +137,7 @@ class Delivery {
     state::Message& message_;
     Turns& turns_;
     std::stop_token stop_;
-    Json ended_;
+    Ordered ended_;
 };
 
 Status reject(state::Messages& messages, state::Message& message, const Error& error) {
@@ -179,14 +179,14 @@ void give_back(const config::Document& document, Invocations::Order& order) {
 }
 
 Response message_answer(const state::Message& message) {
-    Json body = {{"id", message.invocation},     {"message_id", message.id},
-                 {"pipeline", message.pipeline}, {"status", state::to_string(message.status)},
-                 {"attempts", message.attempts}, {"received_at", iso_time(message.received_at)}};
-    auto answer = Json::parse(message.answer, nullptr, false);
+    Ordered body = {{"id", message.invocation},     {"message_id", message.id},
+                    {"pipeline", message.pipeline}, {"status", state::to_string(message.status)},
+                    {"attempts", message.attempts}, {"received_at", iso_time(message.received_at)}};
+    auto answer = Ordered::parse(message.answer, nullptr, false);
     bool under_way = message.status == MessageStatus::accepted || message.status == MessageStatus::running;
     if (answer.is_object() && !under_way) body.update(answer);
     if (!body.contains("error")) body["error"] = nullptr;
-    body["runs"] = Json::array();
+    body["runs"] = Ordered::array();
     auto all = ended_of(message);
     for (const auto& [name, ended] : all.items()) body["runs"].push_back(ended["run"]);
     auto made = json_answer(message.code == 0 || under_way ? 200 : message.code, body);

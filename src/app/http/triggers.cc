@@ -14,7 +14,7 @@
 namespace penstock::app::http {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using Ordered = nlohmann::ordered_json;
 using state::Messages;
 
 /// How long it takes says nothing of how much of it was right.
@@ -150,20 +150,20 @@ void Triggers::take_message(Point& point, const Request& request, Sender sender,
 /// Whoever delivers again until it is answered well would do so for ever: it is
 /// told that all is well, and people find the message among the rejects.
 Response Triggers::refuse(const state::Message& given, std::vector<Violation> violations) const {
-    Json list = violations_json(violations);
-    Json error = {{"code", "bad_message"},
-                  {"message", fmt::format("the message is refused: {}{}{}", violations[0].path,
-                                          violations[0].path.empty() ? "" : ": ", violations[0].reason)},
-                  {"where", nullptr},
-                  {"hint", "mend what `violations` says and send it again"}};
+    Ordered list = violations_json(violations);
+    Ordered error = {{"code", "bad_message"},
+                     {"message", fmt::format("the message is refused: {}{}{}", violations[0].path,
+                                             violations[0].path.empty() ? "" : ": ", violations[0].reason)},
+                     {"where", nullptr},
+                     {"hint", "mend what `violations` says and send it again"}};
     log::warning("{}", error["message"].get<std::string>());
-    Json body = {{"status", "rejected"}, {"error", error}, {"violations", list}};
+    Ordered body = {{"status", "rejected"}, {"error", error}, {"violations", list}};
     if (!given.is_redelivered) return json_answer(400, body);
     state::Message message = given;
     if (message.id.empty()) message.id = message.digest;
     message.status = state::MessageStatus::rejected;
     message.code = 400;
-    message.answer = body.dump(-1, ' ', false, Json::error_handler_t::replace);
+    message.answer = body.dump(-1, ' ', false, Ordered::error_handler_t::replace);
     auto messages = open_messages(document_);
     if (!messages) return error_answer(503, messages.error());
     std::string reason;

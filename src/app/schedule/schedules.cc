@@ -10,7 +10,7 @@
 namespace penstock::app {
 namespace {
 
-constexpr std::chrono::milliseconds look_every{500};
+constexpr std::chrono::milliseconds tick{500};
 /// With runs that were asked to stop.
 constexpr std::chrono::seconds most_patience{10};
 
@@ -57,7 +57,7 @@ void Schedules::keep_looking(std::stop_token stop) {
         else if (auto looked = scheduler_->look(now()); !looked)
             log::warning("the schedule was not looked after: {}", looked.error().message);
         leads_ = scheduler_->leads();
-        wake.wait_for(lock, stop, look_every, [] { return false; });
+        wake.wait_for(lock, stop, tick, [] { return false; });
     }
 }
 

@@ -76,7 +76,6 @@ std::string names_of(const std::vector<Column>& columns) {
     return quote_list(names);
 }
 
-std::string text(const std::string& value) { return value.empty() ? "CAST(NULL AS STRING)" : quote_literal(value); }
 std::string time(TimePoint at) {
     if (at == TimePoint{}) return "CAST(NULL AS TIMESTAMP)";
     return fmt::format("TIMESTAMP_MICROS({})", at.time_since_epoch().count());
@@ -87,7 +86,7 @@ std::string micros(const char* column) { return fmt::format("UNIX_MICROS({})", c
 
 /// A cursor that is a time is also when the data was last loaded up to; any other has that of the read.
 std::string last_loaded(const flow::Checkpoint& checkpoint) {
-    return fmt::format("COALESCE(SAFE_CAST({} AS TIMESTAMP), {})", text(checkpoint.cursor_to),
+    return fmt::format("COALESCE(SAFE_CAST({} AS TIMESTAMP), {})", text_or_null(checkpoint.cursor_to),
                        time(checkpoint.read_at));
 }
 
@@ -120,6 +119,10 @@ Where where_of(const flow::RejectFilter& filter) {
 }
 
 }  // namespace
+
+std::string text_or_null(const std::string& value) {
+    return value.empty() ? "CAST(NULL AS STRING)" : quote_literal(value);
+}
 
 Status Bookkeeping::create() {
     if (created_) return {};
@@ -245,8 +248,8 @@ std::string Bookkeeping::add_stream(const flow::RunIdentity& run, const flow::Ch
     return fmt::format(
         "INSERT INTO {} ({}) VALUES ({}, {}, {}, {}, CAST(NULL AS STRING), CAST(NULL AS STRING), "
         "CAST(NULL AS STRING), {}, {}, {}, 0, 0, 0, 0, 0, 0, {})",
-        name(metadata), names_of(metadata_columns()), text(run.pipeline), text(run.run_id), batch,
-        text(flow::stream_row), time(at.read_at), text(at.position), time(at.read_at), time(moment));
+        name(metadata), names_of(metadata_columns()), text_or_null(run.pipeline), text_or_null(run.run_id), batch,
+        text_or_null(flow::stream_row), time(at.read_at), text_or_null(at.position), time(at.read_at), time(moment));
 }
 
 std::string Bookkeeping::add_batch(const flow::RunIdentity& run, const flow::TableCommit& commit, int64_t batch,
@@ -254,20 +257,21 @@ std::string Bookkeeping::add_batch(const flow::RunIdentity& run, const flow::Tab
     const auto& [target, checkpoint, counts, rejects] = commit;
     return fmt::format(
         "INSERT INTO {} ({}) VALUES ({}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {})",
-        name(metadata), names_of(metadata_columns()), text(run.pipeline), text(run.run_id), batch,
-        text(target.info.name), text(target.name), text(checkpoint.cursor_from), text(checkpoint.cursor_to),
-        last_loaded(checkpoint), text(checkpoint.position), time(checkpoint.read_at), counts.rows_read,
-        counts.rows_written, counts.rows_rejected, counts.rows_filtered, counts.rows_deleted, counts.rows_rejected,
-        time(at));
+        name(metadata), names_of(metadata_columns()), text_or_null(run.pipeline), text_or_null(run.run_id), batch,
+        text_or_null(target.info.name), text_or_null(target.name), text_or_null(checkpoint.cursor_from),
+        text_or_null(checkpoint.cursor_to), last_loaded(checkpoint), text_or_null(checkpoint.position),
+        time(checkpoint.read_at), counts.rows_read, counts.rows_written, counts.rows_rejected, counts.rows_filtered,
+        counts.rows_deleted, counts.rows_rejected, time(at));
 }
 
 std::string Bookkeeping::add_decisions(const std::string& target, int64_t version, const data::Schema& schema,
                                        std::span<const flow::SchemaDecision> decisions, TimePoint at) const {
     std::string rows, shown = quote_literal(data::to_json(schema));
     for (const auto& decision : decisions)
-        rows += fmt::format("{}({}, {}, {}, {}, {}, {}, {}, {}, {})", rows.empty() ? "" : ", ", text(target), version,
-                            shown, text(decision.column), text(decision.change), text(decision.decision),
-                            text(decision.sql), text(decision.detail), time(at));
+        rows += fmt::format("{}({}, {}, {}, {}, {}, {}, {}, {}, {})", rows.empty() ? "" : ", ", text_or_null(target),
+                            version, shown, text_or_null(decision.column), text_or_null(decision.change),
+                            text_or_null(decision.decision), text_or_null(decision.sql), text_or_null(decision.detail),
+                            time(at));
     return fmt::format("INSERT INTO {} ({}) VALUES {}", name(registry), names_of(registry_columns()), rows);
 }
 

@@ -42,7 +42,8 @@ class Bookkeeping {
     std::string assert_stream_unmoved(const flow::RunIdentity& run, int64_t stream,
                                       const std::vector<Committed>& tables) const;
     /// Where a stream goes on, as a row of its own: the newest counts.
-    std::string add_stream(const flow::RunIdentity& run, const flow::Checkpoint& at, int64_t batch, TimePoint time) const;
+    std::string add_stream(const flow::RunIdentity& run, const flow::Checkpoint& at, int64_t batch,
+                           TimePoint time) const;
     /// Fails the transaction where another batch was committed meanwhile.
     std::string assert_unmoved(const flow::RunIdentity& run, const flow::TableTarget& target, int64_t batch) const;
     std::string add_batch(const flow::RunIdentity& run, const flow::TableCommit& commit, int64_t batch,
@@ -74,5 +75,8 @@ class Bookkeeping {
 inline constexpr const char* checkpoint_moved_text = "penstock: checkpoint moved";
 /// What a mark_replayed that fails says.
 inline constexpr const char* rejects_closed_text = "penstock: rejects closed";
+
+/// As a literal; NULL of "".
+std::string text_or_null(const std::string& value);
 
 }  // namespace penstock::bigquery

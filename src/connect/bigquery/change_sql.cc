@@ -15,9 +15,6 @@ namespace {
 using flow::Deletes;
 using flow::Mode;
 
-bool keeps_history(const StagedLoad& load) { return load.target.mode == Mode::history; }
-bool hard(const StagedLoad& load) { return !keeps_history(load) && load.target.deletes == Deletes::hard; }
-
 /// The target's names of the key's columns, with their plans.
 std::vector<const ColumnPlan*> key_of(const StagedLoad& load) {
     std::vector<const ColumnPlan*> key;
@@ -101,7 +98,7 @@ std::string insert_all(const StagedLoad& load, const ChangeSet& changes, const s
 }
 
 /// Of one range of partitions; rows without a value there go with the first.
-std::string rows_within(const StagedLoad& load, const std::string& rows, size_t index) {
+std::string changes_within(const StagedLoad& load, const std::string& rows, size_t index) {
     if (load.partitions.size() < 2) return rows;
     const auto& range = load.partitions[index];
     auto name = quote_identifier(load.partition_column);
@@ -112,7 +109,7 @@ std::string rows_within(const StagedLoad& load, const std::string& rows, size_t 
 std::string merge(const StagedLoad& load, const ChangeSet& changes, size_t index) {
     bool soft = !hard(load);
     // A row whose missing values nobody has was left out of the part.
-    std::string rows = rows_within(load, complete_rows(load, changes, ""), index);
+    std::string rows = changes_within(load, complete_rows(load, changes, ""), index);
     std::string own =
         fmt::format("{0} = S.{0}, {1} = {2}", staged_change::position, flow::change::synced_at, changes.synced);
     std::string set, names = source_names(load), values = source_names(load, "S.");
@@ -172,7 +169,7 @@ std::vector<std::string> history(const StagedLoad& load, const ChangeSet& change
             valid_to_column, flow::change::deleted, source_names(load, "S."), staged_change::end_position,
             staged_change::position, changes.synced, staged_change::committed_at, staged_change::ended_at,
             staged_change::end_position,
-            rows_within(load, complete_rows(load, changes, fmt::format("S.{} <> 'd'", staged_change::op)), i)));
+            changes_within(load, complete_rows(load, changes, fmt::format("S.{} <> 'd'", staged_change::op)), i)));
     std::string keys;
     for (const auto* plan : key_of(load))
         keys += fmt::format("{} AS {}, ", plan->value(load.policies), quote_identifier(plan->column.name));
@@ -200,6 +197,10 @@ std::string truncate(const StagedLoad& load, const ChangeSet& changes) {
 }
 
 }  // namespace
+
+bool hard(const StagedLoad& load) { return !keeps_history(load) && load.target.deletes == Deletes::hard; }
+
+bool keeps_history(const StagedLoad& load) { return load.target.mode == Mode::history; }
 
 std::string staged_change::from(size_t key_column) { return fmt::format("_penstock_from_{}", key_column); }
 
@@ -269,7 +270,7 @@ std::vector<std::string> apply_changes_sql(const StagedLoad& load, const ChangeS
     size_t pieces = std::max<size_t>(load.partitions.size(), 1);
     if (into_empty) {
         for (size_t i = 0; i < pieces && changes.staged; ++i)
-            statements.push_back(insert_all(load, changes, rows_within(load, staged_as_target(load, changes), i)));
+            statements.push_back(insert_all(load, changes, changes_within(load, staged_as_target(load, changes), i)));
         return statements;
     }
     if (load.target.whole && (!changes.keyed || keeps_history(load))) {

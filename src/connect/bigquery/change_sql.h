@@ -65,4 +65,9 @@ inline constexpr const char* in_target_column = "_penstock_in_target";
 /// The statements of the commit, in order.
 std::vector<std::string> apply_changes_sql(const StagedLoad& load, const ChangeSet& changes);
 
+bool keeps_history(const StagedLoad& load);
+
+/// Rows that the source deleted are deleted.
+bool hard(const StagedLoad& load);
+
 }  // namespace penstock::bigquery

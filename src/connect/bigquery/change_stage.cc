@@ -24,9 +24,6 @@ constexpr const char* faulty = "temp.main.penstock_faulty";
 /// More than these are not told one by one: the target's rows are older than the first of them.
 constexpr size_t most_truncates = 100;
 
-/// Of the embedded engine, whose quotes are others than BigQuery's.
-std::string engine_name(std::string_view name) { return engine::quote_identifier(name); }
-
 std::string no_value(const Column& column) {
     return fmt::format("CAST(NULL AS {})", column.type == "TIMESTAMP" ? "TIMESTAMPTZ"
                                            : column.type == "BOOL"    ? "BOOLEAN"
@@ -52,7 +49,7 @@ std::vector<engine::ChangedColumn> changed_columns(const StagedLoad& load) {
                            .source = plan.source,
                            .name = plan.source,
                            .type = load.target.info.schema.fields[plan.field].type,
-                           .value = engine_name(plan.source)});
+                           .value = engine::quote_identifier(plan.source)});
     return columns;
 }
 
@@ -63,8 +60,8 @@ Result<StagedFiles> ChangeStage::write_snapshot(flow::Scan& scan, ChangeSet& cha
     PN_TRY(auto staged, stage_.write(load_.target, load_.shape, scan, context_,
                                      extras(load_, changes,
                                             {{name::op, "'w'"},
-                                             {name::position, engine_name(change::position)},
-                                             {name::committed_at, engine_name(change::committed_at)},
+                                             {name::position, engine::quote_identifier(change::position)},
+                                             {name::committed_at, engine::quote_identifier(change::committed_at)},
                                              {name::deleted, "false"},
                                              {name::first, "true"}})));
     PN_TRY(auto newest,
@@ -185,14 +182,14 @@ Result<StagedFiles> ChangeStage::export_rows(const ChangeSet& changes, const std
     std::string list;
     std::vector<Column> columns;
     for (const auto& plan : load_.shape.columns) {
-        auto name = engine_name(plan.source);
+        auto name = engine::quote_identifier(plan.source);
         list += fmt::format(
             "{}{} AS {}", list.empty() ? "" : ", ",
             stage_sql(load_.target.info.schema.fields[plan.field].type, plan.incoming, name, load_.policies), name);
         columns.push_back(staged(plan.incoming));
     }
     for (auto& [sql, column] : extras(load_, changes, Given(own.begin(), own.end()))) {
-        list += fmt::format(", {} AS {}", sql, engine_name(column.name));
+        list += fmt::format(", {} AS {}", sql, engine::quote_identifier(column.name));
         columns.push_back(column);
     }
     return stage_.write_rows(fmt::format("SELECT {} FROM ({})", list, from), columns);

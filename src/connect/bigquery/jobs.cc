@@ -10,6 +10,7 @@
 
 #include "base/humane.h"
 #include "base/log.h"
+#include "connect/bigquery/answer.h"
 #include "connect/bigquery/fingerprint.h"
 #include "io/url.h"
 
@@ -23,30 +24,7 @@ constexpr int most_attempts = 8;
 constexpr milliseconds first_look(50), longest_pause(5000);
 constexpr seconds fresh_for(120);         // how long a new table or column may be unknown
 constexpr seconds may_be_on_its_way(60);  // a request whose sender is gone
-constexpr int64_t gibibyte = int64_t{1} << 30;
-
-/// int64 is a string in BigQuery's JSON.
-int64_t number_of(const Json& json, const char* name) {
-    auto found = json.find(name);
-    if (found == json.end()) return 0;
-    if (found->is_number_integer()) return found->get<int64_t>();
-    if (!found->is_string()) return 0;
-    const auto& text = found->get_ref<const std::string&>();
-    int64_t value = 0;
-    std::from_chars(text.data(), text.data() + text.size(), value);
-    return value;
-}
-
-const Json& part_of(const Json& json, const char* name) {
-    static const Json nothing = Json::object();
-    auto found = json.find(name);
-    return found != json.end() && found->is_object() ? *found : nothing;
-}
-
-std::string text_of(const Json& json, const char* name) {
-    auto found = json.find(name);
-    return found != json.end() && found->is_string() ? found->get<std::string>() : "";
-}
+constexpr int64_t room_for_estimates = int64_t{1} << 30;
 
 /// A job's own error: its status says the reason, there is no HTTP status.
 std::optional<io::GoogleError> failure_of(const Json& job) {
@@ -124,7 +102,7 @@ bool may_have_begun(const Error& error) {
     return error.kind == ErrorKind::unavailable || error.kind == ErrorKind::interrupted;
 }
 
-Error stopped() {
+Error stopped_in_job() {
     return {.kind = ErrorKind::interrupted,
             .code = "interrupted",
             .message = "the run was stopped while a job was running"};
@@ -190,7 +168,7 @@ Result<Json> Jobs::dry_run(const Query& query) {
         if (!answer && !again) return fail(std::move(answer.error()));
         if (answer) return part_of(**answer, "statistics");
         log::debug("{}: not known yet, trying again ({})", query.what, answer.error().message);
-        if (!client_.wait(pause)) return fail(stopped());
+        if (!client_.wait(pause)) return fail(stopped_in_job());
     }
 }
 
@@ -245,7 +223,7 @@ Result<int64_t> Jobs::bound(const Query& query) {
         PN_TRY(int64_t bytes, estimate({.sql = part, .what = query.what, .fresh = query.fresh}));
         needed += bytes;
     }
-    int64_t most = 2 * needed + gibibyte;
+    int64_t most = 2 * needed + room_for_estimates;
     auto refused = [&](int64_t left, const char* bound) {
         return fail(
             {.kind = ErrorKind::budget,
@@ -282,7 +260,7 @@ Result<Jobs::Outcome> Jobs::finish(const std::string& id, Json job, bool adopted
         if (!client_.wait(pause)) {
             client_.begin_last_calls();
             auto ignored = client_.call("POST", path_of(id, "/cancel"), nullptr, "cancel job " + id);
-            return fail(stopped());
+            return fail(stopped_in_job());
         }
         PN_TRY(job, get(id));
     }
@@ -339,7 +317,7 @@ Result<Done> Jobs::run(const Query& query) {
         if (error.kind == ErrorKind::budget && purse_ != nullptr) return fail(purse_->refused(std::move(error)));
         if (!passing && !stale) return fail(std::move(error));
         log::debug("{} failed and is tried again: {}", query.what, error.message);
-        if (!client_.wait(jitter(pause))) return fail(stopped());
+        if (!client_.wait(jitter(pause))) return fail(stopped_in_job());
         pause = std::min(pause * 2, milliseconds(30000));
     }
 }
@@ -387,7 +365,7 @@ Result<Done> Jobs::load(const TableId& into, const io::FileBody& file, const std
             if (!passing && !stale) return fail(std::move(error));
             log::debug("{} failed and is tried again: {}", what, error.message);
         }
-        if (!client_.wait(jitter(pause))) return fail(stopped());
+        if (!client_.wait(jitter(pause))) return fail(stopped_in_job());
         pause = std::min(pause * 2, milliseconds(30000));
     }
 }

@@ -9,9 +9,6 @@ namespace {
 
 namespace change = flow::change;
 
-bool keeps_history(const StagedLoad& load) { return load.target.mode == flow::Mode::history; }
-bool hard(const StagedLoad& load) { return !keeps_history(load) && load.target.deletes == flow::Deletes::hard; }
-
 /// All columns of a row of `ready`, in order: the source's, those that only the target has, Penstock's own.
 std::vector<std::string> source_columns(const StagedLoad& load) {
     std::vector<std::string> names;
@@ -68,13 +65,6 @@ std::string old_row(const StagedLoad& load, const ChangeSet& changes) {
     std::string list = quote_list(source_columns(load), "T.");
     for (const auto& name : load.shape.only_in_target) list += fmt::format(", T.`{}`", name);
     return list + ", " + quote_list(own_names(load, changes), "T.");
-}
-
-std::string make_ready(const StagedLoad& load, const std::string& select) {
-    return fmt::format(
-        "CREATE OR REPLACE TABLE {} OPTIONS (expiration_timestamp = TIMESTAMP_MICROS({}), labels = "
-        "[('penstock_staging', {})]) AS {}",
-        load.ready.quoted(), load.ready_expires.time_since_epoch().count(), quote_literal(load.label), select);
 }
 
 /// Columns of `ready` from numbered rows A and what took them: `position` and `at` are NULL where nothing did.

@@ -26,8 +26,6 @@ using Path = std::filesystem::path;
 constexpr int64_t most_partitions = 3999;
 constexpr uint64_t file_bytes = uint64_t{256} << 20;
 
-/// Of the embedded engine, whose quotes are others than BigQuery's.
-std::string engine_name(std::string_view name) { return engine::quote_identifier(name); }
 std::string engine_text(std::string_view text) { return engine::quote_literal(text); }
 
 std::string file_list(const StagedFiles& staged) {
@@ -50,7 +48,7 @@ std::string row_json(const flow::TableTarget& target, const Shape& shape, bool k
         if (key_only && !named.contains(column.source)) continue;
         const auto& type = target.info.schema.fields[column.field].type;
         members += fmt::format("{}{}, {}", members.empty() ? "" : ", ", engine_text(column.source),
-                               engine::json_value(type, engine_name(column.source)));
+                               engine::json_value(type, engine::quote_identifier(column.source)));
     }
     return fmt::format("CAST(json_object({}) AS VARCHAR)", members);
 }
@@ -76,8 +74,8 @@ std::string quoted_list(const std::vector<std::string>& names) { return engine::
 std::string same_on(const std::vector<std::string>& names, std::string_view left, std::string_view right) {
     std::string on;
     for (const auto& name : names)
-        on += fmt::format("{}{}.{} IS NOT DISTINCT FROM {}.{}", on.empty() ? "" : " AND ", left, engine_name(name),
-                          right, engine_name(name));
+        on += fmt::format("{}{}.{} IS NOT DISTINCT FROM {}.{}", on.empty() ? "" : " AND ", left,
+                          engine::quote_identifier(name), right, engine::quote_identifier(name));
     return on;
 }
 
@@ -149,7 +147,7 @@ LocalStage::Marks LocalStage::marks_of(const flow::TableTarget& target, const Sh
     std::vector<Fault> faults;
     for (const auto& column : shape.columns)
         for (auto& fault : faults_of(target.info.schema.fields[column.field].type, column.incoming,
-                                     engine_name(column.source), policies_)) {
+                                     engine::quote_identifier(column.source), policies_)) {
             marks.faults.push_back(column.source + "\n" + fault.code);
             faults.push_back(std::move(fault));
         }
@@ -171,9 +169,9 @@ Result<StagedFiles> LocalStage::write_rows(const std::string& select, std::vecto
 
 Result<engine::Rows> LocalStage::look(const StagedFiles& staged, const std::string& select) {
     if (staged.files.empty()) return engine::Rows();
-    return connection_.query(
-        fmt::format("SELECT {} FROM {}{}", select, file_list(staged),
-                    staged.marks_rejects ? fmt::format(" WHERE {} IS NULL", engine_name(reject_column)) : ""));
+    return connection_.query(fmt::format(
+        "SELECT {} FROM {}{}", select, file_list(staged),
+        staged.marks_rejects ? fmt::format(" WHERE {} IS NULL", engine::quote_identifier(reject_column)) : ""));
 }
 
 Result<StagedFiles> LocalStage::write(const flow::TableTarget& target, const Shape& shape, flow::Scan& scan,
@@ -181,20 +179,20 @@ Result<StagedFiles> LocalStage::write(const flow::TableTarget& target, const Sha
     StagedFiles staged;
     std::string list;
     for (const auto& column : shape.columns) {
-        auto name = engine_name(column.source);
+        auto name = engine::quote_identifier(column.source);
         list += fmt::format("{}{} AS {}", list.empty() ? "" : ", ",
                             stage_sql(target.info.schema.fields[column.field].type, column.incoming, name, policies_),
                             name);
         staged.columns.push_back(bigquery::staged(column.incoming));
     }
     for (const auto& [sql, column] : extras) {
-        list += fmt::format(", {} AS {}", sql, engine_name(column.name));
+        list += fmt::format(", {} AS {}", sql, engine::quote_identifier(column.name));
         staged.columns.push_back(column);
     }
     auto marks = marks_of(target, shape);
     staged.marks_rejects = !marks.sql.empty();
     if (staged.marks_rejects) {
-        list += fmt::format(", {} AS {}", marks.sql, engine_name(reject_column));
+        list += fmt::format(", {} AS {}", marks.sql, engine::quote_identifier(reject_column));
         staged.columns.push_back({.name = reject_column, .type = "STRING"});
     }
     engine::LentScan lent(database_, scan, target.info.estimated_rows);
@@ -235,8 +233,9 @@ Status LocalStage::reject(const flow::TableTarget& target, const Marks& marks, c
 Status LocalStage::collect_rejects(const flow::TableTarget& target, const Marks& marks, StagedFiles& staged,
                                    const flow::ScanContext& context) {
     for (const auto& file : staged.files) {
-        PN_TRY(auto rows, connection_.query(fmt::format("SELECT {0} FROM read_parquet({1}) WHERE {0} IS NOT NULL",
-                                                        engine_name(reject_column), engine_text(file.string()))));
+        PN_TRY(auto rows,
+               connection_.query(fmt::format("SELECT {0} FROM read_parquet({1}) WHERE {0} IS NOT NULL",
+                                             engine::quote_identifier(reject_column), engine_text(file.string()))));
         for (size_t i = 0; i < rows.rows.size(); ++i) {
             PN_CHECK(reject(target, marks, rows.text(i, 0), "", context));
             ++staged.rejected;
@@ -256,7 +255,7 @@ Result<int64_t> LocalStage::reject_rows(const flow::TableTarget& target, const S
             auto kind = target.info.schema.fields[column.field].type.kind;
             bool bytes = kind == data::Kind::bytes,
                  number = column.incoming.type == "INT64" || column.incoming.type == "BOOL";
-            auto name = engine_name(column.source);
+            auto name = engine::quote_identifier(column.source);
             members += fmt::format("{}{}, {}", members.empty() ? "" : ", ", engine_text(column.source),
                                    bytes    ? fmt::format("'\\x' || lower(hex({}))", name)
                                    : number ? name
@@ -279,15 +278,15 @@ Result<int64_t> LocalStage::reject_rows(const flow::TableTarget& target, const S
 
 Status LocalStage::make_keys_unique(const flow::TableTarget& target, const Shape& shape, StagedFiles& staged,
                                     const flow::ScanContext& context) {
-    std::string taken =
-        fmt::format("(SELECT * FROM {}{})", file_list(staged),
-                    staged.marks_rejects ? fmt::format(" WHERE {} IS NULL", engine_name(reject_column)) : "");
+    std::string taken = fmt::format(
+        "(SELECT * FROM {}{})", file_list(staged),
+        staged.marks_rejects ? fmt::format(" WHERE {} IS NULL", engine::quote_identifier(reject_column)) : "");
     auto unique = target.key;
     bool by_newest = !target.newest().empty() && shape.find(target.newest()) != nullptr;
     if (target.mode == flow::Mode::history && by_newest) unique.push_back(target.newest());
     std::string any_null;
     for (const auto& name : target.key)
-        any_null += fmt::format("{}{} IS NULL", any_null.empty() ? "" : " OR ", engine_name(name));
+        any_null += fmt::format("{}{} IS NULL", any_null.empty() ? "" : " OR ", engine::quote_identifier(name));
     auto repeated = [&](const std::string& from) {
         return fmt::format("(SELECT {0} FROM {1} GROUP BY {0} HAVING count(*) > 1)", quoted_list(unique), from);
     };
@@ -305,7 +304,8 @@ Status LocalStage::make_keys_unique(const flow::TableTarget& target, const Shape
     PN_CHECK(connection_.execute(fmt::format(
         "CREATE OR REPLACE TEMP TABLE penstock_contested AS SELECT S.* FROM {} S SEMI JOIN penstock_repeated D ON {}",
         whole, on)));
-    std::string newest = by_newest ? fmt::format(" ORDER BY {} DESC NULLS LAST", engine_name(target.newest())) : "";
+    std::string newest =
+        by_newest ? fmt::format(" ORDER BY {} DESC NULLS LAST", engine::quote_identifier(target.newest())) : "";
     PN_CHECK(connection_.execute(
         fmt::format("CREATE OR REPLACE TEMP TABLE penstock_finalists AS SELECT DISTINCT * EXCLUDE (penstock_rank) FROM "
                     "(SELECT *, rank() "
@@ -337,11 +337,11 @@ Status LocalStage::make_keys_unique(const flow::TableTarget& target, const Shape
 
 Result<std::optional<LocalStage::Range>> LocalStage::range_of(const StagedFiles& staged, const ColumnPlan& column) {
     if (staged.files.empty()) return std::optional<Range>();
-    auto name = engine_name(column.source);
+    auto name = engine::quote_identifier(column.source);
     PN_TRY(auto rows,
            connection_.query(fmt::format(
                "SELECT CAST(min({0}) AS VARCHAR), CAST(max({0}) AS VARCHAR) FROM {1}{2}", name, file_list(staged),
-               staged.marks_rejects ? fmt::format(" WHERE {} IS NULL", engine_name(reject_column)) : "")));
+               staged.marks_rejects ? fmt::format(" WHERE {} IS NULL", engine::quote_identifier(reject_column)) : "")));
     if (!rows.rows[0][0]) return std::optional<Range>();
     auto low = literal(column.incoming, rows.text(0, 0)), high = literal(column.incoming, rows.text(0, 1));
     if (!low || !high) return std::optional<Range>();
@@ -352,11 +352,12 @@ Result<std::vector<LocalStage::Range>> LocalStage::partition_ranges(const Staged
                                                                     const Partitioning& partitioning) {
     std::vector<Range> ranges;
     if (staged.files.empty()) return ranges;
-    auto name = engine_name(column.source);
+    auto name = engine::quote_identifier(column.source);
     std::string partition = partitioning.unit.empty()
                                 ? fmt::format("({} - ({})) // {}", name, partitioning.start, partitioning.interval)
                                 : fmt::format("date_trunc('{}', {})", partitioning.unit, name);
-    std::string taken = staged.marks_rejects ? fmt::format(" AND {} IS NULL", engine_name(reject_column)) : "";
+    std::string taken =
+        staged.marks_rejects ? fmt::format(" AND {} IS NULL", engine::quote_identifier(reject_column)) : "";
     PN_TRY(auto rows, connection_.query(
                           fmt::format("WITH reached AS (SELECT {1} AS p, min({0}) AS low, max({0}) AS high FROM {2} "
                                       "WHERE {0} IS NOT NULL{3} GROUP BY 1), "
@@ -377,7 +378,7 @@ Result<StagedFiles> LocalStage::write_rejects(const flow::RunIdentity& run,
                                               const std::vector<Column>& columns) {
     std::string definition;
     for (const auto& column : columns)
-        definition += fmt::format("{}{} {}", definition.empty() ? "" : ", ", engine_name(column.name),
+        definition += fmt::format("{}{} {}", definition.empty() ? "" : ", ", engine::quote_identifier(column.name),
                                   column.type == "TIMESTAMP" ? "TIMESTAMPTZ" : "VARCHAR");
     PN_CHECK(connection_.execute(fmt::format("CREATE OR REPLACE TABLE penstock_rejects ({})", definition)));
     PN_TRY(auto appender, engine::Appender::open(connection_, "main", "penstock_rejects"));

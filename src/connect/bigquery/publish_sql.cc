@@ -51,12 +51,6 @@ std::string row_text(const StagedLoad& load, std::string_view from, bool old_onl
     return fmt::format("TO_JSON_STRING(STRUCT({}))", fields);
 }
 
-std::string make_ready(const StagedLoad& load, const std::string& select) {
-    return fmt::format(
-        "CREATE OR REPLACE TABLE {} OPTIONS (expiration_timestamp = {}, labels = [('penstock_staging', {})]) AS {}",
-        load.ready.quoted(), moment(load.ready_expires), quote_literal(load.label), select);
-}
-
 Result<std::string> new_rows_sql(const StagedLoad& load) {
     PN_TRY(auto cursor, load.shape.names_of({load.target.info.cursor}));
     std::string name = quote_identifier(cursor.front());
@@ -199,6 +193,12 @@ std::string rows_within(const StagedLoad& load, const std::string& rows, size_t 
 }
 
 }  // namespace
+
+std::string make_ready(const StagedLoad& load, const std::string& select) {
+    return fmt::format(
+        "CREATE OR REPLACE TABLE {} OPTIONS (expiration_timestamp = {}, labels = [('penstock_staging', {})]) AS {}",
+        load.ready.quoted(), moment(load.ready_expires), quote_literal(load.label), select);
+}
 
 std::string staged_rows_sql(const StagedLoad& load) {
     std::string list;

@@ -50,4 +50,7 @@ Result<std::vector<std::string>> publish_sql(const StagedLoad& load, bool resolv
 /// Whether a merge looks only at partitions that have staged rows.
 bool prunes(const flow::TableTarget& target, const Shape& shape, const std::string& partition_column);
 
+/// Makes the table of what is left to write out of a query.
+std::string make_ready(const StagedLoad& load, const std::string& select);
+
 }  // namespace penstock::bigquery

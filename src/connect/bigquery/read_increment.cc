@@ -8,6 +8,7 @@
 #include <charconv>
 #include <nlohmann/json.hpp>
 
+#include "base/calendar.h"
 #include "base/humane.h"
 #include "connect/bigquery/read_text.h"
 #include "connect/bigquery/sql.h"
@@ -17,8 +18,6 @@ namespace {
 
 using data::Int128;
 using data::Kind;
-
-constexpr int64_t micros_per_day = 86'400'000'000;
 
 std::string digits_of(Int128 value) {
     if (value == 0) return "0";
@@ -31,7 +30,7 @@ std::string digits_of(Int128 value) {
     return out;
 }
 
-std::optional<Int128> number_of(std::string_view text) {
+std::optional<Int128> integer_of(std::string_view text) {
     bool negative = text.starts_with('-');
     if (negative) text.remove_prefix(1);
     if (text.empty() || text.size() > 38) return std::nullopt;
@@ -67,9 +66,9 @@ std::optional<Int128> Cursor::raw(const std::string& text) const {
         case CursorKind::timestamp: return widened(parse_timestamp(text));
         case CursorKind::decimal: {
             auto digits = unscaled_text(text, scale);
-            return digits ? number_of(*digits) : std::nullopt;
+            return digits ? integer_of(*digits) : std::nullopt;
         }
-        default: return number_of(text);
+        default: return integer_of(text);
     }
 }
 

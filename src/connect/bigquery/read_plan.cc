@@ -4,27 +4,15 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <charconv>
 #include <nlohmann/json.hpp>
 
 #include "base/humane.h"
+#include "connect/bigquery/answer.h"
 #include "connect/bigquery/read_text.h"
 #include "io/url.h"
 
 namespace penstock::bigquery {
 namespace {
-
-std::string text_of(const Json& json, const char* name) {
-    auto found = json.find(name);
-    return found != json.end() && found->is_string() ? found->get<std::string>() : "";
-}
-
-int64_t number_of(const Json& json, const char* name) {
-    std::string text = text_of(json, name);
-    int64_t value = -1;
-    std::from_chars(text.data(), text.data() + text.size(), value);
-    return value;
-}
 
 std::string table_path(const TableId& id) {
     return fmt::format("/datasets/{}/tables/{}", io::escape_url(id.dataset), io::escape_url(id.table));
@@ -122,8 +110,8 @@ class Planner {
         std::string kind = text_of(*json, "type");
         read.by_storage = kind.empty() || kind == "TABLE" || kind == "SNAPSHOT";
         read.time_travels = kind.empty() || kind == "TABLE";
-        read.info.estimated_rows = number_of(*json, "numRows");
-        read.info.estimated_bytes = number_of(*json, "numBytes");
+        read.info.estimated_rows = number_of(*json, "numRows", -1);
+        read.info.estimated_bytes = number_of(*json, "numBytes", -1);
         if (!read.by_storage) read.info.estimated_rows = read.info.estimated_bytes = -1;
         if (auto constraints = json->find("tableConstraints"); constraints != json->end())
             if (auto key = constraints->find("primaryKey"); key != constraints->end() && key->contains("columns"))

@@ -9,11 +9,10 @@
 #include <chrono>
 #include <cstdlib>
 
+#include "base/calendar.h"
+
 namespace penstock::bigquery {
 namespace {
-
-constexpr int64_t micros_per_second = 1'000'000;
-constexpr int64_t micros_per_day = 86'400 * micros_per_second;
 
 /// Takes digits off the front.
 std::optional<int64_t> take_number(std::string_view& text, size_t most_digits = 12) {

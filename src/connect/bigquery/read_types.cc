@@ -3,10 +3,10 @@
 #include <arrow/type.h>
 #include <fmt/format.h>
 
-#include <charconv>
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "connect/bigquery/answer.h"
 #include "connect/bigquery/sql.h"
 
 namespace penstock::bigquery {
@@ -25,22 +25,6 @@ std::string current_name(std::string type) {
     for (const auto& [old, name] : older_names)
         if (type == old) return name;
     return type;
-}
-
-std::string text_of(const Json& json, const char* name) {
-    auto found = json.find(name);
-    return found != json.end() && found->is_string() ? found->get<std::string>() : "";
-}
-
-/// int64 is a string in BigQuery's JSON.
-int number_of(const Json& json, const char* name) {
-    auto found = json.find(name);
-    if (found == json.end()) return 0;
-    if (found->is_number_integer()) return found->get<int>();
-    std::string text = text_of(json, name);
-    int value = 0;
-    std::from_chars(text.data(), text.data() + text.size(), value);
-    return value;
 }
 
 /// What stands for a type without parameters, on the wire and as it is handed over.
@@ -179,8 +163,8 @@ WireColumn wire_column(const Json& field) {
     column.repeated = mode == "REPEATED";
     column.required = mode == "REQUIRED";
     if (is_decimal(column)) {
-        column.precision = number_of(field, "precision");
-        column.scale = number_of(field, "scale");
+        column.precision = static_cast<int>(number_of(field, "precision"));
+        column.scale = static_cast<int>(number_of(field, "scale"));
     }
     if (auto found = field.find("rangeElementType"); found != field.end() && found->is_object())
         column.element = current_name(text_of(*found, "type"));

@@ -14,6 +14,7 @@
 #include "connect/bigquery/ledger.h"
 #include "connect/bigquery/price.h"
 #include "connect/bigquery/target_checks.h"
+#include "connect/bigquery/write_patience.h"
 #include "flow/target_checks.h"
 
 namespace penstock::bigquery {
@@ -23,9 +24,6 @@ using flow::Mode;
 
 /// How long staging tables live if nobody drops them.
 constexpr auto staging_life = std::chrono::hours(24);
-
-/// How long metadata of a table may be behind its data.
-constexpr auto metadata_lag = std::chrono::seconds(75);
 
 Error stopped() { return {.kind = ErrorKind::interrupted, .code = "interrupted", .message = "the run was stopped"}; }
 

@@ -15,8 +15,6 @@ using config::TypePolicies;
 using config::WideJsonNumbers;
 using data::Kind;
 using data::Type;
-using engine::quote_identifier;
-using engine::quote_literal;
 
 // "Data types": DATE, DATETIME and TIMESTAMP reach from year 1 to year 9999.
 constexpr const char* first_day = "DATE '0001-01-01'";
@@ -79,9 +77,9 @@ std::string json_safe(const Type& type, const std::string& value, int depth) {
             std::string fields;
             for (const auto& field : type.children)
                 fields += fmt::format(
-                    "{}{} := {}", fields.empty() ? "" : ", ", quote_identifier(field.name),
-                    json_safe(field.type, fmt::format("struct_extract({}, {})", value, quote_literal(field.name)),
-                              depth));
+                    "{}{} := {}", fields.empty() ? "" : ", ", engine::quote_identifier(field.name),
+                    json_safe(field.type,
+                              fmt::format("struct_extract({}, {})", value, engine::quote_literal(field.name)), depth));
             return fmt::format("CASE WHEN {} IS NOT NULL THEN struct_pack({}) END", value, fields);
         }
         case Kind::map: return value;
@@ -139,8 +137,8 @@ std::string stage_structure(const Type& type, const Column& column, const std::s
     std::string fields;
     for (size_t i = 0; i < type.children.size(); ++i) {
         const auto& field = type.children[i];
-        std::string part = fmt::format("struct_extract({}, {})", value, quote_literal(field.name));
-        fields += fmt::format("{}{} := {}", fields.empty() ? "" : ", ", quote_identifier(field.name),
+        std::string part = fmt::format("struct_extract({}, {})", value, engine::quote_literal(field.name));
+        fields += fmt::format("{}{} := {}", fields.empty() ? "" : ", ", engine::quote_identifier(field.name),
                               stage(field.type, column.fields[i], part, policies, depth));
     }
     return fmt::format("CASE WHEN {} IS NOT NULL THEN struct_pack({}) END", value, fields);
@@ -290,8 +288,8 @@ void add_nested(const Type& type, const Column& column, const std::string& value
     if (type.kind == Kind::structure) {
         for (size_t i = 0; i < type.children.size(); ++i)
             add(type.children[i].type, column.fields[i],
-                fmt::format("struct_extract({}, {})", value, quote_literal(type.children[i].name)), policies, depth,
-                faults);
+                fmt::format("struct_extract({}, {})", value, engine::quote_literal(type.children[i].name)), policies,
+                depth, faults);
         return;
     }
     if (!column.repeated) return;  // JSON, which holds them all

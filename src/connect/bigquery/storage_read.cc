@@ -19,19 +19,16 @@ namespace api = google::cloud::bigquery::storage::v1;
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-constexpr milliseconds one_call(120'000);
+constexpr milliseconds one_answer(120'000);
 
-Error stopped() { return {.kind = ErrorKind::interrupted, .code = "interrupted", .message = "reading was stopped"}; }
+Error stopped_reading() {
+    return {.kind = ErrorKind::interrupted, .code = "interrupted", .message = "reading was stopped"};
+}
 
 Error unreadable(const std::string& what, const arrow::Status& status) {
     return {.kind = ErrorKind::unavailable,
             .code = "bad_answer",
             .message = fmt::format("cannot {}: what came is no Arrow: {}", what, status.message())};
-}
-
-double random_share() {
-    thread_local std::mt19937_64 engine{std::random_device{}()};
-    return std::uniform_real_distribution<double>(0, 1)(engine);
 }
 
 /// How long to try again: from the last moment that anything came.
@@ -48,7 +45,7 @@ class Patience {
     /// Waits before the next try; false when there is to be none.
     bool wait() {
         if (steady_clock::now() - since_ > settings_.deadline) return false;
-        return io::wait_for(io::backoff(settings_, attempt_++, random_share()), stop_);
+        return io::wait_for(io::backoff(settings_, attempt_++, io::random_share()), stop_);
     }
 
   private:
@@ -108,7 +105,7 @@ class StorageReader::Stream : public BatchFeed {
 
     Result<std::shared_ptr<arrow::RecordBatch>> next() override {
         while (true) {
-            if (reader_.stop_.stop_requested()) return fail(stopped());
+            if (reader_.stop_.stop_requested()) return fail(stopped_reading());
             if (call_ == nullptr) PN_CHECK(begin());
             api::ReadRowsResponse answer;
             if (call_->Read(&answer)) {
@@ -142,7 +139,7 @@ class StorageReader::Stream : public BatchFeed {
     }
 
     Status may_go_on(const grpc::Status& status) {
-        if (reader_.stop_.stop_requested()) return fail(stopped());
+        if (reader_.stop_.stop_requested()) return fail(stopped_reading());
         auto error = storage_error(status, what_);
         if (status.error_code() == grpc::StatusCode::UNAUTHENTICATED && !refused_token_) {
             refused_token_ = true;
@@ -153,7 +150,7 @@ class StorageReader::Stream : public BatchFeed {
         log::debug("{}: the stream broke behind row {} and is taken up again ({})", what_, offset_,
                    status.error_message());
         if (patience_.wait()) return {};
-        return fail(reader_.stop_.stop_requested() ? stopped() : std::move(error));
+        return fail(reader_.stop_.stop_requested() ? stopped_reading() : std::move(error));
     }
 
     Result<std::shared_ptr<arrow::RecordBatch>> batch_of(api::ReadRowsResponse& answer) {
@@ -211,11 +208,11 @@ Result<ReadSession> StorageReader::create(const ReadSessionRequest& wanted) {
     for (bool refused_token = false;;) {
         grpc::ClientContext context;
         PN_CHECK(channel_->prepare(context, "read_session.table=" + request.read_session().table()));
-        context.set_deadline(std::chrono::system_clock::now() + std::min(one_call, retry_for_));
+        context.set_deadline(std::chrono::system_clock::now() + std::min(one_answer, retry_for_));
         std::stop_callback cancel(stop_, [&] { context.TryCancel(); });
         auto status = stub_->calls->CreateReadSession(&context, request, &session);
         if (status.ok()) break;
-        if (stop_.stop_requested()) return fail(stopped());
+        if (stop_.stop_requested()) return fail(stopped_reading());
         if (status.error_code() == grpc::StatusCode::UNAUTHENTICATED && !refused_token) {
             refused_token = true;
             channel_->forget_token();

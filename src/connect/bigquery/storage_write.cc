@@ -18,7 +18,7 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds one_call(120'000);
 
-std::string path_of(const TableId& table) {
+std::string resource_of(const TableId& table) {
     return fmt::format("projects/{}/datasets/{}/tables/{}", table.project, table.dataset, table.table);
 }
 
@@ -78,7 +78,7 @@ Result<int64_t> StorageWriter::write(engine::Connection& connection, const Stage
 
 Result<std::string> StorageWriter::create(const TableId& table) {
     api::CreateWriteStreamRequest request;
-    request.set_parent(path_of(table));
+    request.set_parent(resource_of(table));
     request.mutable_write_stream()->set_type(api::WriteStream::PENDING);
     api::WriteStream made;
     // One whose answer was lost stays behind without rows, and is never committed.
@@ -127,7 +127,7 @@ Status StorageWriter::commit(const TableId& table) {
     if (streams_.empty()) return {};
     PN_FAILPOINT(target_publish_during);
     api::BatchCommitWriteStreamsRequest request;
-    request.set_parent(path_of(table));
+    request.set_parent(resource_of(table));
     for (const auto& stream : streams_) request.add_write_streams(stream);
     std::string what = "show the rows written into " + table.dotted();
     WritePatience patience(retry_for_, stop_);

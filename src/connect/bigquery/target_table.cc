@@ -5,24 +5,14 @@
 #include <nlohmann/json.hpp>
 
 #include "base/log.h"
+#include "connect/bigquery/answer.h"
 #include "io/url.h"
 
 namespace penstock::bigquery {
 namespace {
 
-std::string path_of(const TableId& id) {
+std::string path_below(const TableId& id) {
     return fmt::format("/datasets/{}/tables/{}", io::escape_url(id.dataset), io::escape_url(id.table));
-}
-
-std::string text_of(const Json& json, const char* name) {
-    auto found = json.find(name);
-    return found != json.end() && found->is_string() ? found->get<std::string>() : "";
-}
-
-const Json& part_of(const Json& json, const char* name) {
-    static const Json nothing = Json::object();
-    auto found = json.find(name);
-    return found != json.end() && found->is_object() ? *found : nothing;
 }
 
 Error not_a_table(const TableId& id, const std::string& kind) {
@@ -50,7 +40,7 @@ const Column* TargetTable::find(std::string_view name) const {
 
 Result<TargetTable> look_at(Client& client, const TableId& id) {
     TargetTable table{.id = id};
-    PN_TRY(auto json, client.call("GET", path_of(id), nullptr, "look at table " + id.dotted(), {404}));
+    PN_TRY(auto json, client.call("GET", path_below(id), nullptr, "look at table " + id.dotted(), {404}));
     if (!json) return table;
     if (auto kind = text_of(*json, "type"); !kind.empty() && kind != "TABLE") return fail(not_a_table(id, kind));
     table.exists = true;
@@ -122,7 +112,7 @@ Status make_dataset(Client& client, const std::string& dataset) {
 }
 
 Status drop_table(Client& client, const TableId& id) {
-    PN_CHECK(client.call("DELETE", path_of(id), nullptr, "drop table " + id.dotted(), {404}));
+    PN_CHECK(client.call("DELETE", path_below(id), nullptr, "drop table " + id.dotted(), {404}));
     return {};
 }
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "connect/bigquery/bookkeeping.h"
 #include "connect/bigquery/target_table.h"
 
 namespace penstock::bigquery {
@@ -37,16 +38,16 @@ const std::vector<Column>& result_columns() {
     return all;
 }
 
-std::string text(const std::string& value) { return value.empty() ? "CAST(NULL AS STRING)" : quote_literal(value); }
-
 std::string row_of(const flow::ValidationRecord& record) {
     const auto& one = record.validation;
     return fmt::format("({}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, TIMESTAMP_MICROS({}))",
-                       text(record.pipeline), text(record.run_id), text(one.table), text(one.target), text(one.check),
-                       text(one.expectation), text(one.column), text(one.rows), text(one.severity), text(one.on_fail),
-                       one.success ? "TRUE" : "FALSE", text(one.observed), one.element_count, one.unexpected_count,
-                       text(one.unexpected_sample), text(one.kwargs), text(one.result),
-                       record.published ? "TRUE" : "FALSE", one.evaluated_at.time_since_epoch().count());
+                       text_or_null(record.pipeline), text_or_null(record.run_id), text_or_null(one.table),
+                       text_or_null(one.target), text_or_null(one.check), text_or_null(one.expectation),
+                       text_or_null(one.column), text_or_null(one.rows), text_or_null(one.severity),
+                       text_or_null(one.on_fail), one.success ? "TRUE" : "FALSE", text_or_null(one.observed),
+                       one.element_count, one.unexpected_count, text_or_null(one.unexpected_sample),
+                       text_or_null(one.kwargs), text_or_null(one.result), record.published ? "TRUE" : "FALSE",
+                       one.evaluated_at.time_since_epoch().count());
 }
 
 /// What an SQL type of BigQuery's means to a check; others are text to it.

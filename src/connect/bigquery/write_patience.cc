@@ -16,14 +16,6 @@ namespace {
 namespace api = google::cloud::bigquery::storage::v1;
 using std::chrono::steady_clock;
 
-/// How long metadata of a table may be behind what was done to it.
-constexpr auto metadata_lag = std::chrono::seconds(75);
-
-double random_share() {
-    thread_local std::mt19937_64 engine{std::random_device{}()};
-    return std::uniform_real_distribution<double>(0, 1)(engine);
-}
-
 }  // namespace
 
 Error write_stopped() {
@@ -100,7 +92,7 @@ Status WritePatience::after(const WriteFault& fault, const std::string& what, St
     if (!fault.is_passing() || steady_clock::now() - *since_ > most) return fail(fault.error(what));
     log::debug("{} is tried again: {}", what, fault.message);
     io::RetrySettings pace{.first_delay = std::chrono::milliseconds(200)};
-    if (io::wait_for(io::backoff(pace, attempt_++, random_share()), stop_)) return {};
+    if (io::wait_for(io::backoff(pace, attempt_++, io::random_share()), stop_)) return {};
     return fail(write_stopped());
 }
 

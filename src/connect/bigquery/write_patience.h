@@ -25,6 +25,9 @@ struct WriteFault {
     bool is_passing() const;
     Error error(const std::string& what) const;
 };
+/// How long a change of a table may be unknown to the services that write into it.
+inline constexpr auto metadata_lag = std::chrono::seconds(75);
+
 WriteFault fault_of(const grpc::Status& status);
 WriteFault fault_of(const google::rpc::Status& status);
 

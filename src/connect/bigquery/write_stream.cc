@@ -14,7 +14,7 @@ namespace {
 
 constexpr int64_t most_waiting_bytes = 24 << 20;
 /// A call is begun anew after that: one that no answer comes on is no longer waited for.
-constexpr auto one_call = std::chrono::minutes(5);
+constexpr auto one_stream = std::chrono::minutes(5);
 
 }  // namespace
 
@@ -84,7 +84,7 @@ Status WriteStream::begin() {
     hang_up();
     context_ = std::make_unique<grpc::ClientContext>();
     PN_CHECK(channel_.prepare(*context_, "write_stream=" + name_));
-    context_->set_deadline(std::chrono::system_clock::now() + one_call);
+    context_->set_deadline(std::chrono::system_clock::now() + one_stream);
     cancel_.emplace(stop_, [this] { context_->TryCancel(); });
     call_ = stub_.AppendRows(context_.get());
     listener_ = std::thread([this] { listen(); });

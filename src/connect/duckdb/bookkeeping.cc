@@ -29,7 +29,6 @@ CREATE TABLE IF NOT EXISTS penstock.schema_registry (
     "table" VARCHAR, version BIGINT, columns VARCHAR, "column" VARCHAR, change VARCHAR, decision VARCHAR, sql VARCHAR,
     detail VARCHAR, first_seen_at TIMESTAMPTZ))";
 
-Value or_null(const std::string& text) { return text.empty() ? Value() : Value(text); }
 Value number(int64_t value) { return std::to_string(value); }
 Value time(TimePoint at) { return at == TimePoint{} ? Value() : Value(iso_time(at)); }
 
@@ -64,6 +63,8 @@ Where where_of(const flow::RejectFilter& filter) {
 }
 
 }  // namespace
+
+engine::Value or_null(const std::string& text) { return text.empty() ? Value() : Value(text); }
 
 Status Bookkeeping::create(Connection& connection) const {
     PN_CHECK(connection.execute(create_statements));

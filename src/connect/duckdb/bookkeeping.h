@@ -58,4 +58,7 @@ class Bookkeeping {
                                                     std::span<const engine::Value> parameters) const;
 };
 
+/// NULL of "".
+engine::Value or_null(const std::string& text);
+
 }  // namespace penstock::duckdb

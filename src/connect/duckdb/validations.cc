@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/clock.h"
+#include "connect/duckdb/bookkeeping.h"
 #include "engine/sql.h"
 #include "engine/types.h"
 
@@ -25,7 +26,6 @@ constexpr const char* read_columns =
     "CAST(success AS INTEGER), observed, element_count, unexpected_count, unexpected_sample, kwargs, result, "
     "CAST(published AS INTEGER), epoch_us(evaluated_at)";
 
-Value or_null(const std::string& text) { return text.empty() ? Value() : Value(text); }
 Value truth(bool value) { return value ? "true" : "false"; }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "base/calendar.h"
 #include "base/clock.h"
 #include "base/humane.h"
 #include "transform/events/value_reader.h"
@@ -14,9 +15,6 @@ namespace {
 
 using data::Int128;
 using data::Kind;
-
-constexpr int64_t micros_per_second = 1'000'000;
-constexpr int64_t micros_per_day = 86'400 * micros_per_second;
 
 std::string digits_of(Int128 value) {
     if (value == 0) return "0";

@@ -13,9 +13,9 @@ namespace {
 constexpr int glance_ms = 20;
 constexpr int most_at_once = 10'000;
 
-using Json = nlohmann::ordered_json;
+using Ordered = nlohmann::ordered_json;
 
-std::string_view view(const void* bytes, size_t size) {
+std::string_view bytes_of(const void* bytes, size_t size) {
     return bytes == nullptr ? std::string_view() : std::string_view(static_cast<const char*>(bytes), size);
 }
 
@@ -23,13 +23,13 @@ std::string_view view(const void* bytes, size_t size) {
 std::string headers_of(const rd_kafka_message_t& message) {
     rd_kafka_headers_t* headers = nullptr;
     if (rd_kafka_message_headers(&message, &headers) != 0) return "";
-    Json out = Json::object();
+    Ordered out = Ordered::object();
     const char* name = nullptr;
     const void* bytes = nullptr;
     size_t size = 0;
     for (size_t i = 0; rd_kafka_header_get_all(headers, i, &name, &bytes, &size) == 0; ++i)
-        out[name] = bytes == nullptr ? Json() : Json(view(bytes, size));
-    return out.dump(-1, ' ', false, Json::error_handler_t::replace);
+        out[name] = bytes == nullptr ? Ordered() : Ordered(bytes_of(bytes, size));
+    return out.dump(-1, ' ', false, Ordered::error_handler_t::replace);
 }
 
 Error not_a_position(const std::string& why) {
@@ -64,7 +64,7 @@ Result<int64_t> KafkaStream::connect(std::stop_token) {
 
 /// By topic; those that were taken out of the pipeline are left out.
 Result<std::map<std::string, TopicPosition>> KafkaStream::parse(const std::string& position) const {
-    auto json = Json::parse(position, nullptr, false);
+    auto json = Ordered::parse(position, nullptr, false);
     if (!json.is_array()) return fail(not_a_position("it was written by another kind of source"));
     std::map<std::string, TopicPosition> out;
     for (const auto& entry : json) {
@@ -114,8 +114,8 @@ void KafkaStream::take(const rd_kafka_message_t& message, flow::MessageBatch& ba
     at.last = message.offset;
     taken_ = true;
     auto& texts = batch.texts;
-    batch.messages.push_back({.payload = texts.keep(view(message.payload, message.len)),
-                              .key = texts.keep(view(message.key, message.key_len)),
+    batch.messages.push_back({.payload = texts.keep(bytes_of(message.payload, message.len)),
+                              .key = texts.keep(bytes_of(message.key, message.key_len)),
                               .attributes = texts.keep(headers_of(message)),
                               .position = texts.keep(fmt::format("{}/{}/{}", topic, message.partition, message.offset)),
                               .sent_micros = rd_kafka_message_timestamp(&message, nullptr) * 1000,
@@ -153,14 +153,14 @@ bool KafkaStream::part_drained() const {
 }
 
 std::string KafkaStream::position() {
-    Json out = Json::array();
-    for (const auto& [topic, position] : positions_) out.push_back(Json::parse(position.to_json()));
+    Ordered out = Ordered::array();
+    for (const auto& [topic, position] : positions_) out.push_back(Ordered::parse(position.to_json()));
     return out.dump();
 }
 
 /// The group's offsets are for tools that show lag: the target's checkpoint decides where a run begins.
 Status KafkaStream::confirm(const std::string& position) {
-    for (const auto& entry : Json::parse(position)) {
+    for (const auto& entry : Ordered::parse(position)) {
         PN_TRY(auto at, TopicPosition::from_json(entry.dump()));
         for (const auto& [partition, reached] : at.partitions)
             if (shared()) durable_[{at.topic, partition}] = reached.next;

@@ -11,11 +11,11 @@
 namespace penstock::kafka {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using Ordered = nlohmann::ordered_json;
 
 constexpr int64_t nothing_yet = -1;
 /// After the others of a group that is being drained.
-constexpr auto between_looks = std::chrono::seconds(1);
+constexpr auto between_turns = std::chrono::seconds(1);
 
 int64_t offset_in(const std::map<std::string, TopicPosition>& newest, const std::string& topic, int32_t partition) {
     auto held = newest.find(topic);
@@ -59,7 +59,7 @@ Status KafkaStream::answer() {
 Status KafkaStream::look_elsewhere() {
     auto now = std::chrono::steady_clock::now();
     if (!asked_ || elsewhere_ || now < next_look_ || !part_drained()) return {};
-    next_look_ = now + between_looks;
+    next_look_ = now + between_turns;
     PN_TRY(auto position, newest_());
     std::map<std::string, TopicPosition> newest;
     if (position) {
@@ -132,9 +132,9 @@ Result<std::string> KafkaStream::merge(const std::optional<std::string>& positio
             into.partitions[partition] = at;
         }
     }
-    Json out = Json::array();
+    Ordered out = Ordered::array();
     for (const auto& [topic, held] : newest)
-        if (!held.partitions.empty()) out.push_back(Json::parse(held.to_json()));
+        if (!held.partitions.empty()) out.push_back(Ordered::parse(held.to_json()));
     return out.dump();
 }
 

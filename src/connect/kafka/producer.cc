@@ -31,7 +31,7 @@ Properties properties_of(const ConnectionOptions& connection, const ProducerSett
             {"delivery.report.only.error", "true"}};
 }
 
-Error interrupted() {
+Error stopped_writing() {
     return {.kind = ErrorKind::interrupted, .code = "interrupted", .message = "stopped while writing to Kafka"};
 }
 
@@ -46,7 +46,8 @@ Status insist(const Client& client, std::chrono::milliseconds time, std::stop_to
         bool again = rd_kafka_error_is_retriable(error) != 0 && steady_clock::now() < give_up && !stop.stop_requested();
         if (!again) {
             Error out = client.error(error, doing);
-            return fail(stop.stop_requested() && out.kind == ErrorKind::unavailable ? interrupted() : std::move(out));
+            return fail(stop.stop_requested() && out.kind == ErrorKind::unavailable ? stopped_writing()
+                                                                                    : std::move(out));
         }
         rd_kafka_error_destroy(error);
     }
@@ -136,7 +137,7 @@ Status Producer::send(const Outgoing& message, std::stop_token stop) {
             continue;
         }
         if (headers != nullptr) rd_kafka_headers_destroy(headers);
-        if (stop.stop_requested()) return fail(interrupted());
+        if (stop.stop_requested()) return fail(stopped_writing());
         return fail(sending_failed(code));
     }
 }

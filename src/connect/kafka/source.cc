@@ -19,9 +19,9 @@ constexpr auto most_latency = std::chrono::milliseconds(500);
 /// A row that moves to another key has both of its events in one segment, unless the second takes longer than this.
 constexpr auto most_between_keys = std::chrono::seconds(5);
 constexpr auto between_looks = std::chrono::milliseconds(500);
-constexpr int glance_ms = 20;
+constexpr int poll_ms = 20;
 
-Error interrupted() {
+Error stopped_waiting() {
     return {.kind = ErrorKind::interrupted, .code = "interrupted", .message = "stopped while waiting for events"};
 }
 
@@ -44,7 +44,7 @@ Result<std::vector<flow::TableInfo>> EventSource::discover(std::stop_token stop)
         PN_CHECK(look_at_topics());
         // Nothing to plan: whoever follows waits for the first event.
         if (!topics_.empty() || !options_.follow) break;
-        if (stop_.stop_requested()) return fail(interrupted());
+        if (stop_.stop_requested()) return fail(stopped_waiting());
         std::this_thread::sleep_for(between_looks);
     }
     for (const auto& topic : unborn_) log::info("topic {} has no events yet: it is left out until it has", topic);
@@ -123,7 +123,7 @@ Topic* EventSource::topic_of(const rd_kafka_message_t& message) {
 }
 
 Status EventSource::receive() {
-    PN_TRY(auto message, consumer_->poll(glance_ms));
+    PN_TRY(auto message, consumer_->poll(poll_ms));
     // Whatever is there already, without a look at the clock.
     for (int i = 0; message; ++i) {
         auto* topic = topic_of(*message);
@@ -198,7 +198,7 @@ flow::Segment EventSource::segment() {
 Result<std::optional<flow::Segment>> EventSource::next() {
     std::optional<Clock::time_point> since;
     while (true) {
-        if (stop_.stop_requested()) return fail(interrupted());
+        if (stop_.stop_requested()) return fail(stopped_waiting());
         PN_CHECK(receive());
         bool any = std::ranges::any_of(topics_, [](const auto& topic) { return topic->has_part(); });
         if (any) {

@@ -32,7 +32,7 @@ Result<PartitionList> partitions_of(const Client& client, const std::string& top
 
 using MessagePtr = std::unique_ptr<rd_kafka_message_t, decltype(&rd_kafka_message_destroy)>;
 
-std::optional<std::string_view> view(const void* bytes, size_t size) {
+std::optional<std::string_view> bytes_if_any(const void* bytes, size_t size) {
     if (bytes == nullptr) return std::nullopt;
     return std::string_view(static_cast<const char*>(bytes), size);
 }
@@ -60,7 +60,7 @@ Result<std::map<int32_t, End>> ends_of(const Client& client, const rd_kafka_topi
     return ends;
 }
 
-Error interrupted() {
+Error stopped_reading() {
     return {.kind = ErrorKind::interrupted, .code = "interrupted", .message = "stopped while reading from Kafka"};
 }
 
@@ -83,7 +83,7 @@ Status read_topic(const ConnectionOptions& connection, const std::string& topic,
         return fail(client.error(code, doing));
     auto last_news = std::chrono::steady_clock::now();
     while (!ends.empty()) {
-        if (stop.stop_requested()) return fail(interrupted());
+        if (stop.stop_requested()) return fail(stopped_reading());
         MessagePtr message(rd_kafka_consumer_poll(client.handle(), 50), rd_kafka_message_destroy);
         auto quiet = std::chrono::steady_clock::now() - last_news;
         if (message == nullptr) {
@@ -107,8 +107,8 @@ Status read_topic(const ConnectionOptions& connection, const std::string& topic,
         } else {
             PN_CHECK(visit({.partition = message->partition,
                             .offset = message->offset,
-                            .key = view(message->key, message->key_len),
-                            .value = view(message->payload, message->len),
+                            .key = bytes_if_any(message->key, message->key_len),
+                            .value = bytes_if_any(message->payload, message->len),
                             .message = message.get()}));
         }
         last_news = std::chrono::steady_clock::now();

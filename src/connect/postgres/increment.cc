@@ -6,6 +6,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "base/calendar.h"
 #include "base/humane.h"
 
 namespace penstock::postgres {
@@ -13,7 +14,6 @@ namespace {
 
 /// Half the xid space, with a margin: beyond it age() of a 32-bit xid means something else.
 constexpr uint64_t comparable_xids = 2'000'000'000;
-constexpr int64_t micros_per_day = 86'400'000'000;
 
 bool is_time(CursorKind kind) {
     return kind == CursorKind::date || kind == CursorKind::timestamp || kind == CursorKind::timestamptz;

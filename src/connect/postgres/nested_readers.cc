@@ -6,14 +6,14 @@
 namespace penstock::postgres {
 namespace {
 
-bool broken(ReadContext& context, const char* type) {
+bool malformed(ReadContext& context, const char* type) {
     return context.refuse("malformed", fmt::format("the server sent bytes that are no {}", type));
 }
 
 /// The next field of a nested value into `row` of a child, NULL included.
 bool read_child(const Reader& reader, WireCursor& wire, data::Column& column, size_t row, ReadContext& context) {
     FieldRef field = wire.field();
-    if (!wire.ok()) return broken(context, "nested value");
+    if (!wire.ok()) return malformed(context, "nested value");
     if (field.is_null()) return column.set_null(row), true;
     return reader.read(field, column, row, context);
 }
@@ -36,7 +36,7 @@ class ArrayReader final : public ReaderOf<ArrayReader> {
         WireCursor wire(field.view());
         int32_t sizes[most_dimensions];
         int dimensions = read_header(wire, sizes);
-        if (dimensions < 0) return broken(context, "array");
+        if (dimensions < 0) return malformed(context, "array");
         if (dimensions == 0) return column.values<data::ListEntry>()[row] = {column.children()[0].size(), 0}, true;
         if (dimensions != dimensions_)
             return context.refuse(
@@ -152,7 +152,7 @@ class RangeReader final : public ReaderOf<RangeReader> {
     bool read(FieldRef field, data::Column& column, size_t row, ReadContext& context) const override {
         WireCursor wire(field.view());
         auto flags = wire.integer<uint8_t>();
-        if (!wire.ok()) return broken(context, "range");
+        if (!wire.ok()) return malformed(context, "range");
         auto& parts = column.children();
         bool empty = (flags & 0x01) != 0;
         for (size_t side = 0; side < 2; ++side) {
@@ -189,7 +189,7 @@ class MultirangeReader final : public ReaderOf<MultirangeReader> {
     bool read(FieldRef field, data::Column& column, size_t row, ReadContext& context) const override {
         WireCursor wire(field.view());
         auto count = wire.integer<uint32_t>();
-        if (!wire.ok() || count > wire.left()) return broken(context, "multirange");
+        if (!wire.ok() || count > wire.left()) return malformed(context, "multirange");
         auto& child = column.children()[0];
         size_t first = child.grow(count);
         column.values<data::ListEntry>()[row] = {first, count};
@@ -219,7 +219,7 @@ class HstoreReader final : public ReaderOf<HstoreReader> {
     bool read(FieldRef field, data::Column& column, size_t row, ReadContext& context) const override {
         WireCursor wire(field.view());
         auto count = wire.integer<uint32_t>();
-        if (!wire.ok() || count > wire.left()) return broken(context, "hstore");
+        if (!wire.ok() || count > wire.left()) return malformed(context, "hstore");
         auto& entries = column.children()[0];
         size_t first = entries.grow(count);
         column.values<data::ListEntry>()[row] = {first, count};

@@ -5,21 +5,20 @@
 #include <cstdlib>
 #include <limits>
 
+#include "base/calendar.h"
 #include "connect/postgres/utf8.h"
 
 namespace penstock::postgres {
 namespace {
 
-constexpr int64_t micros_per_day = 86'400'000'000;
-
-struct Civil {
+struct Day {
     int64_t year;
     unsigned month;
     unsigned day;
 };
 
 /// Howard Hinnant's civil_from_days, for any year that 64 bits hold. Days since 1970-01-01.
-Civil civil_from_days(int64_t days) {
+Day civil_from_days(int64_t days) {
     days += 719468;
     int64_t era = (days >= 0 ? days : days - 146096) / 146097;
     auto day_of_era = static_cast<unsigned>(days - era * 146097);
@@ -33,7 +32,7 @@ Civil civil_from_days(int64_t days) {
 
 /// Year 0 is 1 BC. The era stands behind everything else.
 std::string dated(int64_t days_since_2000, const std::string& rest) {
-    Civil date = civil_from_days(days_since_2000 + 10957);
+    Day date = civil_from_days(days_since_2000 + 10957);
     bool before_christ = date.year <= 0;
     return fmt::format("{:04}-{:02}-{:02}{}{}", before_christ ? 1 - date.year : date.year, date.month, date.day, rest,
                        before_christ ? " BC" : "");

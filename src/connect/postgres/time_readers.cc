@@ -2,13 +2,12 @@
 
 #include <limits>
 
+#include "base/calendar.h"
 #include "connect/postgres/reader.h"
 #include "connect/postgres/text_form.h"
 
 namespace penstock::postgres {
 namespace {
-
-constexpr int64_t micros_per_day = 86'400'000'000;
 
 bool wrong_size(ReadContext& context, const char* type, FieldRef field) {
     return context.refuse("malformed", fmt::format("the server sent {} bytes that are no {}", field.length, type));

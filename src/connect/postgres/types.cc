@@ -11,14 +11,14 @@ namespace {
 using data::Kind;
 
 /// Composites within composites, arrays within those: deeper than this is a mistake or an attack.
-constexpr int deepest = 16;
+constexpr int deepest_type = 16;
 
 class Mapper {
   public:
     Mapper(const MappingContext& context, const MappingRequest& request) : context_(context), request_(request) {}
 
     Result<Mapping> map(Oid oid, int32_t modifier, int32_t dimensions, const std::string& expression, int depth) {
-        if (depth > deepest) return fail(unmapped("is nested too deeply"));
+        if (depth > deepest_type) return fail(unmapped("is nested too deeply"));
         const PgType& type = context_.catalog.at(oid);
         if (type.element != 0) return array(type, modifier, dimensions, expression, depth);
         switch (type.kind) {

@@ -15,7 +15,7 @@ namespace {
 /// A message's tag and length in a request, at most.
 constexpr size_t around_message = 6;
 /// How long a wait goes on without looking whether the run was stopped.
-constexpr auto glance = std::chrono::milliseconds(50);
+constexpr auto look_every = std::chrono::milliseconds(50);
 
 size_t around_request(const std::string& topic) { return topic.size() + around_message; }
 
@@ -60,7 +60,7 @@ void Publisher::abort() noexcept {
         lock.unlock();
         transport_.cancel();
         lock.lock();
-        changed_.wait_for(lock, glance, [&] { return on_their_way_.empty(); });
+        changed_.wait_for(lock, look_every, [&] { return on_their_way_.empty(); });
     }
     held_bytes_ = 0;
     error_.reset();
@@ -75,7 +75,7 @@ Status Publisher::wait(Lock& lock, const std::stop_token& stop) {
                      .message = "stopped while messages were on their way"});
     send_what_may_go(lock);
     if (error_ || held_bytes_ == 0) return {};
-    auto until = Clock::now() + glance;
+    auto until = Clock::now() + look_every;
     if (!put_off_.empty()) until = std::min(until, put_off_.begin()->first);
     changed_.wait_until(lock, until);
     return {};

@@ -10,7 +10,7 @@
 namespace penstock::pubsub {
 namespace {
 
-constexpr auto glance = std::chrono::milliseconds(20);
+constexpr auto delivery_pause = std::chrono::milliseconds(20);
 
 }  // namespace
 
@@ -79,7 +79,7 @@ Status SubscriptionStream::begin(const std::optional<std::string>& position) {
 Status SubscriptionStream::receive(flow::MessageBatch& batch, uint64_t most_bytes) {
     for (auto failure : {puller_->failure(), answers_->failure()})
         if (failure) return fail(std::move(*failure).at(options_.subscription));
-    deliveries_.give(batch, most_bytes, glance);
+    deliveries_.give(batch, most_bytes, delivery_pause);
     return {};
 }
 

@@ -26,16 +26,16 @@ constexpr int most_tries = 1000;
 constexpr TimePoint first_moment{std::chrono::sys_days{std::chrono::year{1} / 1 / 1}};
 constexpr TimePoint last_moment{std::chrono::sys_days{std::chrono::year{10000} / 1 / 1}};
 
-constexpr size_t piece_bytes = size_t{256} << 10;
+constexpr size_t file_piece = size_t{256} << 10;
 constexpr size_t entries_piece = size_t{64} << 10;
 
 /// Bytes behind one another, handed on in pieces.
 class Pieces {
   public:
-    explicit Pieces(Take take) : take_(std::move(take)) { bytes_.reserve(piece_bytes); }
+    explicit Pieces(Take take) : take_(std::move(take)) { bytes_.reserve(file_piece); }
     Status add(std::string_view bytes) {
-        if (bytes_.size() + bytes.size() > piece_bytes) PN_CHECK(flush());
-        if (bytes.size() > piece_bytes) return take_(bytes);
+        if (bytes_.size() + bytes.size() > file_piece) PN_CHECK(flush());
+        if (bytes.size() > file_piece) return take_(bytes);
         bytes_ += bytes;
         return {};
     }

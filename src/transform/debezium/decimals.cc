@@ -12,8 +12,6 @@ namespace {
 
 __extension__ using Unsigned128 = unsigned __int128;
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
 /// Big-endian bytes of the magnitude, negated where asked, without bytes that say nothing.
 void append_twos_complement(std::string magnitude, bool negative, std::string& out) {
     magnitude.insert(0, 1, '\0');  // room for the sign

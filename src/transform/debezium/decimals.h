@@ -28,4 +28,6 @@ void append_unscaled(const DecimalText& number, std::string& out);
 /// two digits behind it is the point: those between groups have three.
 std::optional<DecimalText> parse_money(std::string_view text);
 
+inline bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
 }  // namespace penstock::debezium

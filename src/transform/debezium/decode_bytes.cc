@@ -23,13 +23,6 @@ constexpr std::array<uint8_t, 256> values_of(std::string_view letters) {
 constexpr auto base64_values = values_of(alphabet);
 constexpr auto base64_url_values = values_of(url_alphabet);
 
-int hex_value(char digit) {
-    if (digit >= '0' && digit <= '9') return digit - '0';
-    if (digit >= 'a' && digit <= 'f') return digit - 'a' + 10;
-    if (digit >= 'A' && digit <= 'F') return digit - 'A' + 10;
-    return -1;
-}
-
 std::optional<size_t> decode_hex(std::string_view text, char* out) {
     if (text.size() % 2 != 0) return std::nullopt;
     for (size_t i = 0; i < text.size(); i += 2) {
@@ -59,6 +52,13 @@ std::optional<size_t> decode_base64(std::string_view text, const std::array<uint
 }
 
 }  // namespace
+
+int hex_value(char digit) {
+    if (digit >= '0' && digit <= '9') return digit - '0';
+    if (digit >= 'a' && digit <= 'f') return digit - 'a' + 10;
+    if (digit >= 'A' && digit <= 'F') return digit - 'A' + 10;
+    return -1;
+}
 
 size_t decoded_size(std::string_view text, Binaries encoding) {
     return encoding == Binaries::hex ? text.size() / 2 : text.size() / 4 * 3 + 3;

@@ -6,14 +6,14 @@
 #include <charconv>
 #include <vector>
 
+#include "transform/debezium/decimals.h"
+
 namespace penstock::debezium {
 namespace {
 
 /// PostgreSQL's numeric: 131072 digits before the point, 16383 behind it.
 constexpr int64_t most_before = 131072;
 constexpr int64_t most_behind = 16383;
-
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 /// Big-endian magnitude to decimal digits, nine at a time.
 std::string to_digits(std::vector<uint32_t> limbs) {

@@ -93,13 +93,6 @@ bool store_floating(const Scalar& scalar, data::Column& column, size_t row, Valu
     return true;
 }
 
-int hex_value(char digit) {
-    if (digit >= '0' && digit <= '9') return digit - '0';
-    if (digit >= 'a' && digit <= 'f') return digit - 'a' + 10;
-    if (digit >= 'A' && digit <= 'F') return digit - 'A' + 10;
-    return -1;
-}
-
 }  // namespace
 
 bool read_boolean(const Scalar& scalar, data::Column& column, size_t row, ValueContext& context) {

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <limits>
 
+#include "base/calendar.h"
 #include "data/timetz.h"
 #include "transform/debezium/decode_number.h"
 #include "transform/debezium/decode_time.h"
@@ -12,8 +13,6 @@ namespace penstock::debezium {
 namespace {
 
 __extension__ using Wide = __int128;
-
-constexpr int64_t micros_per_day = 86'400'000'000;
 
 /// java.sql's for PostgreSQL's infinity (PGStatement.DATE_POSITIVE_INFINITY), in milliseconds.
 constexpr int64_t late_millis = 9223372036825200000;

@@ -3,13 +3,11 @@
 #include <charconv>
 #include <limits>
 
+#include "base/calendar.h"
 #include "data/timetz.h"
 
 namespace penstock::debezium {
 namespace {
-
-constexpr int64_t micros_per_second = 1'000'000;
-constexpr int64_t micros_per_day = 86'400 * micros_per_second;
 
 /// Reads from the front; every step says whether it found what it wanted.
 class Scanner {

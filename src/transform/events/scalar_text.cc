@@ -5,6 +5,7 @@
 #include <cstring>
 #include <limits>
 
+#include "base/calendar.h"
 #include "transform/debezium/decode_number.h"
 #include "transform/debezium/decode_time.h"
 #include "transform/events/value_reader.h"
@@ -16,7 +17,6 @@ constexpr int64_t largest_exact_double = int64_t{1} << 53;
 
 /// What BigQuery's DATE, DATETIME and TIMESTAMP hold, and every other target of ours as well.
 constexpr int64_t first_day = -719162, last_day = 2932896;
-constexpr int64_t micros_per_day = int64_t{86400} * 1'000'000;
 
 Fault not_a(std::string_view what) { return {"bad_time", fmt::format("it is no {}", what)}; }
 Fault beyond() { return {"time_out_of_range", "it is not within the years 1 to 9999"}; }

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <memory>
 
+#include "base/calendar.h"
 #include "data/block.h"
 #include "flow/payload.h"
 #include "transform/debezium/decimals.h"
@@ -21,7 +22,7 @@ namespace {
 
 constexpr int deepest = 100;
 constexpr int64_t nanos_per_second = 1'000'000'000;
-constexpr int64_t millis_per_day = 86'400'000, micros_per_day = millis_per_day * 1000;
+constexpr int64_t millis_per_day = micros_per_day / 1000;
 
 int64_t floor_divide(int64_t value, int64_t by) { return value / by - (value % by < 0 ? 1 : 0); }
 

@@ -7,12 +7,14 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "base/json_member.h"
+
 namespace penstock::payload {
 namespace {
 
 using Json = nlohmann::json;
 
-constexpr int deepest = 100;
+constexpr int deepest_schema = 100;
 constexpr size_t most_types = 100'000;
 
 std::optional<AvroKind> primitive(const std::string& name) {
@@ -28,11 +30,6 @@ std::optional<AvroKind> primitive(const std::string& name) {
 /// "a.b.Name" of a name that may be full, or be within a namespace.
 std::string full_name(const std::string& name, const std::string& space) {
     return name.find('.') != name.npos || space.empty() ? name : space + "." + name;
-}
-
-std::string text_of(const Json& json, const char* member) {
-    auto found = json.find(member);
-    return found != json.end() && found->is_string() ? found->get<std::string>() : "";
 }
 
 int64_t number_of(const Json& json, const char* member, int64_t otherwise) {
@@ -76,7 +73,7 @@ class AvroSchemaReader {
     explicit AvroSchemaReader(AvroSchema& into) : into_(into) {}
 
     const AvroType* read(const Json& json, const std::string& space, int depth) {
-        if (depth > deepest) throw std::string("it is nested more than 100 levels deep");
+        if (depth > deepest_schema) throw std::string("it is nested more than 100 levels deep");
         if (json.is_string()) return named(json.get<std::string>(), space);
         if (json.is_array()) return choice(json, space, depth);
         if (!json.is_object()) throw std::string("a type is a name, a list or an object");

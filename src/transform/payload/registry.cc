@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "base/json_member.h"
 #include "base/version.h"
 #include "io/retry.h"
 #include "io/token.h"
@@ -24,11 +25,6 @@ Error registry_error(ErrorKind kind, std::string code, const std::string& url, s
             .code = std::move(code),
             .message = fmt::format("the schema registry at {} {}", url, why),
             .hint = std::move(hint)};
-}
-
-std::string text_of(const Json& json, const char* member) {
-    auto found = json.find(member);
-    return found != json.end() && found->is_string() ? found->get<std::string>() : "";
 }
 
 }  // namespace

@@ -16,11 +16,6 @@ namespace {
 
 using events::Refusal;
 
-constexpr uint64_t most_block_bytes = uint64_t{8} << 20;
-constexpr int64_t most_refused = 4096;
-/// Of a row that is too large, in its reject.
-constexpr size_t shown_bytes = 4096;
-
 Error bad_header(const std::string& url, std::string what, std::string hint) {
     return {.kind = ErrorKind::data,
             .code = "bad_header",

@@ -10,12 +10,6 @@
 namespace penstock::parquet {
 namespace {
 
-/// A block ends with so many bytes, however few rows they are, and a call with so many rejects.
-constexpr uint64_t most_block_bytes = uint64_t{8} << 20;
-constexpr int64_t most_refused = 4096;
-/// Of a row that is too large, in its reject.
-constexpr size_t shown_bytes = 4096;
-
 class JsonRows : public ObjectRows {
   public:
     JsonRows(const RowsContext& context, std::string object, std::unique_ptr<Records> records)

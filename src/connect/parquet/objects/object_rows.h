@@ -20,6 +20,12 @@ class ObjectRows {
     virtual bool done() const = 0;
 };
 
+inline constexpr uint64_t most_block_bytes = uint64_t{8} << 20;
+/// Rows refused before a block is handed over though it may be empty.
+inline constexpr int64_t most_refused = 4096;
+/// Of a row that is too large, in its reject.
+inline constexpr size_t shown_bytes = 4096;
+
 /// What rows of an object are read with.
 struct RowsContext {
     io::ObjectStore& store;

@@ -13,7 +13,7 @@ namespace penstock::postgres {
 namespace {
 
 /// Fields of a block; keeps the index of a table with hundreds of columns within a few MiB.
-constexpr size_t most_fields = 256 * 1024;
+constexpr size_t most_changed_fields = 256 * 1024;
 
 /// A row that left its key with values that were not sent.
 struct Followed {
@@ -47,7 +47,7 @@ class ChangeReader : public flow::ScanReader {
     explicit ChangeReader(ChangeScan& scan)
         : part_(scan.part_),
           columns_(part_.table.read.columns.size()),
-          capacity_(std::clamp<size_t>(most_fields / std::max<size_t>(columns_, 1), 64, data::block_rows)),
+          capacity_(std::clamp<size_t>(most_changed_fields / std::max<size_t>(columns_, 1), 64, data::block_rows)),
           fields_(columns_ * capacity_),
           unsent_(columns_ * capacity_),
           before_(part_.table.read.info.full_old_rows ? columns_ * capacity_ : 0) {

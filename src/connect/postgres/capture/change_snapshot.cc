@@ -13,7 +13,7 @@
 namespace penstock::postgres {
 namespace {
 
-Error table_changed(const std::string& table, std::string message) {
+Error changed_at_start(const std::string& table, std::string message) {
     return {.kind = ErrorKind::unavailable,
             .code = "table_changed",
             .message = std::move(message),
@@ -114,8 +114,8 @@ Status ChangeSource::same_shape() {
             return other.read.oid == read.oid && other.read.info.schema.fields == read.info.schema.fields;
         };
         if (std::ranges::none_of(plan.tables, same))
-            return fail(
-                table_changed(read.info.name, fmt::format("table {} was altered while the run began", read.info.name)));
+            return fail(changed_at_start(read.info.name,
+                                         fmt::format("table {} was altered while the run began", read.info.name)));
     }
     return {};
 }

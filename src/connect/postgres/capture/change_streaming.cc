@@ -23,11 +23,11 @@ constexpr uint64_t idle_bytes = uint64_t{8} << 20;
 /// Of a segment when the server runs out of room for its log.
 constexpr uint64_t hurried_records = 20'000;
 constexpr auto hurried_advance = std::chrono::seconds(1);
-constexpr auto glance = std::chrono::milliseconds(20);
+constexpr auto slot_pause = std::chrono::milliseconds(20);
 constexpr auto slot_patience = std::chrono::seconds(2);
 constexpr auto between_questions = std::chrono::milliseconds(100);
 
-Error table_changed(const std::string& table, std::string message) {
+Error changed_on_the_way(const std::string& table, std::string message) {
     return {.kind = ErrorKind::unavailable,
             .code = flow::look_again,
             .message = std::move(message),
@@ -59,7 +59,7 @@ Status ChangeSource::judge(int32_t own_pid) {
                     .held = held_,
                     .system = held_system_,
                     .timeline = held_timeline_};
-    for (auto until = Clock::now() + slot_patience;; std::this_thread::sleep_for(glance)) {
+    for (auto until = Clock::now() + slot_patience;; std::this_thread::sleep_for(slot_pause)) {
         PN_TRY(auto slot, find_slot(*catalog_, claim.slot));
         auto status = judge_slot(claim, system_, slot);
         bool held = !status && status.error().code == "slot_active";
@@ -90,7 +90,7 @@ Result<Lsn> ChangeSource::end_of_log() {
                                              "pg_catalog.pg_current_wal_lsn() END"));
         Lsn end = Lsn::parse(written.text(0, 0)).value_or(Lsn());
         if (end >= seen || Clock::now() > until || stop_.stop_requested()) return end;
-        std::this_thread::sleep_for(glance);
+        std::this_thread::sleep_for(slot_pause);
     }
 }
 
@@ -175,12 +175,12 @@ Result<CatalogNow> ChangeSource::columns_now(const ChangeTable& table, const Rel
         if (!column.dropped && std::ranges::any_of(read.columns, planned)) ++as_planned;
         else if (!column.dropped && sent)
             return fail(
-                table_changed(read.info.name, fmt::format("column {} of {} is new", column.name, read.info.name)));
+                changed_on_the_way(read.info.name, fmt::format("column {} of {} is new", column.name, read.info.name)));
         now.columns.push_back(std::move(column));
         now.file = rows.text(row, 4);
     }
     if (as_planned < read.columns.size())
-        return fail(table_changed(read.info.name, fmt::format("columns of {} were changed", read.info.name)));
+        return fail(changed_on_the_way(read.info.name, fmt::format("columns of {} were changed", read.info.name)));
     return now;
 }
 
@@ -208,9 +208,10 @@ Result<std::optional<flow::Segment>> ChangeSource::stream_segment() {
                          .code = "interrupted",
                          .message = "stopped while waiting for changes"});
         // What came during the last commit is not to wait for more to come.
-        auto patience = log_->usage().queued_transactions == 0 ? Clock::duration(glance)
-                        : waiting_since ? std::min<Clock::duration>(glance, pace_.left(*waiting_since, Clock::now()))
-                                        : Clock::duration::zero();
+        auto patience = log_->usage().queued_transactions == 0 ? Clock::duration(slot_pause)
+                        : waiting_since
+                            ? std::min<Clock::duration>(slot_pause, pace_.left(*waiting_since, Clock::now()))
+                            : Clock::duration::zero();
         auto state = pump_->wait(patience);
         auto usage = log_->usage();  // after the state: all that committed before `reached` is queued by now
         if (!catching_up_.empty() && caught_up(state, usage)) {

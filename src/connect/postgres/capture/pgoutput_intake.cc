@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "connect/postgres/replication/replication_error.h"
+
 namespace penstock::postgres {
 namespace {
 
@@ -28,12 +30,6 @@ bool were_planned(const ChangeTable& table, const KnownColumns& before) {
         return found != before.columns.end() && found->second.number == column.field.source_id;
     };
     return before.columns.size() == columns.size() && std::ranges::all_of(columns, same);
-}
-
-Error unexpected(const char* what) {
-    return {.kind = ErrorKind::data,
-            .code = "replication_protocol",
-            .message = fmt::format("the replication stream cannot be understood: {}", what)};
 }
 
 }  // namespace

@@ -1,15 +1,9 @@
 #include "connect/postgres/capture/wal2json_intake.h"
 
+#include "connect/postgres/replication/replication_error.h"
+
 namespace penstock::postgres {
-namespace {
-
-Error unexpected(const char* what) {
-    return {.kind = ErrorKind::data,
-            .code = "replication_protocol",
-            .message = std::string("the replication stream cannot be understood: ") + what};
-}
-
-}  // namespace
+namespace {}  // namespace
 
 Wal2jsonIntake::Wal2jsonIntake(ChangeLog& log, std::vector<Wal2jsonTable> tables, Wal2jsonFormat format)
     : log_(log), format_(format), decoder_(format) {

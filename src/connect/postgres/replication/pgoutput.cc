@@ -13,7 +13,7 @@ constexpr uint8_t message_is_transactional = 1;
 constexpr uint8_t truncate_cascade = 1;
 constexpr uint8_t truncate_restart_identity = 2;
 
-Error broken(std::string what) {
+Error broken_stream(std::string what) {
     return {.kind = ErrorKind::data,
             .code = "replication_protocol",
             .message = fmt::format("the server's replication stream cannot be understood: {}", what),
@@ -199,7 +199,9 @@ PgoutputDecoder::PgoutputDecoder(int protocol_version, Streaming streaming)
 Status PgoutputDecoder::check_place(char type) const {
     auto name = name_of(type);
     if (name.empty()) return {};  // decode() refuses it
-    auto refuse = [&](std::string_view why) { return fail(broken(fmt::format("a message {} came {}", name, why))); };
+    auto refuse = [&](std::string_view why) {
+        return fail(broken_stream(fmt::format("a message {} came {}", name, why)));
+    };
     if (protocol_version_ < first_version(type))
         return refuse(fmt::format("in protocol version {}", protocol_version_));
     if (streaming_ == Streaming::off && std::string_view("SEcAp").contains(type))
@@ -211,7 +213,7 @@ Status PgoutputDecoder::check_place(char type) const {
 }
 
 Result<PgMessage> PgoutputDecoder::decode(std::string_view message) {
-    if (message.empty()) return fail(broken("a message is empty"));
+    if (message.empty()) return fail(broken_stream("a message is empty"));
     char type = message.front();
     PN_CHECK(check_place(type));
     MessageReader from(message, 1);
@@ -237,10 +239,10 @@ Result<PgMessage> PgoutputDecoder::decode(std::string_view message) {
         case 'K': out = CommitPrepared{read_prepared(from, true)}; break;
         case 'r': out = read_rollback_prepared(from); break;
         case 'p': out = StreamPrepare{read_prepared(from, true)}; break;
-        default: return fail(broken(fmt::format("no message begins with {}", shown_byte(type))));
+        default: return fail(broken_stream(fmt::format("no message begins with {}", shown_byte(type))));
     }
     if (auto wrong = from.finish(); !wrong.empty())
-        return fail(broken(fmt::format("in a message {}: {}", name_of(type), wrong)));
+        return fail(broken_stream(fmt::format("in a message {}: {}", name_of(type), wrong)));
     if (type == 'S' || type == 'E') in_stream_ = type == 'S';
     return out;
 }
@@ -248,7 +250,7 @@ Result<PgMessage> PgoutputDecoder::decode(std::string_view message) {
 Status decode_tuple(std::string_view bytes, std::vector<Tuple::Value>& into) {
     MessageReader from(bytes);
     from.tuple(into);
-    if (auto wrong = from.finish(); !wrong.empty()) return fail(broken(fmt::format("in a tuple: {}", wrong)));
+    if (auto wrong = from.finish(); !wrong.empty()) return fail(broken_stream(fmt::format("in a tuple: {}", wrong)));
     return {};
 }
 

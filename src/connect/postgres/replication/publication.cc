@@ -9,12 +9,6 @@
 namespace penstock::postgres {
 namespace {
 
-template <class T>
-Result<T> explained(Result<T> result) {
-    if (!result) return fail(replication_error(std::move(result.error())));
-    return result;
-}
-
 /// "s"."t" ("a", "b") WHERE (…), …
 Result<std::string> table_list(const std::vector<PublishedTable>& tables, int server_version) {
     std::string out;

@@ -1,5 +1,6 @@
 #include "connect/postgres/replication/replication_error.h"
 
+#include <string>
 #include <string_view>
 
 namespace penstock::postgres {
@@ -98,6 +99,12 @@ Error replication_error(Error error) {
         break;
     }
     return error;
+}
+
+Error unexpected(const char* what) {
+    return {.kind = ErrorKind::data,
+            .code = "replication_protocol",
+            .message = std::string("the replication stream cannot be understood: ") + what};
 }
 
 }  // namespace penstock::postgres

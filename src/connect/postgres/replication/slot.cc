@@ -12,12 +12,6 @@
 namespace penstock::postgres {
 namespace {
 
-template <class T>
-Result<T> explained(Result<T> result) {
-    if (!result) return fail(replication_error(std::move(result.error())));
-    return result;
-}
-
 Error not_an_lsn(const Session& session, const std::string& text) {
     return {.kind = ErrorKind::internal,
             .code = "replication_protocol",

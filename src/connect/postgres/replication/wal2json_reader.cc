@@ -11,7 +11,7 @@
 namespace penstock::postgres {
 namespace {
 
-constexpr uint32_t bytea_oid = 17;
+constexpr uint32_t oid_of_bytea = 17;
 
 char action_of_kind(std::string_view kind) {
     if (kind == "insert") return 'I';
@@ -199,7 +199,7 @@ bool Wal2jsonReader::read_list(std::string_view name, Columns& into, Lists& list
 
 void Wal2jsonReader::put_back_prefix(Columns& columns) {
     for (auto& column : columns.list) {
-        if (column.type_oid != bytea_oid && column.type != "bytea") continue;
+        if (column.type_oid != oid_of_bytea && column.type != "bytea") continue;
         // A domain has it already, and would call itself bytea with include-domain-data-type.
         if (!column.json.starts_with('"') || column.text.starts_with("\\x")) continue;
         auto* to = static_cast<char*>(texts_.allocate(column.text.size() + 2, 1));

@@ -1,5 +1,6 @@
 #include <limits>
 
+#include "base/calendar.h"
 #include "connect/postgres/text/text_cursor.h"
 #include "connect/postgres/text/text_parser.h"
 #include "data/block.h"
@@ -9,7 +10,6 @@ namespace {
 
 using data::Int128;
 
-constexpr int64_t micros_per_second = 1'000'000;
 constexpr int64_t micros_per_minute = 60 * micros_per_second;
 constexpr int64_t micros_per_hour = 60 * micros_per_minute;
 constexpr int64_t largest_number = 99'999'999'999;  // more digits than any field has; sums stay far from 128 bits

@@ -1,5 +1,6 @@
 #include <limits>
 
+#include "base/calendar.h"
 #include "connect/postgres/text/text_cursor.h"
 #include "connect/postgres/text/text_parser.h"
 #include "connect/postgres/wire.h"
@@ -7,7 +8,6 @@
 namespace penstock::postgres {
 namespace {
 
-constexpr int64_t micros_per_second = 1'000'000;
 constexpr int64_t seconds_per_day = 86'400;
 
 // What the server holds (timestamp.h): 4714-11-24 BC to 5874897-12-31 for dates, to 294276-12-31 for timestamps.

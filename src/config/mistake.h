@@ -1,0 +1,19 @@
+#pragma once
+
+#include <string>
+#include <utility>
+
+#include "config/values.h"
+
+namespace penstock::config {
+
+/// What is wrong with a value, at its place.
+inline Error mistake(const Text& at, std::string code, std::string message, std::string hint) {
+    return {.kind = ErrorKind::configuration,
+            .code = std::move(code),
+            .message = std::move(message),
+            .where = at.place.text(),
+            .hint = std::move(hint)};
+}
+
+}  // namespace penstock::config
