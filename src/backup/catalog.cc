@@ -17,7 +17,7 @@
 namespace penstock::backup {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using Ordered = nlohmann::ordered_json;
 
 constexpr int format = 1;
 constexpr std::string_view seal_mark = "\nhmac-sha256 ";
@@ -43,8 +43,8 @@ std::optional<TimePoint> time_of(const std::string& text) {
     return TimePoint(std::chrono::seconds(timegm(&parts)) + std::chrono::microseconds(micros));
 }
 
-Json json_of(const BackupRecord& record, const Key& key) {
-    Json archives = Json::array();
+Ordered json_of(const BackupRecord& record, const Key& key) {
+    Ordered archives = Ordered::array();
     for (const auto& archive : record.archives)
         archives.push_back({{"name", archive.name},
                             {"location", archive.location},
@@ -66,7 +66,7 @@ Json json_of(const BackupRecord& record, const Key& key) {
             {"key", {{"fingerprint", key.fingerprint()}, {"sealed", hex(key.seal(record.key.bytes(), record.id))}}}};
 }
 
-BackupRecord record_of(const Json& json, const Key& key) {
+BackupRecord record_of(const Ordered& json, const Key& key) {
     BackupRecord record;
     record.id = json.at("id");
     record.name = json.at("backup");
@@ -146,9 +146,9 @@ Result<BackupRecord> Catalog::load(const std::string& id) const {
     if (mark == text.npos) return damaged("is damaged: it has no seal");
     auto body = std::string_view(text).substr(0, mark);
     auto seal = std::string_view(text).substr(mark + seal_mark.size());
-    Json json = Json::parse(body, nullptr, false);
+    Ordered json = Ordered::parse(body, nullptr, false);
     if (seal != mac(key_, body) + "\n") {
-        auto key = json.is_object() ? json.value("key", Json::object()) : Json();
+        auto key = json.is_object() ? json.value("key", Ordered::object()) : Ordered();
         std::string written = key.is_object() && key.contains("fingerprint") && key["fingerprint"].is_string()
                                   ? key["fingerprint"].get<std::string>()
                                   : key_.fingerprint();
@@ -165,7 +165,7 @@ Result<BackupRecord> Catalog::load(const std::string& id) const {
         auto record = record_of(json, key_);
         if (record.id != id) return damaged(fmt::format("is the entry of {}, under another name", record.id));
         return record;
-    } catch (const Json::exception& error) {
+    } catch (const Ordered::exception& error) {
         return damaged(fmt::format("cannot be read: {}", error.what()));
     }
 }

@@ -13,8 +13,8 @@ constexpr std::string_view magic = "PNSTKBK1";
 constexpr int zstd_level =
     1;  // a backup has to keep up with the server; 3 costs twice the CPU for a tenth of the bytes
 
-const uint8_t* bytes_of(std::string_view text) { return reinterpret_cast<const uint8_t*>(text.data()); }
-int64_t length_of(std::string_view text) { return static_cast<int64_t>(text.size()); }
+const uint8_t* raw_bytes(std::string_view text) { return reinterpret_cast<const uint8_t*>(text.data()); }
+int64_t raw_length(std::string_view text) { return static_cast<int64_t>(text.size()); }
 
 Error codec_error(const arrow::Status& status) {
     return {.kind = ErrorKind::internal,
@@ -43,10 +43,10 @@ Result<std::string> pack_part(std::string_view raw, const Key& key, const std::s
     uint64_t size = raw.size();
     std::string plain(sizeof size, '\0');
     std::memcpy(plain.data(), &size, sizeof size);  // little-endian, as every machine that this is built for
-    plain.resize(sizeof size + static_cast<size_t>((*made)->MaxCompressedLen(length_of(raw), bytes_of(raw))));
+    plain.resize(sizeof size + static_cast<size_t>((*made)->MaxCompressedLen(raw_length(raw), raw_bytes(raw))));
     auto* out = reinterpret_cast<uint8_t*>(plain.data()) + sizeof size;
     auto packed =
-        (*made)->Compress(length_of(raw), bytes_of(raw), static_cast<int64_t>(plain.size() - sizeof size), out);
+        (*made)->Compress(raw_length(raw), raw_bytes(raw), static_cast<int64_t>(plain.size() - sizeof size), out);
     if (!packed.ok()) return fail(codec_error(packed.status()));
     plain.resize(sizeof size + static_cast<size_t>(*packed));
     return std::string(magic) + key.seal(plain, name);
@@ -66,8 +66,8 @@ Result<std::string> unpack_part(std::string_view packed, const Key& key, const s
     std::string raw(size, '\0');
     std::string_view text = std::string_view(*plain).substr(sizeof size);
     auto done =
-        (*made)->Decompress(length_of(text), bytes_of(text), length_of(raw), reinterpret_cast<uint8_t*>(raw.data()));
-    if (!done.ok() || *done != length_of(raw)) return fail(damaged_object(url, "does not unpack"));
+        (*made)->Decompress(raw_length(text), raw_bytes(text), raw_length(raw), reinterpret_cast<uint8_t*>(raw.data()));
+    if (!done.ok() || *done != raw_length(raw)) return fail(damaged_object(url, "does not unpack"));
     return raw;
 }
 

@@ -37,7 +37,7 @@ std::optional<uint64_t> number_at(std::string_view header, size_t at, size_t siz
     return value;
 }
 
-bool sums_up(std::string_view header) {
+bool header_sums_up(std::string_view header) {
     uint64_t sum = 0;
     for (size_t i = 0; i < header.size(); ++i) sum += i >= 148 && i < 156 ? ' ' : static_cast<unsigned char>(header[i]);
     return number_at(header, 148, 8) == sum;
@@ -56,7 +56,7 @@ Status TarReader::header() {
         return {};
     }
     if (ended_) return fail(bad_tar("something comes behind its end"));
-    if (!sums_up(header_)) return fail(bad_tar("the checksum of a header is wrong"));
+    if (!header_sums_up(header_)) return fail(bad_tar("the checksum of a header is wrong"));
     TarEntry entry{.path = std::string(text_at(header_, 0, 100)), .link = std::string(text_at(header_, 157, 100))};
     switch (header_[156]) {
         case '0':
