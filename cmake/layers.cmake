@@ -71,11 +71,16 @@ target_link_libraries(penstock_doctest_main PUBLIC penstock_flags)
 
 # Compiled once for all libraries and once for all tests: GCC takes it where the flags and macros are the same.
 if(PENSTOCK_PCH)
+  # Without which ccache finds nothing again: GCC's and clang's.
+  set(penstock_pch_flags -fpch-preprocess)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+    set(penstock_pch_flags "SHELL:-Xclang -fno-pch-timestamp")
+  endif()
   file(WRITE ${CMAKE_BINARY_DIR}/generated/nothing.cc "")
   foreach(kind IN ITEMS libraries tests)
     add_library(penstock_pch_${kind} OBJECT ${CMAKE_BINARY_DIR}/generated/nothing.cc)
     target_link_libraries(penstock_pch_${kind} PRIVATE penstock_flags)
-    target_compile_options(penstock_pch_${kind} PRIVATE -fpch-preprocess)
+    target_compile_options(penstock_pch_${kind} PRIVATE ${penstock_pch_flags})
     target_precompile_headers(penstock_pch_${kind} PRIVATE ${penstock_pch})
   endforeach()
   target_link_libraries(penstock_pch_tests PRIVATE penstock_doctest_main)
@@ -85,7 +90,7 @@ endif()
 function(penstock_precompile target kind)
   if(PENSTOCK_PCH)
     target_precompile_headers(${target} REUSE_FROM penstock_pch_${kind})
-    target_compile_options(${target} PRIVATE -fpch-preprocess)  # for ccache
+    target_compile_options(${target} PRIVATE ${penstock_pch_flags})
   endif()
 endfunction()
 
