@@ -15,7 +15,7 @@
 namespace penstock::app {
 namespace {
 
-constexpr auto patience = std::chrono::minutes(2);
+constexpr auto longest_wait = std::chrono::minutes(2);
 constexpr auto pause = std::chrono::milliseconds(250);
 
 /// "16/B374D848" as a number; 0 where it is none.
@@ -38,7 +38,7 @@ Error not_reached(const Pipeline& pipeline, const std::string& position, const s
 /// What the slot's reader has confirmed is durable in the target (I1).
 Status wait_for_reader(const Pipeline& pipeline, const std::string& position, std::stop_token stop) {
     PN_TRY(auto slots, pipeline.open_slots(stop));
-    auto until = std::chrono::steady_clock::now() + patience;
+    auto until = std::chrono::steady_clock::now() + longest_wait;
     std::string confirmed;
     while (!stop.stop_requested()) {
         PN_TRY(auto list, slots->list());

@@ -17,7 +17,7 @@
 namespace penstock::app {
 namespace {
 
-using Records = std::vector<flow::RejectRecord>;
+using RejectedRows = std::vector<flow::RejectRecord>;
 
 Error refused(const VerifiedTable& table, std::string why, std::string hint) {
     return {.kind = ErrorKind::usage,
@@ -64,8 +64,8 @@ std::string key_json(const VerifiedTable& table, const verify::Difference& one) 
 }
 
 /// All rows that differ, those too that should go: one that the source has by now comes back with what it holds.
-Records rows_to_read(const std::vector<VerifiedTable>& tables) {
-    Records rows;
+RejectedRows rows_to_read(const std::vector<VerifiedTable>& tables) {
+    RejectedRows rows;
     for (const auto& table : tables)
         for (const auto& one : table.outcome.differences)
             rows.push_back({.reject = {.table = table.target.info.name, .key = key_json(table, one)}});
@@ -85,7 +85,8 @@ Status remove_extra(flow::CheckedTarget& in, const VerifiedTable& table) {
     return {};
 }
 
-flow::RunRequest request_for(const Pipeline& pipeline, const std::vector<VerifiedTable>& tables, const Records& rows) {
+flow::RunRequest request_for(const Pipeline& pipeline, const std::vector<VerifiedTable>& tables,
+                             const RejectedRows& rows) {
     auto request = pipeline.request(new_run_id());
     request.make_source = [&pipeline, &rows] { return pipeline.build_replay_source(rows); };
     request.target_for = [&pipeline](size_t, const flow::TableInfo& info) -> Result<flow::TableTarget> {

@@ -19,7 +19,7 @@ namespace {
 
 using Key = std::vector<std::pair<std::string, std::string>>;
 
-constexpr const char* valid_to = "_penstock_valid_to";
+constexpr const char* version_end = "_penstock_valid_to";
 
 /// A table of a pipeline's target.
 struct Written {
@@ -76,7 +76,7 @@ Result<std::string> condition_for(const flow::ComparedTable& table, const Key& k
     return out;
 }
 
-constexpr int most_rows = 20;
+constexpr int most_shown_rows = 20;
 
 Result<std::vector<NamedValues>> rows_of(const flow::ComparedTable& table, const std::string& condition) {
     std::string texts;
@@ -86,8 +86,8 @@ Result<std::vector<NamedValues>> rows_of(const flow::ComparedTable& table, const
         columns.push_back(&column);
         texts += (texts.empty() ? "" : ", ") + column.text;
     }
-    PN_TRY(auto answer,
-           table.ask(fmt::format("SELECT {} FROM {} WHERE {} LIMIT {}", texts, table.from, condition, most_rows)));
+    PN_TRY(auto answer, table.ask(fmt::format("SELECT {} FROM {} WHERE {} LIMIT {}", texts, table.from, condition,
+                                              most_shown_rows)));
     std::vector<NamedValues> rows;
     for (auto& row : answer) {
         NamedValues named;
@@ -214,10 +214,10 @@ void compare(Whereabouts& row) {
 /// A history's newest version last; deleted is what has no open one.
 void look_at_versions(Whereabouts& row) {
     if (row.rows.empty()) return;
-    auto closed = [](const NamedValues& one) { return value_of(one, valid_to).has_value(); };
+    auto closed = [](const NamedValues& one) { return value_of(one, version_end).has_value(); };
     std::ranges::stable_sort(row.rows, [&](const auto& a, const auto& b) {
         if (closed(a) != closed(b)) return closed(a);
-        return value_of(a, valid_to).value_or("") < value_of(b, valid_to).value_or("");
+        return value_of(a, version_end).value_or("") < value_of(b, version_end).value_or("");
     });
     const auto& newest = row.rows.back();
     row.deleted = closed(newest) || value_of(newest, flow::change::deleted) == "true";

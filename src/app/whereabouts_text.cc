@@ -12,9 +12,11 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr size_t longest_value = 100;
+constexpr size_t longest_shown = 100;
 
-std::string value(const std::optional<std::string>& text) { return text ? one_line(*text, longest_value) : "NULL"; }
+std::string shown_value(const std::optional<std::string>& text) {
+    return text ? one_line(*text, longest_shown) : "NULL";
+}
 
 std::string batch_text(const Whereabouts& row) {
     if (!row.by) return "brought by   not known: no commit on record reaches as far as the row\n";
@@ -43,7 +45,7 @@ Json checks_json(const Whereabouts& row) {
     return list;
 }
 
-std::string state_of(const flow::RejectRecord& record) {
+std::string fate_of(const flow::RejectRecord& record) {
     if (record.replayed_at != TimePoint{}) return "replayed";
     return record.discarded_at != TimePoint{} ? "discarded" : "open";
 }
@@ -56,7 +58,7 @@ Json rejects_json(const Whereabouts& row) {
                         {"column", record.reject.column},
                         {"code", record.reject.code},
                         {"reason", record.reject.reason},
-                        {"state", state_of(record)}});
+                        {"state", fate_of(record)}});
     return list;
 }
 
@@ -105,7 +107,7 @@ std::string whereabouts_text(const Whereabouts& row) {
         text += fmt::format("check        {} {}: {}\n", record.validation.check, record.validation.column,
                             record.validation.success ? "passed" : "failed");
     for (const auto& record : row.rejects)
-        text += fmt::format("reject       {} ({}), run {}: {}: {}\n", record.id, state_of(record), record.run_id,
+        text += fmt::format("reject       {} ({}), run {}: {}: {}\n", record.id, fate_of(record), record.run_id,
                             record.reject.column, record.reject.reason);
     TextTable table({{.heading = "COLUMN"}, {.heading = "TARGET"}, {.heading = "SOURCE"}});
     const NamedValues* newest = row.rows.empty() ? nullptr : &row.rows.back();
@@ -114,8 +116,8 @@ std::string whereabouts_text(const Whereabouts& row) {
         std::string there;
         if (row.at_source)
             for (const auto& [column, text_there] : *row.at_source)
-                if (column == name) there = value(text_there);
-        table.add({name, newest != nullptr ? value(held) : "", there});
+                if (column == name) there = shown_value(text_there);
+        table.add({name, newest != nullptr ? shown_value(held) : "", there});
     }
     if (!table.empty()) text += "\n" + table.text();
     if (row.rows.size() > 1)

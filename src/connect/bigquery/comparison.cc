@@ -16,9 +16,9 @@ using data::Kind;
 constexpr const char* day_format = "%E4Y-%m-%d";
 constexpr const char* moment_format = "%E4Y-%m-%d %H:%M:%E*S";
 
-class Comparison : public flow::ComparedTarget {
+class ComparedTables : public flow::ComparedTarget {
   public:
-    Comparison(std::unique_ptr<Client> client, const std::string& pipeline, std::shared_ptr<flow::Purse> purse)
+    ComparedTables(std::unique_ptr<Client> client, const std::string& pipeline, std::shared_ptr<flow::Purse> purse)
         : client_(std::move(client)), jobs_(*client_, job_labels(client_->options(), pipeline, ""), std::move(purse)) {}
 
     Result<std::optional<flow::ComparedTable>> table(const std::string& name) override {
@@ -75,7 +75,7 @@ flow::ComparedColumn compared_column(const Column& column) {
 
 std::unique_ptr<flow::ComparedTarget> compare(std::unique_ptr<Client> client, const std::string& pipeline,
                                               std::shared_ptr<flow::Purse> purse) {
-    return std::make_unique<Comparison>(std::move(client), pipeline, std::move(purse));
+    return std::make_unique<ComparedTables>(std::move(client), pipeline, std::move(purse));
 }
 
 }  // namespace penstock::bigquery

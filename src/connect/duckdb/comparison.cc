@@ -8,9 +8,9 @@
 namespace penstock::duckdb {
 namespace {
 
-class Comparison : public flow::ComparedTarget {
+class ComparedTables : public flow::ComparedTarget {
   public:
-    explicit Comparison(std::shared_ptr<engine::Connection> connection) : connection_(std::move(connection)) {}
+    explicit ComparedTables(std::shared_ptr<engine::Connection> connection) : connection_(std::move(connection)) {}
 
     Result<std::optional<flow::ComparedTable>> table(const std::string& name) override {
         if (connection_ == nullptr) return std::optional<flow::ComparedTable>();
@@ -41,7 +41,7 @@ Result<std::unique_ptr<flow::ComparedTarget>> compare(const std::filesystem::pat
         PN_TRY(auto opened, database.connect(std::move(stop)));
         connection = std::make_shared<engine::Connection>(std::move(opened));
     }
-    return std::make_unique<Comparison>(std::move(connection));
+    return std::make_unique<ComparedTables>(std::move(connection));
 }
 
 }  // namespace penstock::duckdb

@@ -12,9 +12,9 @@
 namespace penstock::parquet {
 namespace {
 
-class Comparison : public flow::ComparedTarget {
+class ComparedTables : public flow::ComparedTarget {
   public:
-    Comparison(Path root, std::string pipeline, engine::Connection connection)
+    ComparedTables(Path root, std::string pipeline, engine::Connection connection)
         : root_(std::move(root)),
           pipeline_(std::move(pipeline)),
           connection_(std::make_shared<engine::Connection>(std::move(connection))) {}
@@ -68,7 +68,7 @@ Result<std::unique_ptr<flow::ComparedTarget>> compare(Path root, std::string pip
                                                       std::stop_token stop) {
     PN_TRY(auto database, engine::Database::in_memory(settings));
     PN_TRY(auto connection, database.connect(std::move(stop)));
-    return std::make_unique<Comparison>(std::move(root), std::move(pipeline), std::move(connection));
+    return std::make_unique<ComparedTables>(std::move(root), std::move(pipeline), std::move(connection));
 }
 
 }  // namespace penstock::parquet
