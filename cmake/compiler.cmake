@@ -24,7 +24,10 @@ endif()
 # Everything of ours links this; third-party headers are system headers and stay silent.
 add_library(penstock_flags INTERFACE)
 target_include_directories(penstock_flags INTERFACE ${CMAKE_SOURCE_DIR}/src ${CMAKE_BINARY_DIR}/generated)
-target_compile_options(penstock_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow $<$<BOOL:${PENSTOCK_WERROR}>:-Werror>)
+# Compiled with others as one, a file does not hide on purpose what another keeps in its unnamed namespace.
+set(one_of_many $<AND:$<CXX_COMPILER_ID:GNU>,$<BOOL:$<TARGET_PROPERTY:UNITY_BUILD>>>)
+target_compile_options(penstock_flags INTERFACE -Wall -Wextra -Wpedantic $<IF:${one_of_many},-Wshadow=local,-Wshadow>
+  $<${one_of_many}:-Wno-subobject-linkage> $<$<BOOL:${PENSTOCK_WERROR}>:-Werror>)
 # Designated initializers name what differs from the default; the rest is meant to be left out.
 target_compile_options(penstock_flags INTERFACE -Wno-missing-field-initializers)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 14)

@@ -38,7 +38,8 @@ Status check_repairable(const Pipeline& pipeline, const VerifiedTable& table) {
     if (!known) return fail(refused(table, "its rows have no key by which the source could be asked for them", whole));
     if (static_cast<int64_t>(table.outcome.differences.size()) < table.outcome.total())
         return fail(refused(table, "too many of its rows differ", whole));
-    bool extra = table.outcome.counts.contains(verify::Kind::extra) && table.outcome.counts.at(verify::Kind::extra) > 0;
+    bool extra = table.outcome.counts.contains(verify::DifferenceKind::extra) &&
+                 table.outcome.counts.at(verify::DifferenceKind::extra) > 0;
     bool keeps = table.target.mode == flow::Mode::history ||
                  (table.target.info.changes && table.target.deletes == flow::Deletes::soft);
     if (extra && keeps)

@@ -13,7 +13,7 @@ namespace penstock::app {
 namespace {
 
 using Json = nlohmann::ordered_json;
-using verify::Kind;
+using verify::DifferenceKind;
 
 constexpr size_t longest_value = 120;
 
@@ -149,7 +149,7 @@ std::string verified_text(const std::vector<VerifiedTable>& tables, bool stream,
 Json verified_json(const VerifiedTable& table, int64_t most) {
     const auto& outcome = table.outcome;
     Json differences = Json::object(), shown = Json::array(), left_out = Json::array();
-    for (auto kind : {Kind::missing, Kind::extra, Kind::changed}) {
+    for (auto kind : {DifferenceKind::missing, DifferenceKind::extra, DifferenceKind::changed}) {
         auto found = outcome.counts.find(kind);
         differences[std::string(verify::to_string(kind))] = found == outcome.counts.end() ? 0 : found->second;
     }

@@ -36,11 +36,11 @@ bool divides_by_value(const std::vector<const flow::ComparedColumn*>& key) {
 
 }  // namespace
 
-std::string_view to_string(Kind kind) {
+std::string_view to_string(DifferenceKind kind) {
     switch (kind) {
-        case Kind::missing: return "missing";
-        case Kind::extra: return "extra";
-        case Kind::changed: return "changed";
+        case DifferenceKind::missing: return "missing";
+        case DifferenceKind::extra: return "extra";
+        case DifferenceKind::changed: return "changed";
     }
     std::unreachable();
 }
@@ -188,15 +188,18 @@ void Comparison::judge(const std::string& key, int64_t bucket, const Seen& sourc
         out_.earlier += static_cast<int64_t>(target.hashes.size() - source.hashes.size());
         return;
     }
-    Kind kind = source.hashes.empty() ? Kind::extra : target.hashes.empty() ? Kind::missing : Kind::changed;
-    if (source_.key.empty()) kind = source.hashes.size() > target.hashes.size() ? Kind::missing : Kind::extra;
-    if (kind != Kind::extra && request_.set_aside.contains(key)) {
+    DifferenceKind kind = source.hashes.empty()   ? DifferenceKind::extra
+                          : target.hashes.empty() ? DifferenceKind::missing
+                                                  : DifferenceKind::changed;
+    if (source_.key.empty())
+        kind = source.hashes.size() > target.hashes.size() ? DifferenceKind::missing : DifferenceKind::extra;
+    if (kind != DifferenceKind::extra && request_.set_aside.contains(key)) {
         ++out_.set_aside;
         return;
     }
     size_t rows = std::max(source.hashes.size(), target.hashes.size()) -
-                  (kind == Kind::changed ? 0 : std::min(source.hashes.size(), target.hashes.size()));
-    if (kind == Kind::changed) rows = 1;
+                  (kind == DifferenceKind::changed ? 0 : std::min(source.hashes.size(), target.hashes.size()));
+    if (kind == DifferenceKind::changed) rows = 1;
     out_.counts[kind] += static_cast<int64_t>(rows);
     if (static_cast<int64_t>(out_.differences.size()) >= request_.most_kept) return;
     out_.differences.push_back({.kind = kind,

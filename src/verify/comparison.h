@@ -15,8 +15,8 @@
 
 namespace penstock::verify {
 
-enum class Kind { missing, extra, changed };
-std::string_view to_string(Kind kind);
+enum class DifferenceKind { missing, extra, changed };
+std::string_view to_string(DifferenceKind kind);
 
 /// What a column holds on either side; nothing: NULL, or no such row.
 struct ColumnDifference {
@@ -26,7 +26,7 @@ struct ColumnDifference {
 
 /// A row that is not the same on both sides.
 struct Difference {
-    Kind kind = Kind::changed;
+    DifferenceKind kind = DifferenceKind::changed;
     /// Column and value; of a table without key all columns.
     std::vector<std::pair<std::string, std::optional<std::string>>> key;
     std::vector<ColumnDifference> columns;  ///< of a changed row those that differ
@@ -63,7 +63,7 @@ struct Outcome {
     int64_t newer = 0;      ///< rows that no run has read yet, as the source says; they are no differences
     int64_t set_aside = 0;  ///< rows of Request::set_aside that differ
     int64_t earlier = 0;    ///< rows of the target that are what was read earlier
-    std::map<Kind, int64_t> counts;
+    std::map<DifferenceKind, int64_t> counts;
     bool counted_all = true;              ///< else there are more differences than were counted
     std::vector<Difference> differences;  ///< at most Request::most_kept
 

@@ -34,7 +34,7 @@ Pair equal_tables(int rows) {
     return pair;
 }
 
-int64_t count(const Outcome& outcome, Kind kind) {
+int64_t count(const Outcome& outcome, DifferenceKind kind) {
     auto found = outcome.counts.find(kind);
     return found == outcome.counts.end() ? 0 : found->second;
 }
@@ -47,9 +47,10 @@ TEST_CASE("only partitions that differ are looked into, down to the column") {
     CHECK(outcome.partitions >= 10);
     CHECK(outcome.differing_partitions == 3);
     CHECK(outcome.source.rows == 10'000);
-    for (auto kind : {Kind::missing, Kind::extra, Kind::changed}) CHECK(count(outcome, kind) == 1);
+    for (auto kind : {DifferenceKind::missing, DifferenceKind::extra, DifferenceKind::changed})
+        CHECK(count(outcome, kind) == 1);
     for (const auto& one : outcome.differences) {
-        if (one.kind != Kind::changed) continue;
+        if (one.kind != DifferenceKind::changed) continue;
         REQUIRE(one.columns.size() == 1);
         CHECK(one.key.at(0).second == "17");
         CHECK(one.columns[0].column == "v");
@@ -61,7 +62,7 @@ TEST_CASE("only partitions that differ are looked into, down to the column") {
 TEST_CASE("two differences whose sums cancel out are found by their rows' hashes") {
     auto pair = equal_tables(100);
     pair.run("UPDATE t SET v = 'v' || (CASE id WHEN 3 THEN 4 ELSE 3 END) WHERE id IN (3, 4)");
-    CHECK(count(pair.compare({.key = {"id"}}), Kind::changed) == 2);
+    CHECK(count(pair.compare({.key = {"id"}}), DifferenceKind::changed) == 2);
 }
 
 TEST_CASE("rows that no run has read, and rows set aside, are counted apart") {
@@ -77,7 +78,7 @@ TEST_CASE("rows that no run has read, and rows set aside, are counted apart") {
 TEST_CASE("a row set aside that the source has not is extra all the same") {
     auto pair = equal_tables(10);
     pair.run("DELETE FROM s WHERE id = 1");
-    CHECK(count(pair.compare({.key = {"id"}, .set_aside = {"1\x1f"}}), Kind::extra) == 1);
+    CHECK(count(pair.compare({.key = {"id"}, .set_aside = {"1\x1f"}}), DifferenceKind::extra) == 1);
 }
 
 TEST_CASE("a log keeps what rows were before") {
@@ -86,25 +87,25 @@ TEST_CASE("a log keeps what rows were before") {
     auto outcome = pair.compare({.key = {"id"}, .earlier_versions = true});
     CHECK(outcome.earlier == 1);
     CHECK(outcome.total() == 1);
-    CHECK(count(outcome, Kind::missing) == 1);
+    CHECK(count(outcome, DifferenceKind::missing) == 1);
 }
 
 TEST_CASE("rows without key are told apart by all their values, and how many there are of each counts") {
     Pair pair;
     pair.run("CREATE TABLE s AS SELECT 'x' AS a, NULL::VARCHAR AS b FROM range(5); CREATE TABLE t AS FROM s LIMIT 3");
     auto outcome = pair.compare({});
-    CHECK(count(outcome, Kind::missing) == 2);
+    CHECK(count(outcome, DifferenceKind::missing) == 2);
     pair.run("INSERT INTO t SELECT 'x', '' FROM range(2)");
     outcome = pair.compare({});
-    CHECK(count(outcome, Kind::missing) == 2);
-    CHECK(count(outcome, Kind::extra) == 2);
+    CHECK(count(outcome, DifferenceKind::missing) == 2);
+    CHECK(count(outcome, DifferenceKind::extra) == 2);
 }
 
 TEST_CASE("all differences are counted, some are known by key, fewer are shown with their values") {
     auto pair = equal_tables(5000);
     pair.run("UPDATE t SET v = '' WHERE id < 3000");
     auto outcome = pair.compare({.key = {"id"}, .most_told = 2, .most_kept = 1000});
-    CHECK(count(outcome, Kind::changed) == 3000);
+    CHECK(count(outcome, DifferenceKind::changed) == 3000);
     CHECK(outcome.counted_all);
     CHECK(outcome.differences.size() == 1000);
     CHECK(outcome.differences[1].columns.size() == 1);

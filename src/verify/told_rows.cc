@@ -48,7 +48,7 @@ Status Comparison::tell_values() {
             bool of_key = source_.key.empty() || std::ranges::find(target_.key, &column) != target_.key.end();
             if (of_key) one.key.emplace_back(source_.columns[i]->name, said(any->second[i]));
             bool differs = source != here.end() && target != there.end() && source->second[i] != target->second[i];
-            if (one.kind == Kind::changed && differs)
+            if (one.kind == DifferenceKind::changed && differs)
                 one.columns.push_back({.column = source_.columns[i]->name,
                                        .source = said(source->second[i]),
                                        .target = said(target->second[i])});
@@ -60,7 +60,7 @@ Status Comparison::tell_values() {
 std::string Comparison::extra_rows(const std::vector<Difference>& rows) const {
     std::string keys, hashes;
     for (const auto& one : rows) {
-        if (one.kind != Kind::extra) continue;
+        if (one.kind != DifferenceKind::extra) continue;
         keys += (keys.empty() ? "" : ", ") + target_.sql.literal(one.framed);
         for (int64_t hash : one.target) hashes += fmt::format("{}{}", hashes.empty() ? "" : ", ", hash);
     }
