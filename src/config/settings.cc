@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-
 #include "config/parse_whole.h"
 
 namespace penstock::config {
