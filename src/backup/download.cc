@@ -15,9 +15,8 @@ constexpr uint64_t most_packed_bytes = part_bytes + (uint64_t{1} << 20);
 }  // namespace
 
 Download::Download(const Catalog& catalog, const BackupRecord& record, const ArchiveRecord& archive, unsigned threads)
-    : catalog_(catalog), record_(record), archive_(archive) {
-    auto count = std::min<uint64_t>(threads, archive.parts);
-    for (uint64_t i = 0; i < count; ++i) threads_.emplace_back([this](const std::stop_token& stop) { work(stop); });
+    : catalog_(catalog), record_(record), archive_(archive), at_once_(std::min<uint64_t>(threads, archive.parts)) {
+    for (uint64_t i = 0; i < at_once_; ++i) threads_.emplace_back([this](const std::stop_token& stop) { work(stop); });
 }
 
 Download::~Download() {
@@ -39,8 +38,7 @@ Result<std::optional<std::string>> Download::next() {
 void Download::work(const std::stop_token& stop) {
     std::unique_lock lock(mutex_);
     while (!stop.stop_requested() && taken_ < archive_.parts) {
-        if (!changed_.wait(lock, stop,
-                           [&] { return taken_ >= archive_.parts || taken_ < asked_ + threads_.size() + 1; }))
+        if (!changed_.wait(lock, stop, [&] { return taken_ >= archive_.parts || taken_ < asked_ + at_once_ + 1; }))
             return;
         if (taken_ >= archive_.parts) return;
         uint64_t number = taken_++;

@@ -37,6 +37,7 @@ class Download {
     const Catalog& catalog_;
     const BackupRecord& record_;
     const ArchiveRecord& archive_;
+    const uint64_t at_once_;  ///< threads
     uint64_t asked_ = 0;
 
     std::mutex mutex_;
