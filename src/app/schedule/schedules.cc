@@ -29,8 +29,7 @@ void log_event(const ScheduleEvent& event) {
 }  // namespace
 
 Schedules::Schedules(const Session& session, const config::Document& document, std::function<size_t()> others)
-    : session_(session),
-      document_(document),
+    : document_(document),
       children_(session, static_cast<size_t>(session.options.workers), std::move(others)),
       sensors_(document) {}
 

@@ -31,7 +31,6 @@ class Schedules {
   private:
     void keep_looking(std::stop_token stop);
 
-    const Session& session_;
     const config::Document& document_;
     Children children_;
     Sensors sensors_;

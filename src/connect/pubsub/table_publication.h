@@ -34,7 +34,6 @@ class TablePublication {
     const flow::TableTarget& target_;
     const flow::ScanContext& context_;
     int position_ = -1;  ///< the column of positions
-    bool keys_in_envelopes_;
     flow::Counts counts_;
     std::vector<debezium::Message> envelopes_;
 };
