@@ -102,7 +102,7 @@ def compose(environment=None, expect: int = 0, **options) -> str:
     return tool(TOOLS / "compose", file, env=named if environment is None else environment, cwd=file.parent, expect=expect, **options)
 
 
-def test_compose():
+def test_compose(tmp_path):
     services = json.loads(compose())["services"]
     penstock = services["penstock"]
     assert penstock["read_only"] and penstock["cap_drop"] == ["ALL"] and penstock["security_opt"] == ["no-new-privileges:true"]
@@ -111,12 +111,9 @@ def test_compose():
     assert all(re.search(r":[\w.-]*\d", service["image"]) for name, service in services.items() if name != "penstock"), "each by its version"
     assert "in .env" in compose({}, expect=1), "no server begins without a password"
     broken = (DEPLOY / "compose" / "compose.yaml").read_text().replace("stop_grace_period", "stop_grace_perid")
-    copy = DEPLOY / "compose" / "broken.yaml"
-    try:
-        copy.write_text(broken)
-        assert "stop_grace_perid" in tool(TOOLS / "compose", copy, env={"SHOP_PASSWORD": "a", "STATE_PASSWORD": "a", "POSTGRES_PASSWORD": "a"}, expect=1)
-    finally:
-        copy.unlink()
+    copy = tmp_path / "broken.yaml"
+    copy.write_text(broken)
+    assert "stop_grace_perid" in tool(TOOLS / "compose", copy, env={"SHOP_PASSWORD": "a", "STATE_PASSWORD": "a", "POSTGRES_PASSWORD": "a"}, expect=1)
 
 
 # ---------------------------------------------------------------- systemd
