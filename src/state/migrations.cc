@@ -176,6 +176,51 @@ constexpr std::array steps = {
             PRIMARY KEY (pipeline, seat)
         ) {options};
     )"),
+    // What is counted over all time, or measured now and then, while the history forgets (measures.h).
+    std::string_view(R"(
+        CREATE TABLE penstock.measures (
+            owner             {name} NOT NULL,
+            measure           VARCHAR(32) NOT NULL,
+            subject           {name} NOT NULL,
+            outcome           VARCHAR(16) NOT NULL,
+            amount            BIGINT NOT NULL,
+            measured_at       BIGINT NOT NULL,
+            PRIMARY KEY (owner, measure, subject, outcome)
+        ) {options};
+    )"),
+    // News for receivers (notices.h). A zero time has not come yet.
+    std::string_view(R"(
+        CREATE TABLE penstock.notices (
+            notice            VARCHAR(64) NOT NULL,
+            connection        {name} NOT NULL,
+            pipeline          {name} NOT NULL,
+            event             VARCHAR(32) NOT NULL,
+            subject           {name} NOT NULL,
+            payload           {text} NOT NULL,
+            status            VARCHAR(16) NOT NULL,
+            attempts          BIGINT NOT NULL,
+            made_at           BIGINT NOT NULL,
+            not_before        BIGINT NOT NULL,
+            ended_at          BIGINT NOT NULL,
+            remark            {text} NOT NULL,
+            PRIMARY KEY (notice, connection)
+        ) {options};
+        CREATE INDEX notices_by_status ON penstock.notices (status, not_before);
+        CREATE INDEX notices_by_pipeline ON penstock.notices (pipeline, made_at);
+    )"),
+    // What was done through the HTTP API (audit.h).
+    std::string_view(R"(
+        CREATE TABLE penstock.audit (
+            deed              VARCHAR(64) PRIMARY KEY,
+            done_at           BIGINT NOT NULL,
+            actor             {name} NOT NULL,
+            actor_role        VARCHAR(16) NOT NULL,
+            action_name       VARCHAR(64) NOT NULL,
+            subject           {text} NOT NULL,
+            detail            {text} NOT NULL,
+            answer            BIGINT NOT NULL
+        ) {options};
+    )"),
 };
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include "base/failpoint.h"
 #include "state/connection.h"
 #include "state/lock_rows.h"
+#include "state/measure_rows.h"
 #include "state/moment.h"
 #include "state/spending.h"
 
@@ -27,8 +28,12 @@ void delete_seat(soci::session& sql, const std::string& pipeline, long long seat
 }
 
 /// Of a run whose process is gone.
-void record_crashed_run(soci::session& sql, const std::string& run_id) {
+void record_crashed_run(soci::session& sql, const std::string& pipeline, const std::string& run_id) {
     std::string error = to_json(crashed());
+    long long left = 0;
+    sql << "SELECT count(*) FROM penstock.runs WHERE status = 'running' AND run_id = :run_id", soci::use(run_id),
+        soci::into(left);
+    count_crashes(sql, pipeline, left);
     sql << "UPDATE penstock.runs SET status = 'failed', error = :error WHERE status = 'running' AND run_id = :run_id",
         soci::use(error), soci::use(run_id);
 }
@@ -36,6 +41,10 @@ void record_crashed_run(soci::session& sql, const std::string& run_id) {
 /// Whoever holds the pipeline's lock knows that no other run of it lives.
 void record_crashed(soci::session& sql, const std::string& pipeline) {
     std::string error = to_json(crashed());
+    long long left = 0;
+    sql << "SELECT count(*) FROM penstock.runs WHERE status = 'running' AND pipeline = :pipeline", soci::use(pipeline),
+        soci::into(left);
+    count_crashes(sql, pipeline, left);
     sql << "UPDATE penstock.runs SET status = 'failed', error = :error WHERE status = 'running' AND pipeline = "
            ":pipeline",
         soci::use(error), soci::use(pipeline);
@@ -55,6 +64,14 @@ void forget_runs(soci::session& sql, const std::string& pipeline, long long keep
            "(started_at "
            "= :started AND run_id <= :run_id))",
         soci::use(pipeline), soci::use(started), soci::use(started), soci::use(run_id);
+}
+
+/// Whether what became of the run is in the measures: done twice, its end is counted once.
+bool has_ended(soci::session& sql, const std::string& run_id) {
+    long long count = 0;
+    sql << "SELECT count(*) FROM penstock.runs WHERE status <> 'running' AND run_id = :run_id", soci::use(run_id),
+        soci::into(count);
+    return count != 0;
 }
 
 bool has_run(soci::session& sql, const std::string& run_id) {
@@ -142,7 +159,7 @@ Result<Lock> Store::sit(const std::string& pipeline, const std::string& run_id, 
             if (lives && (holder.seat == 0 || holder.seat == seat)) return fail(already_running(holder));
             if (lives && seat == 0 && holder.seat == ours.seat) ++ours.seat;
             if (lives || (holder.seat != 0 && holder.seat != ours.seat)) continue;
-            record_crashed_run(sql, holder.run_id);
+            record_crashed_run(sql, pipeline, holder.run_id);
             if (holder.seat != 0) delete_seat(sql, pipeline, holder.seat);
             else sql << "DELETE FROM penstock.locks WHERE pipeline = :pipeline", soci::use(pipeline);
         }
@@ -211,6 +228,7 @@ Status Store::end_run(const flow::RunResult& result, int64_t keep) {
         long long from = micros(cause_.window_start), to = micros(cause_.window_end);
         std::string origin(schedule::to_string(cause_.origin));
         double duration = result.duration.count();
+        if (!has_ended(sql, result.identity.run_id)) count_run(sql, result);
         sql << "DELETE FROM penstock.runs WHERE run_id = :run_id", soci::use(result.identity.run_id);
         sql << "INSERT INTO penstock.runs (run_id, pipeline, status, started_at, duration_seconds, attempts, "
                "peak_memory_bytes, tables, error, pid, pid_started, host, machine, deferred_until, origin, "
