@@ -12,13 +12,15 @@
 #include "connect/parquet/component.h"
 #include "connect/postgres/component.h"
 #include "connect/pubsub/component.h"
+#include "connect/webhook/component.h"
 
 namespace penstock::app {
 
 const std::vector<const flow::Component*>& components() {
     static const std::vector<const flow::Component*> list = {
-        &postgres::component(), &duckdb::component(), &bigquery::component(), &kafka::component(),
-        &parquet::component(),  &pubsub::component(), &http_api::component(), &mysql::component()};
+        &postgres::component(), &duckdb::component(),  &bigquery::component(),
+        &kafka::component(),    &parquet::component(), &pubsub::component(),
+        &http_api::component(), &mysql::component(),   &webhook::component()};
     return list;
 }
 
@@ -45,7 +47,8 @@ const config::Catalog& catalog() {
                              .doc = std::string(component->doc),
                              .connection = spec(component->connection_spec),
                              .source = spec(component->source_spec),
-                             .target = spec(component->target_spec)});
+                             .target = spec(component->target_spec),
+                             .takes_news = component == &webhook::component()});
         return specs;
     }();
     return made;

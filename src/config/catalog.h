@@ -15,6 +15,7 @@ struct ComponentSpecs {
     const SpecBase* connection = nullptr;
     const SpecBase* source = nullptr;
     const SpecBase* target = nullptr;
+    bool takes_news = false;  ///< `notify` may name its connections
 };
 
 /// Every connection type of this program, in the order docs list them. Made once, by the explicit list of components.

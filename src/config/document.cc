@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "config/document_rules.h"
 #include "config/suggest.h"
@@ -40,7 +41,9 @@ class DocumentReader {
         DocumentOptions options;
         document_spec().read(root, options, diagnostics_);
         document_.state = options.state;
+        document_.api = options.api;
         document_.defaults = options.defaults;
+        notify_ = options.defaults.notify;
         document_.pools = options.pools;
         if (root.place.file) document_.file = *root.place.file;
         document_.directory = document_.file.parent_path();
@@ -53,6 +56,7 @@ class DocumentReader {
         check_after(document_, diagnostics_);
         check_schedules(document_, diagnostics_);
         check_targets(document_, diagnostics_);
+        check_notify();
         return std::move(document_);
     }
 
@@ -108,6 +112,7 @@ class DocumentReader {
         if (!check_name(entry)) return;
         PipelineEntry pipeline;
         static_cast<PipelineSettings&>(pipeline) = document_.defaults;
+        pipeline.notify = notify_;
         pipeline.name = entry.key;
         pipeline.place = entry.place;
         pipeline_entry_spec().read(entry.value, pipeline, diagnostics_);
@@ -163,6 +168,39 @@ class DocumentReader {
         return connection->name;
     }
 
+    /// Names in `defaults` stand in every pipeline: told of once.
+    void check_notify() {
+        auto names = names_of(document_.connections);
+        std::set<std::string> told;
+        for (const auto& pipeline : document_.pipelines) {
+            const auto& notify = document_.scheduling_of(pipeline).notify;
+            for (const auto* list : {&notify.failure, &notify.recovery, &notify.sla, &notify.missed})
+                for (const auto& name : *list) {
+                    const Connection* connection = document_.connection(name.value);
+                    const auto* component = connection ? find(catalog_, connection->type) : nullptr;
+                    bool unread = connection != nullptr && component == nullptr;  // its type was reported
+                    if (unread || (component != nullptr && component->takes_news)) continue;
+                    if (told.insert(name.place.text()).second) diagnostics_.add(no_receiver(name, connection, names));
+                }
+        }
+    }
+
+    static Error no_receiver(const Text& name, const Connection* connection, const std::vector<std::string>& names) {
+        if (connection == nullptr)
+            return {.kind = ErrorKind::configuration,
+                    .code = "unknown_connection",
+                    .message = fmt::format("notify: there is no connection '{}'{}", name.value,
+                                           did_you_mean(name.value, names)),
+                    .where = name.place.text(),
+                    .hint = listed("connections", names)};
+        return {.kind = ErrorKind::configuration,
+                .code = "not_a_receiver",
+                .message = fmt::format("notify: connection '{}' cannot be told anything: its type is '{}'", name.value,
+                                       connection->type),
+                .where = name.place.text(),
+                .hint = "name a connection of type webhook"};
+    }
+
     std::string fits(std::string_view side, const SpecBase* ComponentSpecs::* spec) const {
         std::vector<std::string> types;
         for (const auto& component : catalog_)
@@ -173,6 +211,7 @@ class DocumentReader {
     const Catalog& catalog_;
     Diagnostics& diagnostics_;
     Document document_;
+    Notify notify_;  ///< of `defaults`
 };
 
 Error no_such(std::string_view what, const Document& document, std::string_view name,
@@ -206,9 +245,10 @@ const Spec<DocumentOptions>& document_spec() {
             .field("state", &D::state,
                    "Where run history, schedules and locks are kept: a SQLite file, or the URL of a database.",
                    {.example = "sqlite:.penstock/state.db", .default_note = "sqlite:.penstock/state.db"})
+            .field("api", &D::api, api_spec(), "Who may use the HTTP API of `penstock serve`.", {})
             .field("connections", &D::connections, "The systems that pipelines read from and write to, by name.",
                    {.noun = "map of connections"})
-            .field("defaults", &D::defaults, settings_spec(),
+            .field("defaults", &D::defaults, defaults_spec(),
                    "Settings of every pipeline. Each may also stand in a pipeline, where it wins.")
             .field("pools", &D::pools,
                    "How many scheduled runs of a pool may go on at once, by name; pipelines name theirs by `pool`.",

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/secret.h"
+#include "config/api.h"
 #include "config/backup.h"
 #include "config/catalog.h"
 #include "config/check.h"
@@ -28,8 +29,9 @@ struct Connection {
 struct DocumentOptions {
     int64_t version = 1;
     Secret state{"sqlite:.penstock/state.db"};
+    Api api;
     Node connections;
-    PipelineSettings defaults;
+    Defaults defaults;
     std::map<std::string, int64_t> pools;
     Node pipelines;
     Node backups;
@@ -43,6 +45,7 @@ struct Document {
     std::filesystem::path directory;        ///< what relative paths are relative to
     Secret state;                           ///< sqlite:path, mysql://… or postgres://…
     std::filesystem::path state_directory;  ///< what a relative path in `state` is relative to
+    Api api;
     PipelineSettings defaults;
     std::map<std::string, int64_t> pools;                       ///< how many scheduled runs of a pool may go on at once
     std::vector<Connection> connections;                        ///< in the order of the file

@@ -88,8 +88,8 @@ std::string component_markdown(const ComponentSpecs& component) {
 std::string configuration_markdown(const Catalog& catalog) {
     std::string out = "# penstock.yaml\n\nUnknown keys are errors. Relative paths are relative to the file.\n";
     out += fmt::format("\n## Top level\n\n{}", table_head);
-    rows(document_spec(), "", &settings_spec(), out);
-    out += section("Defaults", &settings_spec());
+    rows(document_spec(), "", &defaults_spec(), out);
+    out += section("Defaults", &defaults_spec());
     out +=
         "\n## Connections\n\nOne entry a system, by a name of your choice; `type` decides the other options.\n\n| Type "
         "| Source | Target | What it is |\n|---|---|---|---|\n";
@@ -98,7 +98,7 @@ std::string configuration_markdown(const Catalog& catalog) {
                            component.target ? "yes" : "", cell(component.doc));
     out += fmt::format("\n## Pipelines\n\n{} Beside these options it may have each of [Defaults](#defaults).\n\n{}",
                        pipeline_entry_spec().doc(), table_head);
-    rows(pipeline_entry_spec(), "", &settings_spec(), out);
+    rows(pipeline_entry_spec(), "", &defaults_spec(), out);
     out += rules(pipeline_entry_spec());
     out += section("Backups", &backup_spec());
     out +=

@@ -123,8 +123,8 @@ std::string scaffold_document(const std::vector<ScaffoldConnection>& connections
         out +=
             fmt::format("  {}:\n{}\n", connection.name, scaffold_options(*connection.component->connection, given, 4));
     }
-    out += comment(settings_spec().doc(), "") + "#defaults:\n";
-    for (const auto& option : settings_spec().options())
+    out += comment(defaults_spec().doc(), "") + "#defaults:\n";
+    for (const auto& option : defaults_spec().options())
         out += comment(remark(option), "  ") + fmt::format("  #{}: {}\n", option.name, sample(option));
     out += "\npipelines:\n";
     for (const auto& pipeline : pipelines) {

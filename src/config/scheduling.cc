@@ -48,6 +48,7 @@ const Spec<Scheduling>& scheduling_spec() {
     using S = Scheduling;
     static const auto made =
         Spec<S>("scheduling", "What the scheduler asks of a pipeline.")
+            .include(notifying_spec())
             .field("start_date", &S::start_date,
                    "The first day, or moment, whose times count as missed; with `catchup`.",
                    {.example = "\"2026-11-01\"", .default_note = "when the scheduler first sees the pipeline"})

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "config/notify.h"
 #include "config/pipeline.h"
 
 namespace penstock::config {
@@ -20,7 +21,7 @@ struct Sensor {
 };
 
 /// What the scheduler asks of a pipeline beside its schedule.
-struct Scheduling {
+struct Scheduling : Notifying {
     Text start_date;
     std::vector<Located<Sensor>> wait_for;
     Text pool;

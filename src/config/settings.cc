@@ -204,8 +204,7 @@ const Spec<PipelineSettings>& settings_spec() {
                    {.example = "10s", .default_note = "none"})
             .field("budget", &S::budget, budget_spec(),
                    "What the target's system may charge for a run; for targets that charge by query.",
-                   {.example = "{max_bytes_billed: 10GiB}"})
-            .unavailable("notify", "notifications come with the scheduler");
+                   {.example = "{max_bytes_billed: 10GiB}"});
     return made;
 }
 

@@ -90,10 +90,7 @@ TEST_CASE("mistakes in settings") {
              {"{on_reject: halt}", "error: on_reject: 'halt' is not a choice (stop, continue)\n  at: a.yaml:1:13"},
              {"{retries: {max: 101}}", "error: retries.max: '101' is too large; the most is 100\n  at: a.yaml:1:17"},
              {"{budget: {daily_usd: -1}}",
-              "error: budget.daily_usd: '-1' is too small; the least is 0\n  at: a.yaml:1:22"},
-             {"{notify: x}",
-              "error: 'notify' is not available in this version\n  at: a.yaml:1:2\n  hint: notifications come with the "
-              "scheduler"}}) {
+              "error: budget.daily_usd: '-1' is too small; the least is 0\n  at: a.yaml:1:22"}}) {
         CAPTURE(one.yaml);
         auto made = settings(one.yaml);
         REQUIRE_FALSE(made);
