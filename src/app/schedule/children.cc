@@ -1,73 +1,23 @@
 #include "app/schedule/children.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <spawn.h>
 #include <sys/wait.h>
 
 #include <algorithm>
 #include <csignal>
-#include <cstring>
 
+#include "app/own_process.h"
 #include "base/log.h"
 
 namespace penstock::app {
 namespace {
 
-std::string_view name_of(log::Level level) {
-    switch (level) {
-        case log::Level::debug: return "debug";
-        case log::Level::info: return "info";
-        case log::Level::warning: return "warning";
-        case log::Level::error: return "error";
-    }
-    std::unreachable();
-}
-
 std::vector<std::string> command_line(const Session& session, const schedule::Interval& interval,
                                       const std::string& token) {
-    const auto& options = session.options;
-    std::vector<std::string> words = {"penstock",
-                                      "--file",
-                                      options.file,
-                                      "--output",
-                                      "json",
-                                      "--log-format",
-                                      session.log_format == log::Format::json ? "json" : "text"};
-    if (!options.state.empty()) words.insert(words.end(), {"--state", options.state});
-    if (options.log_level) words.insert(words.end(), {"--log-level", std::string(name_of(*options.log_level))});
-    if (options.quiet) words.emplace_back("--quiet");
+    auto words = own_words(session, session.log_format);
     words.insert(words.end(), {"run", interval.pipeline, "--drain", "--interval", token});
     return words;
 }
-
-/// What a child starts with: nothing of ours but the environment, the folder and standard error.
-class SpawnSettings {
-  public:
-    SpawnSettings() {
-        posix_spawn_file_actions_init(&files);
-        posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
-        posix_spawn_file_actions_addopen(&files, 1, "/dev/null", O_WRONLY, 0);
-        posix_spawn_file_actions_addclosefrom_np(&files, 3);  // sockets, which would outlive us
-        posix_spawnattr_init(&attributes);
-        sigset_t none, pipe;
-        sigemptyset(&none);
-        sigemptyset(&pipe);
-        sigaddset(&pipe, SIGPIPE);
-        posix_spawnattr_setsigmask(&attributes, &none);
-        posix_spawnattr_setsigdefault(&attributes, &pipe);
-        posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-    }
-    ~SpawnSettings() {
-        posix_spawn_file_actions_destroy(&files);
-        posix_spawnattr_destroy(&attributes);
-    }
-    SpawnSettings(const SpawnSettings&) = delete;
-    SpawnSettings& operator=(const SpawnSettings&) = delete;
-
-    posix_spawn_file_actions_t files{};
-    posix_spawnattr_t attributes{};
-};
 
 }  // namespace
 
@@ -82,19 +32,8 @@ size_t Children::room() const {
 }
 
 Status Children::start(const schedule::Interval& interval, const std::string& token) {
-    auto words = command_line(session_, interval, token);
-    std::vector<char*> arguments;
-    for (auto& word : words) arguments.push_back(word.data());
-    arguments.push_back(nullptr);
-    SpawnSettings settings;
-    pid_t pid = 0;
     std::lock_guard lock(mutex_);
-    int error = posix_spawn(&pid, "/proc/self/exe", &settings.files, &settings.attributes, arguments.data(), environ);
-    if (error != 0)
-        return fail({.kind = ErrorKind::capacity,
-                     .code = "not_started",
-                     .message = fmt::format("no process can be started: {}", std::strerror(error)),
-                     .hint = "look at the machine's memory and its limit of processes"});
+    PN_TRY(auto pid, start_own(command_line(session_, interval, token)));
     running_.emplace(pid, token);
     log::info("{} runs for {} as process {}", interval.pipeline, iso_time(interval.end), pid);
     return {};
