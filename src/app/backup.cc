@@ -16,6 +16,8 @@
 #include "backup/verify.h"
 #include "base/humane.h"
 #include "base/ids.h"
+#include "base/log.h"
+#include "state/measures.h"
 
 namespace penstock::app {
 namespace {
@@ -148,6 +150,18 @@ std::string plan_text(const backup::RestorePlan& plan, std::string_view verb) {
     return text;
 }
 
+/// For metrics; nothing is made for it where there is no state.
+void put_on_record(const config::Document& document, const std::string& name, const backup::BackupRecord& record) {
+    auto measures = state::Measures::open_existing(document.state.reveal(), document.state_directory);
+    auto kept = measures ? Status{} : Status(fail(measures.error()));
+    if (measures && *measures)
+        kept = (*measures)->set({.owner = name,
+                                 .kind = state::Measure::Kind::backup_at,
+                                 .amount = record.ended_at.time_since_epoch().count(),
+                                 .measured_at = now()});
+    if (!kept) log::warning("metrics do not know of the backup: {}", kept.error().message);
+}
+
 }  // namespace
 
 Result<int> command::backup_run(const Session& session) {
@@ -158,6 +172,7 @@ Result<int> command::backup_run(const Session& session) {
            backup::take_backup(server, place->catalog,
                                {.id = new_run_id(), .name = place->backup->name, .threads = threads()}, session.stop));
     double took = seconds_since(begin);
+    put_on_record(place->document, place->backup->name, record);
     if (session.json()) {
         Json json = record_json(record);
         json["duration_seconds"] = took;

@@ -8,6 +8,7 @@
 #include "app/commands.h"
 #include "app/execution.h"
 #include "app/ledgers.h"
+#include "app/operate/closed_rejects.h"
 #include "app/output.h"
 #include "app/project.h"
 #include "app/run_history.h"
@@ -182,8 +183,14 @@ Result<int> command::rejects_discard(const Session& session) {
         else filter.ids = {name};
         int64_t found = 0;
         for (const auto& ledger : ledgers) {
+            std::vector<flow::RejectRecord> one;
+            if (!is_pipeline) {
+                PN_TRY(one, ledger->rejects(filter));
+            }
             PN_TRY(int64_t here, ledger->resolve(filter, flow::Resolution::discarded, now()));
             found += here;
+            if (is_pipeline || !one.empty())
+                take_from_measures(document, is_pipeline ? name : one.front().pipeline, here);
         }
         if (!is_pipeline && found == 0) return fail(no_such_reject(name));
         discarded += found;

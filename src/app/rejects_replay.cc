@@ -6,6 +6,7 @@
 
 #include "app/commands.h"
 #include "app/execution.h"
+#include "app/operate/closed_rejects.h"
 #include "app/output.h"
 #include "app/project.h"
 #include "app/replay_target.h"
@@ -104,6 +105,7 @@ Result<int> command::rejects_replay(const Session& session) {
     JobTables jobs(document);
     auto result = execute(pipeline, replay_request(pipeline, open), store, jobs, session.stop);
     if (result.error) return fail(std::move(*result.error));
+    take_from_measures(document, pipeline.name(), static_cast<int64_t>(open.size()));
     PN_CHECK(session.json() ? print_json({{"runs", {run_json(result)}}}) : print(read_again(result)));
     return 0;
 }

@@ -6,6 +6,8 @@
 #include "app/as_of.h"
 #include "app/commands.h"
 #include "app/execution.h"
+#include "app/operate/courier.h"
+#include "app/operate/news.h"
 #include "app/output.h"
 #include "app/project.h"
 #include "app/run_json.h"
@@ -167,14 +169,20 @@ Result<int> run(const Session& session) {
 
     // From here on the run is on record.
     PN_TRY(auto store, open_state(document));
-    if (interval) store.set_cause(interval->cause());
-    else if (window) store.set_cause({.window_start = window->start, .window_end = window->end});
+    state::RunCause cause;
+    if (interval) cause = interval->cause();
+    else if (window) cause = {.window_start = window->start, .window_end = window->end};
+    store.set_cause(cause);
     auto results = run_in_order(session, document, pipelines, store);
 
+    // What is news is on record before the interval ends: one whose process dies in between is looked into by the scheduler.
+    News news(document);
+    for (const auto& result : results) news.run_ended(result, cause, store);
     if (interval) PN_CHECK(interval->end(results));
 
     // Nothing below changes what was done.
     PN_CHECK(show(session, results));
+    if (!interval) carry_news(document, std::chrono::seconds(10), session.stop);
     return exit_code_of(results, session.stop);
 }
 

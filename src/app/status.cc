@@ -13,6 +13,8 @@
 #include "app/slot_view.h"
 #include "app/text_table.h"
 #include "base/humane.h"
+#include "base/log.h"
+#include "state/measures.h"
 
 namespace penstock::app {
 namespace {
@@ -180,6 +182,24 @@ Json status_json(const PipelineStatus& status) {
             {"open_intervals", status.schedule.open}};
 }
 
+/// What targets were asked for, metrics then know exactly.
+Status put_on_record(const config::Document& document, const std::vector<PipelineStatus>& all) {
+    PN_TRY(auto measures, state::Measures::open_existing(document.state.reveal(), document.state_directory));
+    if (!measures) return {};
+    PN_TRY(auto known, measures->all());
+    for (const auto& status : all) {
+        if (!status.open_rejects) continue;
+        state::Measure exact{.owner = status.name,
+                             .kind = state::Measure::Kind::open_rejects,
+                             .amount = *status.open_rejects,
+                             .measured_at = now()};
+        auto before = std::ranges::find_if(
+            known, [&](const auto& one) { return one.owner == exact.owner && one.kind == exact.kind; });
+        if (exact.amount != (before == known.end() ? 0 : before->amount)) PN_CHECK(measures->set(exact));
+    }
+    return {};
+}
+
 }  // namespace
 
 Result<int> command::status(const Session& session) {
@@ -206,6 +226,8 @@ Result<int> command::status(const Session& session) {
         all.push_back(std::move(status));
     }
     ask_sources(document, pipelines, session.stop, all);
+    if (auto kept = put_on_record(document, all); !kept)
+        log::debug("metrics do not know of the rejects: {}", kept.error().message);
     if (session.json()) {
         Json list = Json::array();
         for (const auto& status : all) list.push_back(status_json(status));

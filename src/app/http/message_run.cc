@@ -6,6 +6,7 @@
 
 #include "app/execution.h"
 #include "app/http/answer.h"
+#include "app/operate/news.h"
 #include "app/output.h"
 #include "app/project.h"
 #include "app/run_json.h"
@@ -70,6 +71,7 @@ class Delivery {
             auto result = execute(pipeline, pipeline.request(new_run_id()), store, jobs, stop_,
                                   narrow.scheduling_of(pipeline.config()).timeout, Company::allowed);
             turns_.leave(pipeline.name());
+            News(narrow).run_ended(result, {.origin = schedule::Origin::trigger}, store);
             note(result);
             // Not on record, it is run again by the next delivery, and finds nothing
             // new.

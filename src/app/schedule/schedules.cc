@@ -31,7 +31,8 @@ void log_event(const ScheduleEvent& event) {
 Schedules::Schedules(const Session& session, const config::Document& document, std::function<size_t()> others)
     : document_(document),
       children_(session, static_cast<size_t>(session.options.workers), std::move(others)),
-      sensors_(document) {}
+      sensors_(document),
+      news_(document) {}
 
 Schedules::~Schedules() { drain(std::chrono::steady_clock::now()); }
 
@@ -42,7 +43,11 @@ Status Schedules::open() {
     PN_TRY(auto intervals, state::Intervals::open(document_.state.reveal(), document_.state_directory));
     scheduler_ = std::make_unique<Scheduler>(
         std::move(settings), std::move(intervals), children_,
-        [this](const schedule::Interval& one) { return sensors_.found(one); }, log_event);
+        [this](const schedule::Interval& one) { return sensors_.found(one); },
+        [this](const ScheduleEvent& event) {
+            log_event(event);
+            news_.scheduled(event);
+        });
     looking_ = std::jthread([this](std::stop_token stop) { keep_looking(std::move(stop)); });
     return {};
 }

@@ -7,6 +7,7 @@
 #include <optional>
 #include <thread>
 
+#include "app/operate/news.h"
 #include "app/schedule/children.h"
 #include "app/schedule/scheduler.h"
 #include "app/schedule/sensors.h"
@@ -34,6 +35,7 @@ class Schedules {
     const config::Document& document_;
     Children children_;
     Sensors sensors_;
+    News news_;
     std::unique_ptr<Scheduler> scheduler_;
     std::atomic<bool> leads_ = false, held_ = false;
     std::jthread looking_;
