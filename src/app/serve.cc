@@ -5,10 +5,16 @@
 #include <nlohmann/json.hpp>
 
 #include "app/commands.h"
+#include "app/dashboard/assets.h"
 #include "app/http/answer.h"
+#include "app/http/api.h"
 #include "app/http/invocations.h"
 #include "app/http/server.h"
 #include "app/http/triggers.h"
+#include "app/operate/courier.h"
+#include "app/operate/exposition.h"
+#include "app/operate/metrics.h"
+#include "app/operate/slot_watch.h"
 #include "app/output.h"
 #include "app/project.h"
 #include "app/schedule/schedules.h"
@@ -78,7 +84,8 @@ class Serving {
           invocations_(document, {.workers = static_cast<size_t>(session.options.workers),
                                   .most_waiting = static_cast<size_t>(session.options.backlog),
                                   .others = [this] { return schedules_.running(); }}),
-          schedules_(session, document, [this] { return invocations_.busy(); }) {}
+          schedules_(session, document, [this] { return invocations_.busy(); }),
+          api_(session, document) {}
 
     Status open(const Listen& listen) {
         PN_TRY(triggers_, http::Triggers::open(document_, invocations_));
@@ -88,6 +95,8 @@ class Serving {
                             [this](http::Request request, http::Reply reply) { handle(request, reply); }));
         log::info("listening on {}:{} for {}", listen.host, server_->port(), fmt::join(triggers_->pipelines(), ", "));
         PN_CHECK(schedules_.open());
+        courier_.emplace(document_);
+        slots_.emplace(document_, [this] { return schedules_.leads(); });
         return print(session_.json()
                          ? Json{{"listening", fmt::format("{}:{}", listen.host, server_->port())}}.dump() + "\n"
                          : fmt::format("listening on {}:{}\n", listen.host, server_->port()));
@@ -110,26 +119,30 @@ class Serving {
         std::chrono::seconds most(session_.options.grace_period);
         log::info("stopping: {} messages are under way and have {} seconds", invocations_.under_way(), most.count());
         draining_ = true;
+        slots_.reset();
         schedules_.hold();
         // Runs first: the answers that requests wait for come of them.
         auto until = std::chrono::steady_clock::now() + most;
         invocations_.drain(most);
         schedules_.drain(until);
+        courier_.reset();
         server_->drain(std::chrono::seconds(2));
         server_.reset();
     }
 
   private:
     void handle(const http::Request& request, const http::Reply& reply) {
-        if (triggers_->take(request, reply)) return;
+        if (triggers_->take(request, reply) || api_.take(request, reply)) return;
         if (request.method != "GET" && request.method != "HEAD")
             return reply.send(http::error_answer(404, "not_found", "there is nothing at this path", ""));
+        if (auto page = dashboard(request.path)) return reply.send(std::move(*page));
         if (request.path == "/healthz")
             return reply.send(http::json_answer(200, {{"status", "ok"}, {"version", version}}));
         if (request.path == "/readyz") return reply.send(readiness());
+        if (request.path == "/metrics") return reply.send(metrics());
         if (request.path.starts_with("/runs/")) return reply.send(triggers_->show(request, request.path.substr(6)));
         reply.send(http::error_answer(404, "not_found", "there is nothing at this path",
-                                      "the paths: those of triggers, /runs/ID, /healthz, /readyz"));
+                                      "the paths: those of triggers, /runs/ID, /metrics, /api/v1, /healthz, /readyz"));
     }
 
     http::Response readiness() const {
@@ -140,6 +153,12 @@ class Serving {
         return http::json_answer(200, {{"status", "ready"},
                                        {"under_way", invocations_.under_way() + schedules_.running()},
                                        {"scheduler", schedules_.leads() ? "leader" : "standby"}});
+    }
+
+    http::Response metrics() const {
+        auto text = metrics_text(document_, now());
+        if (!text) return http::error_answer(503, text.error());
+        return {.body = std::move(*text), .type = Exposition::content_type};
     }
 
     Status look(std::chrono::steady_clock::time_point& forget_at) {
@@ -155,6 +174,9 @@ class Serving {
     const config::Document& document_;
     http::Invocations invocations_;
     Schedules schedules_;
+    http::Api api_;
+    std::optional<SlotWatch> slots_;
+    std::optional<Courier> courier_;
     std::unique_ptr<http::Triggers> triggers_;
     std::unique_ptr<http::Server> server_;
     std::atomic<bool> draining_ = false;
@@ -167,11 +189,12 @@ Result<int> command::serve(const Session& session) {
     PN_TRY(auto document, read_project(session));
     bool any =
         std::ranges::any_of(document.pipelines, [](const auto& one) { return one.trigger || !one.schedule.empty(); });
-    if (!any)
+    if (!any && document.api.tokens.empty())
         return fail(
             {.kind = ErrorKind::configuration,
              .code = "nothing_to_serve",
-             .message = fmt::format("no pipeline of {} has a `schedule` or a `trigger`", document.file.string()),
+             .message = fmt::format("no pipeline of {} has a `schedule` or a `trigger`, and `api` has no tokens",
+                                    document.file.string()),
              .hint = "add one, such as `schedule: \"0 2 * * *\"` or `trigger: {http: /billing}`"});
     PN_CHECK(check_guards(document, listen, session.options.allow_unauthenticated));
     PN_TRY(auto store, open_state(document));

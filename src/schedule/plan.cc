@@ -138,7 +138,8 @@ std::string waits_for(const Situation& situation, const Interval& interval) {
         return fmt::format("{} is paused", interval.pipeline);
     if (interval.not_before > situation.now)
         return fmt::format("it is put off until {}", iso_time(interval.not_before));
-    if (interval.origin == Origin::backfill) return "";  // by hand, as `penstock run` is
+    // By hand, as `penstock run` is.
+    if (interval.origin == Origin::backfill || interval.origin == Origin::manual) return "";
     return unmet_upstream(situation, *job, interval);
 }
 

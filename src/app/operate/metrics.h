@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "base/clock.h"
 #include "config/document.h"
 
 namespace penstock::app {

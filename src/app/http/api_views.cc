@@ -1,0 +1,115 @@
+#include "app/http/api_views.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "app/operate/overview.h"
+#include "app/own_process.h"
+#include "app/project.h"
+#include "app/run_history.h"
+#include "state/audit.h"
+
+namespace penstock::app::http {
+namespace {
+
+using Ordered = nlohmann::ordered_json;
+
+constexpr std::chrono::seconds look_time{30};
+
+Error not_found(std::string what) {
+    return {.kind = ErrorKind::usage, .code = "not_found", .message = std::move(what)};
+}
+
+}  // namespace
+
+std::string ApiCall::text(std::string_view name) const {
+    auto found = texts.find(name);
+    return found == texts.end() ? "" : found->second;
+}
+int64_t ApiCall::whole(std::string_view name) const {
+    auto found = wholes.find(name);
+    return found == wholes.end() ? 0 : found->second;
+}
+bool ApiCall::truth(std::string_view name) const {
+    auto found = truths.find(name);
+    return found != truths.end() && found->second;
+}
+
+Result<Ordered> show_open_api(const ApiCall&) { return open_api(api_routes()); }
+
+Result<Ordered> show_me(const ApiCall& call) { return Ordered{{"name", call.actor}, {"role", call.text("role")}}; }
+
+Result<Ordered> list_pipelines(const ApiCall& call) { return overview(call.document); }
+
+Result<Ordered> show_pipeline(const ApiCall& call) {
+    PN_TRY(auto all, overview(call.document));
+    for (auto& one : all["pipelines"])
+        if (one["pipeline"] == call.text("pipeline")) return std::move(one);
+    return fail(not_found(fmt::format("there is no pipeline '{}'", call.text("pipeline"))));
+}
+
+Result<Ordered> list_runs(const ApiCall& call) {
+    Ordered list = Ordered::array();
+    PN_TRY(auto store, look_at_state(call.document));
+    if (!store) return Ordered{{"runs", list}};
+    PN_TRY(auto records, store->runs(static_cast<int>(call.whole("limit")), call.text("pipeline")));
+    for (const auto& record : records) list.push_back(record_json(record));
+    return Ordered{{"runs", list}};
+}
+
+Result<Ordered> show_run(const ApiCall& call) {
+    PN_TRY(auto store, look_at_state(call.document));
+    std::optional<state::RunRecord> record;
+    if (store) {
+        PN_TRY(record, store->run(call.text("run")));
+    }
+    if (!record) return fail(not_found(fmt::format("there is no run '{}' in the history", call.text("run"))));
+    return record_json(*record);
+}
+
+/// Paged by taking what is before the page, too: lists end at ten thousand.
+Result<Ordered> list_rejects(const ApiCall& call) {
+    auto offset = static_cast<size_t>(call.whole("offset")), limit = static_cast<size_t>(call.whole("limit"));
+    std::vector<std::string> command = {"rejects", "list", "--most", std::to_string(offset + limit + 1)};
+    if (auto table = call.text("table"); !table.empty()) command.push_back("--table=" + table);
+    command.push_back(call.text("pipeline"));
+    PN_TRY(auto all, ask_own(call.session, command, look_time));
+    Ordered page = Ordered::array();
+    const auto& found = all["rejects"];
+    for (size_t i = offset; i < found.size() && page.size() < limit; ++i) page.push_back(found[i]);
+    return Ordered{{"rejects", page}, {"more", found.size() > offset + limit}};
+}
+
+Result<Ordered> list_schema(const ApiCall& call) {
+    return ask_own(call.session, {"schema", "history", "--pipeline", call.text("pipeline"), "--", call.text("table")},
+                   look_time);
+}
+
+Result<Ordered> list_slots(const ApiCall& call) { return ask_own(call.session, {"slots", "list"}, look_time); }
+
+Result<Ordered> list_backups(const ApiCall& call) {
+    if (call.document.backup(call.text("backup")) == nullptr)
+        return fail(not_found(fmt::format("there is no backup '{}'", call.text("backup"))));
+    return ask_own(call.session, {"backup", "list", call.text("backup")}, look_time);
+}
+
+Result<Ordered> list_audit(const ApiCall& call) {
+    PN_TRY(auto audit, state::Audit::open(call.document.state.reveal(), call.document.state_directory));
+    PN_TRY(auto deeds, audit.newest(static_cast<int>(call.whole("limit")), call.text("before")));
+    Ordered list = Ordered::array();
+    for (const auto& deed : deeds) {
+        auto detail = Ordered::parse(deed.detail, nullptr, false);
+        list.push_back({{"id", deed.id},
+                        {"at", iso_time(deed.at)},
+                        {"actor", deed.actor},
+                        {"role", deed.role},
+                        {"action", deed.action},
+                        {"subject", deed.subject},
+                        {"asked", detail.is_discarded() ? Ordered(nullptr) : detail},
+                        {"status", deed.status == 0 ? Ordered(nullptr) : Ordered(deed.status)}});
+    }
+    return Ordered{{"audit", list}};
+}
+
+}  // namespace penstock::app::http
