@@ -71,6 +71,12 @@ def left(bus) -> int:
     return len(ids)
 
 
+def arrived(file) -> int:
+    """Of events, those that are in a table or in rejects."""
+    tables = [*BRANCHES.values(), "penstock.rejects"]
+    return sum(rows(file, f"SELECT count(*) AS n FROM {table}")[0]["n"] for table in tables)
+
+
 def deliver_again(bus, count: int) -> None:
     """Everything that is being worked on comes a second time. pstest's ids are m<number>, and <id>:<delivery> to acknowledge by."""
     ids = [f"m{number}:{delivery}" for number in range(count) for delivery in range(1, 6)]
@@ -171,11 +177,15 @@ def test_stopped_by_hand_the_rest_is_given_back_at_once(project, bus):
 
 
 @pytest.mark.parametrize("pull", ["unary", "streaming"])
-def test_a_service_that_goes_away_and_comes_back(project, bus, pull):
+def test_a_service_that_goes_away_and_comes_back(project, start_server, pull):
+    """What was on its way when a connection was cut is leased to nobody alive, and comes again when the lease ends."""
+    lease = 10
+    bus = start_server()
+    subscribe(bus, ack_deadline_seconds=lease)
     proxies = Toxiproxy()
     try:
         proxy = proxies.proxy(int(bus.address.rsplit(":", 1)[1]))
-        file = shipped(project, f"http://127.0.0.1:{proxy.port}", pull=pull, idle="2s")
+        file = shipped(project, f"http://127.0.0.1:{proxy.port}", pull=pull, idle="2s", lease=f"{lease}s")
         events = Events(300, seed=8)
         run = project.start("run", "--all")
         try:
@@ -190,7 +200,9 @@ def test_a_service_that_goes_away_and_comes_back(project, bus, pull):
             run.process.send_signal(signal.SIGTERM)
             output = run.wait(60)
         assert output.code == 130, output
-        project.load("--drain")
+        ended = time.monotonic()
+        while (project.load("--drain").counts()[0] > 0 or arrived(file) < 300) and time.monotonic() < ended + 2 * lease:
+            time.sleep(0.5)
         assert_arrived(file, events)
         assert left(bus) == 0
     finally:
