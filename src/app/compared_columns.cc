@@ -5,17 +5,11 @@
 #include <algorithm>
 #include <map>
 
+#include "base/letters.h"
 #include "flow/change.h"
 
 namespace penstock::app {
 namespace {
-
-constexpr const char* valid_to = "_penstock_valid_to";
-
-std::string lower_case(std::string text) {
-    std::ranges::transform(text, text.begin(), [](unsigned char c) { return std::tolower(c); });
-    return text;
-}
 
 bool concerns(const config::Step& step, const std::string& table) {
     return step.tables.empty() ||
@@ -100,7 +94,7 @@ Result<ComparedColumns> compared_columns(const Pipeline& pipeline, const flow::T
 
 std::string current_rows(const flow::TableTarget& table, const std::function<std::string(std::string_view)>& quoted) {
     bool history = table.mode == flow::Mode::history;
-    std::string condition = history ? quoted(valid_to) + " IS NULL" : "";
+    std::string condition = history ? quoted(flow::change::valid_to) + " IS NULL" : "";
     bool marked = table.info.changes && (history || table.deletes == flow::Deletes::soft);
     if (!marked) return condition;
     return fmt::format("{}{}{} IS NOT TRUE", condition, condition.empty() ? "" : " AND ",

@@ -19,8 +19,6 @@ namespace {
 
 using Key = std::vector<std::pair<std::string, std::string>>;
 
-constexpr const char* version_end = "_penstock_valid_to";
-
 /// A table of a pipeline's target.
 struct Written {
     Pipeline pipeline;
@@ -214,10 +212,10 @@ void compare(Whereabouts& row) {
 /// A history's newest version last; deleted is what has no open one.
 void look_at_versions(Whereabouts& row) {
     if (row.rows.empty()) return;
-    auto closed = [](const NamedValues& one) { return value_of(one, version_end).has_value(); };
+    auto closed = [](const NamedValues& one) { return value_of(one, flow::change::valid_to).has_value(); };
     std::ranges::stable_sort(row.rows, [&](const auto& a, const auto& b) {
         if (closed(a) != closed(b)) return closed(a);
-        return value_of(a, version_end).value_or("") < value_of(b, version_end).value_or("");
+        return value_of(a, flow::change::valid_to).value_or("") < value_of(b, flow::change::valid_to).value_or("");
     });
     const auto& newest = row.rows.back();
     row.deleted = closed(newest) || value_of(newest, flow::change::deleted) == "true";

@@ -12,6 +12,7 @@
 #include "backup/part.h"
 #include "base/assert.h"
 #include "base/failpoint.h"
+#include "base/hex.h"
 #include "io/object_store.h"
 
 namespace penstock::backup {
@@ -29,7 +30,7 @@ std::string mac(const Key& key, std::string_view text) {
     PN_ASSERT(HMAC(EVP_sha256(), key.bytes().data(), static_cast<int>(key.bytes().size()),
                    reinterpret_cast<const unsigned char*>(text.data()), text.size(),
                    reinterpret_cast<unsigned char*>(out.data()), &size) != nullptr);
-    return hex(out);
+    return to_hex(out);
 }
 
 std::optional<TimePoint> time_of(const std::string& text) {
@@ -63,7 +64,7 @@ Ordered json_of(const BackupRecord& record, const Key& key) {
             {"files", record.files},
             {"archives", archives},
             {"settings", record.settings},
-            {"key", {{"fingerprint", key.fingerprint()}, {"sealed", hex(key.seal(record.key.bytes(), record.id))}}}};
+            {"key", {{"fingerprint", key.fingerprint()}, {"sealed", to_hex(key.seal(record.key.bytes(), record.id))}}}};
 }
 
 BackupRecord record_of(const Ordered& json, const Key& key) {
@@ -86,7 +87,7 @@ BackupRecord record_of(const Ordered& json, const Key& key) {
                                    .bytes = archive.at("bytes"),
                                    .stored_bytes = archive.at("stored_bytes"),
                                    .parts = archive.at("parts")});
-    auto sealed = unhex(json.at("key").at("sealed").get<std::string>());
+    auto sealed = from_hex(json.at("key").at("sealed").get<std::string>());
     auto opened = sealed ? key.open(*sealed, record.id) : std::nullopt;
     PN_ASSERT(opened);  // the entry's own seal holds with this key
     record.key = Key(*opened);

@@ -1,6 +1,5 @@
 #include "backup/key.h"
 
-#include <fmt/format.h>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 
@@ -9,7 +8,9 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "base/base64.h"
 #include "base/digest.h"
+#include "base/hex.h"
 
 namespace penstock::backup {
 namespace {
@@ -39,47 +40,18 @@ std::string random_bytes(size_t count) {
     return out;
 }
 
-std::optional<std::string> unbase64(std::string_view text) {
-    if (text.size() != 44 || text.back() != '=') return std::nullopt;
-    std::string out(33, '\0');
-    if (EVP_DecodeBlock(bytes_of(out), bytes_of(text), length_of(text)) != 33) return std::nullopt;
-    out.resize(key_bytes);
-    return out;
-}
-
 }  // namespace
-
-std::string hex(std::string_view bytes) {
-    std::string out;
-    for (unsigned char byte : bytes) fmt::format_to(std::back_inserter(out), "{:02x}", byte);
-    return out;
-}
-
-std::optional<std::string> unhex(std::string_view text) {
-    auto digit = [](char c) {
-        return c >= '0' && c <= '9'   ? c - '0'
-               : c >= 'a' && c <= 'f' ? c - 'a' + 10
-               : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                      : -1;
-    };
-    if (text.size() % 2 != 0) return std::nullopt;
-    std::string out;
-    for (size_t i = 0; i < text.size(); i += 2) {
-        int high = digit(text[i]), low = digit(text[i + 1]);
-        if (high < 0 || low < 0) return std::nullopt;
-        out += static_cast<char>(high * 16 + low);
-    }
-    return out;
-}
 
 Key::Key(std::string bytes) : bytes_(std::move(bytes)) { PN_ASSERT(bytes_.size() == key_bytes); }
 
 Key Key::random() { return Key(random_bytes(key_bytes)); }
 
 Result<Key> Key::parse(const Secret& text, const std::string& where) {
-    auto bytes = unhex(text.reveal());
-    if (!bytes || bytes->size() != key_bytes) bytes = unbase64(text.reveal());
-    if (bytes) return Key(std::move(*bytes));
+    auto bytes = from_hex(text.reveal());
+    // Only the alphabet that openssl and base64 write: a key with '-' or '_' is more likely something else.
+    if ((!bytes || bytes->size() != key_bytes) && text.reveal().find_first_of("-_") == std::string::npos)
+        bytes = from_base64(text.reveal());
+    if (bytes && bytes->size() == key_bytes) return Key(std::move(*bytes));
     return fail({.kind = ErrorKind::configuration,
                  .code = "bad_backup_key",
                  .message = "the backups' key is not 32 bytes as 64 hexadecimal digits or in base64",

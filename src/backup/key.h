@@ -33,8 +33,4 @@ class Key {
     std::string bytes_;
 };
 
-std::string hex(std::string_view bytes);
-/// Nothing where it is no hexadecimal text of lower or upper case.
-std::optional<std::string> unhex(std::string_view text);
-
 }  // namespace penstock::backup

@@ -8,6 +8,7 @@
 
 #include "backup/key.h"
 #include "base/digest.h"
+#include "base/hex.h"
 
 namespace penstock::backup {
 namespace {
@@ -39,7 +40,7 @@ class Entries {
     bool operator()(int depth, Json::parse_event_t event, Json& parsed) {
         if (event != Json::parse_event_t::object_end || depth != 2 || !parsed.contains("Size")) return true;
         std::string path = parsed.value("Path", "");
-        if (parsed.contains("Encoded-Path")) path = unhex(parsed["Encoded-Path"].get<std::string>()).value_or("");
+        if (parsed.contains("Encoded-Path")) path = from_hex(parsed["Encoded-Path"].get<std::string>()).value_or("");
         if (path.empty() || parsed.value("Checksum-Algorithm", "") != "SHA256") whole_ = false;
         into_.files[path] = {.size = parsed["Size"].get<uint64_t>(), .sha256 = parsed.value("Checksum", "")};
         return false;  // leave it out of the document
@@ -75,7 +76,7 @@ std::string prefix_of(const std::string& archive) {
 
 Status FileNotes::begin(const TarEntry& entry) {
     entry_ = entry;
-    if (entry.kind == TarEntry::Kind::file) digest_ = std::make_unique<archive::Digest>();
+    if (entry.kind == TarEntry::Kind::file) digest_ = std::make_unique<Sha256>();
     return next_ == nullptr ? Status() : next_->begin(entry);
 }
 

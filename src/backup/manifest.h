@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "backup/tar.h"
+#include "base/digest.h"
 #include "base/error.h"
-#include "transform/archive/packing.h"
 
 namespace penstock::backup {
 
@@ -53,7 +53,7 @@ class FileNotes : public TarTaker {
     std::vector<FoundFile>& into_;
     TarTaker* next_;
     TarEntry entry_;
-    std::unique_ptr<archive::Digest> digest_;
+    std::unique_ptr<Sha256> digest_;
 };
 
 /// Where the members of an archive belong below the data folder: "" of "base", "pg_tblspc/16400/" of "16400".

@@ -2,19 +2,12 @@
 
 #include <fmt/format.h>
 
+#include "engine/sql.h"
+
 namespace penstock::check {
 namespace {
 
 using data::Kind;
-
-std::string doubled(std::string_view text, char quote) {
-    std::string out(1, quote);
-    for (char c : text) {
-        if (c == quote) out += c;
-        out += c;
-    }
-    return out + quote;
-}
 
 std::string escaped(std::string_view text, char quote) {
     std::string out(1, quote);
@@ -35,8 +28,8 @@ std::string listed(const std::vector<std::string>& items) {
 
 class DuckDb : public Dialect {
   public:
-    std::string name(std::string_view identifier) const override { return doubled(identifier, '"'); }
-    std::string literal(std::string_view text) const override { return doubled(text, '\''); }
+    std::string name(std::string_view identifier) const override { return engine::quote_identifier(identifier); }
+    std::string literal(std::string_view text) const override { return engine::quote_literal(text); }
     std::string text(const std::string& value) const override { return fmt::format("CAST({} AS VARCHAR)", value); }
     std::string typed(std::string_view text, const data::Type& type) const override {
         const char* sql = "VARCHAR";

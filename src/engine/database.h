@@ -20,6 +20,11 @@ namespace penstock::engine {
 class Connection;
 class ScanRegistry;
 
+/// Of a pipeline's budget, what the program itself needs beside the engine: code, connections' receive buffers, blocks.
+inline constexpr uint64_t outside_engine = uint64_t{160} << 20;
+/// What the engine gets however small the budget is.
+inline constexpr uint64_t least_memory = uint64_t{64} << 20;
+
 struct Settings {
     unsigned threads = 1;
     uint64_t memory_limit_bytes = uint64_t{256} << 20;

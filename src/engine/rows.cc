@@ -2,14 +2,10 @@
 
 #include "engine/database.h"
 #include "engine/error.h"
+#include "engine/stream.h"
 
 namespace penstock::engine {
 namespace {
-
-struct ChunkDelete {
-    void operator()(duckdb_data_chunk chunk) const { duckdb_destroy_data_chunk(&chunk); }
-};
-using Chunk = std::unique_ptr<_duckdb_data_chunk, ChunkDelete>;
 
 template <class T>
 Value integer(const void* data, idx_t row) {

@@ -60,18 +60,43 @@ LogicalType structure_type(const data::Type& type) {
     return LogicalType(duckdb_create_struct_type(types.data(), names.data(), types.size()));
 }
 
-/// The other direction of the table; empty where DuckDB has a type that no Kind is stored as.
-std::optional<data::Type> type_of(duckdb_logical_type type);
+enum class Match { exact, nearest };
+
+/// The other direction of the table; empty where DuckDB has a type that no Kind is stored as, or that no Kind says all of.
+std::optional<data::Type> type_of(duckdb_logical_type type, Match match = Match::exact);
+
+/// What says every value of a type that no Kind is stored as. Of the 39 digits of the largest HUGEINT, 38.
+std::optional<data::Type> nearest_of(duckdb_logical_type type) {
+    switch (duckdb_get_type_id(type)) {
+        case DUCKDB_TYPE_TINYINT:
+        case DUCKDB_TYPE_UTINYINT: return data::scalar(Kind::int16);
+        case DUCKDB_TYPE_USMALLINT: return data::scalar(Kind::int32);
+        case DUCKDB_TYPE_HUGEINT:
+        case DUCKDB_TYPE_UHUGEINT: return data::decimal(38, 0);
+        case DUCKDB_TYPE_TIMESTAMP_S:
+        case DUCKDB_TYPE_TIMESTAMP_MS: return data::scalar(Kind::timestamp);
+        case DUCKDB_TYPE_TIMESTAMP_NS:
+        case DUCKDB_TYPE_ENUM:
+        case DUCKDB_TYPE_BIT: return data::scalar(Kind::text);
+        case DUCKDB_TYPE_ARRAY: {
+            LogicalType child(duckdb_array_type_child_type(type));
+            auto element = type_of(child.get(), Match::nearest);
+            if (!element) return {};
+            return data::list_of(std::move(*element));
+        }
+        default: return {};
+    }
+}
 
 std::optional<data::Type> decimal_of(duckdb_logical_type type) {
     return data::decimal(duckdb_decimal_width(type), duckdb_decimal_scale(type));
 }
 
-std::optional<data::Type> structure_of(duckdb_logical_type type) {
+std::optional<data::Type> structure_of(duckdb_logical_type type, Match match) {
     std::vector<data::Field> fields;
     for (idx_t i = 0; i < duckdb_struct_type_child_count(type); ++i) {
         LogicalType child(duckdb_struct_type_child_type(type, i));
-        auto child_type = type_of(child.get());
+        auto child_type = type_of(child.get(), match);
         if (!child_type) return {};
         char* name = duckdb_struct_type_child_name(type, i);
         fields.push_back({.name = name, .type = std::move(*child_type)});
@@ -80,11 +105,11 @@ std::optional<data::Type> structure_of(duckdb_logical_type type) {
     return data::structure_of(std::move(fields));
 }
 
-std::optional<data::Type> map_of(duckdb_logical_type type) {
+std::optional<data::Type> map_of(duckdb_logical_type type, Match match) {
     LogicalType key(duckdb_map_type_key_type(type));
     LogicalType value(duckdb_map_type_value_type(type));
-    auto key_type = type_of(key.get());
-    auto value_type = type_of(value.get());
+    auto key_type = type_of(key.get(), match);
+    auto value_type = type_of(value.get(), match);
     if (!key_type || !value_type) return {};
     return data::map_of(std::move(*key_type), std::move(*value_type));
 }
@@ -96,15 +121,15 @@ bool is_json(duckdb_logical_type type) {
     return json;
 }
 
-std::optional<data::Type> type_of(duckdb_logical_type type) {
+std::optional<data::Type> type_of(duckdb_logical_type type, Match match) {
     duckdb_type id = duckdb_get_type_id(type);
     switch (id) {
         case DUCKDB_TYPE_DECIMAL: return decimal_of(type);
-        case DUCKDB_TYPE_STRUCT: return structure_of(type);
-        case DUCKDB_TYPE_MAP: return map_of(type);
+        case DUCKDB_TYPE_STRUCT: return structure_of(type, match);
+        case DUCKDB_TYPE_MAP: return map_of(type, match);
         case DUCKDB_TYPE_LIST: {
             LogicalType child(duckdb_list_type_child_type(type));
-            auto element = type_of(child.get());
+            auto element = type_of(child.get(), match);
             if (!element) return {};
             return data::list_of(std::move(*element));
         }
@@ -112,7 +137,7 @@ std::optional<data::Type> type_of(duckdb_logical_type type) {
         default:
             for (int kind = 0; kind <= static_cast<int>(Kind::interval); ++kind)
                 if (simple_type(static_cast<Kind>(kind)).type == id) return data::scalar(static_cast<Kind>(kind));
-            return {};
+            return match == Match::nearest ? nearest_of(type) : std::nullopt;
     }
 }
 
@@ -162,8 +187,10 @@ Result<std::vector<TargetColumn>> columns_of(Connection& connection, const std::
     std::vector<TargetColumn> columns;
     for (size_t i = 0; state == DuckDBSuccess && i < described.rows.size(); ++i) {
         LogicalType type(duckdb_prepared_statement_column_logical_type(statement, i));
-        columns.push_back(
-            {.name = described.text(i, 0), .sql_type = described.text(i, 1), .type = type_of(type.get())});
+        TargetColumn column{
+            .name = described.text(i, 0), .sql_type = described.text(i, 1), .type = type_of(type.get())};
+        if (!column.type) column.nearest = type_of(type.get(), Match::nearest);
+        columns.push_back(std::move(column));
     }
     Error error = state == DuckDBError ? error_from(DUCKDB_ERROR_INVALID, duckdb_prepare_error(statement)) : Error{};
     duckdb_destroy_prepare(&statement);

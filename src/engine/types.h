@@ -25,6 +25,8 @@ struct TargetColumn {
     std::string name;
     std::string sql_type;
     std::optional<data::Type> type;
+    /// Where `type` is empty: what a cast makes of every value without loss, or fails.
+    std::optional<data::Type> nearest = {};
 };
 
 /// The columns a SELECT would give, read by binding it only.

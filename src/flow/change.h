@@ -45,6 +45,9 @@ std::string before(size_t column);
 /// Columns that a target of changes has after the source's.
 /// `position` of the last change of the row, and when it was written to the target:
 inline constexpr const char* synced_at = "_penstock_synced_at";
+/// In history, of changes or not: a version of a key is valid from the one to the other, NULL while it is the current one.
+inline constexpr const char* valid_from = "_penstock_valid_from";
+inline constexpr const char* valid_to = "_penstock_valid_to";
 /// With soft deletes and in history: a delete or truncate took the row away.
 inline constexpr const char* deleted = "_penstock_deleted";
 

@@ -7,18 +7,14 @@
 #include <cctype>
 #include <memory>
 
+#include "base/letters.h"
+
 namespace penstock::io {
 namespace {
 
 size_t authority_begin(std::string_view url) {
     auto scheme = url.find("://");
     return scheme == url.npos ? url.npos : scheme + 3;
-}
-
-std::string lower_case(std::string_view text) {
-    std::string out(text);
-    std::ranges::transform(out, out.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    return out;
 }
 
 }  // namespace

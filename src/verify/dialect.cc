@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "base/assert.h"
+#include "engine/sql.h"
 
 namespace penstock::verify {
 namespace {
@@ -14,15 +15,6 @@ using data::Kind;
 
 /// PostgreSQL takes no more arguments than 100.
 constexpr size_t most_arguments = 90;
-
-std::string doubled(std::string_view text, char quote) {
-    std::string out(1, quote);
-    for (char c : text) {
-        if (c == quote) out += c;
-        out += c;
-    }
-    return out + quote;
-}
 
 std::string escaped(std::string_view text, char quote) {
     std::string out(1, quote);
@@ -46,8 +38,8 @@ std::string called(std::string_view function, const std::vector<std::string>& te
 
 class Postgres : public Dialect {
   public:
-    std::string literal(std::string_view text) const override { return doubled(text, '\''); }
-    std::string identifier(std::string_view name) const override { return doubled(name, '"'); }
+    std::string literal(std::string_view text) const override { return engine::quote_literal(text); }
+    std::string identifier(std::string_view name) const override { return engine::quote_identifier(name); }
     std::string hash(const std::string& text, bool utf8) const override {
         std::string bytes = utf8 ? text : fmt::format("pg_catalog.convert_to({}, 'UTF8')", text);
         return fmt::format("('x' || pg_catalog.substr(pg_catalog.md5({}), 1, 15))::bit(60)::bigint", bytes);
@@ -66,8 +58,8 @@ class Postgres : public Dialect {
 
 class DuckDb : public Dialect {
   public:
-    std::string literal(std::string_view text) const override { return doubled(text, '\''); }
-    std::string identifier(std::string_view name) const override { return doubled(name, '"'); }
+    std::string literal(std::string_view text) const override { return engine::quote_literal(text); }
+    std::string identifier(std::string_view name) const override { return engine::quote_identifier(name); }
     std::string hash(const std::string& text, bool) const override {
         return fmt::format("CAST('0x' || substr(md5({}), 1, 15) AS BIGINT)", text);
     }

@@ -87,7 +87,7 @@ std::string insert_all(const StagedLoad& load, const ChangeSet& changes, const s
     std::string names = fmt::format("{}, {}, {}", source_names(load), staged_change::position, flow::change::synced_at);
     std::string values = fmt::format("{}, S.{}, {}", source_names(load, "S."), staged_change::position, changes.synced);
     if (keeps_history(load)) {
-        names += fmt::format(", {}", valid_from_column);
+        names += fmt::format(", {}", valid_from);
         values += fmt::format(", S.{}", staged_change::committed_at);
     }
     if (changes.marks) {
@@ -97,19 +97,10 @@ std::string insert_all(const StagedLoad& load, const ChangeSet& changes, const s
     return fmt::format("INSERT INTO {} ({}) SELECT {} FROM ({}) AS S", load.into.quoted(), names, values, rows);
 }
 
-/// Of one range of partitions; rows without a value there go with the first.
-std::string changes_within(const StagedLoad& load, const std::string& rows, size_t index) {
-    if (load.partitions.size() < 2) return rows;
-    const auto& range = load.partitions[index];
-    auto name = quote_identifier(load.partition_column);
-    return fmt::format("SELECT * FROM ({}) AS R WHERE R.{} BETWEEN {} AND {}{}", rows, name, range.low, range.high,
-                       index == 0 ? fmt::format(" OR R.{} IS NULL", name) : "");
-}
-
 std::string merge(const StagedLoad& load, const ChangeSet& changes, size_t index) {
     bool soft = !hard(load);
     // A row whose missing values nobody has was left out of the part.
-    std::string rows = changes_within(load, complete_rows(load, changes, ""), index);
+    std::string rows = rows_within(load, complete_rows(load, changes, ""), index);
     std::string own =
         fmt::format("{0} = S.{0}, {1} = {2}", staged_change::position, flow::change::synced_at, changes.synced);
     std::string set, names = source_names(load), values = source_names(load, "S.");
@@ -165,11 +156,10 @@ std::vector<std::string> history(const StagedLoad& load, const ChangeSet& change
         statements.push_back(fmt::format(
             "INSERT INTO {} ({}, {}, {}, {}, {}, {}) SELECT {}, COALESCE(S.{}, S.{}), {}, S.{}, S.{}, S.{} IS NOT NULL "
             "FROM ({}) AS S",
-            table, source_names(load), staged_change::position, flow::change::synced_at, valid_from_column,
-            valid_to_column, flow::change::deleted, source_names(load, "S."), staged_change::end_position,
-            staged_change::position, changes.synced, staged_change::committed_at, staged_change::ended_at,
-            staged_change::end_position,
-            changes_within(load, complete_rows(load, changes, fmt::format("S.{} <> 'd'", staged_change::op)), i)));
+            table, source_names(load), staged_change::position, flow::change::synced_at, valid_from, valid_to,
+            flow::change::deleted, source_names(load, "S."), staged_change::end_position, staged_change::position,
+            changes.synced, staged_change::committed_at, staged_change::ended_at, staged_change::end_position,
+            rows_within(load, complete_rows(load, changes, fmt::format("S.{} <> 'd'", staged_change::op)), i)));
     std::string keys;
     for (const auto* plan : key_of(load))
         keys += fmt::format("{} AS {}, ", plan->value(load.policies), quote_identifier(plan->column.name));
@@ -177,9 +167,9 @@ std::vector<std::string> history(const StagedLoad& load, const ChangeSet& change
         "UPDATE {0} AS T SET {1} = E.{2}, {3} = (E.{4} = 'd'), {5} = IF(E.{4} = 'd', E.{5}, T.{5}), {6} = {7} FROM "
         "(SELECT {8}S.{4} AS {4}, S.{5} AS {5}, S.{2} AS {2} FROM {9} AS S WHERE S.{10}) AS E WHERE {11} AND T.{1} IS "
         "NULL AND COALESCE(T.{5}, '') < E.{5}",
-        table, valid_to_column, staged_change::committed_at, flow::change::deleted, staged_change::op,
-        staged_change::position, flow::change::synced_at, changes.synced, keys, load.staging.quoted(),
-        staged_change::first, on_key(load, "T", "E")));
+        table, valid_to, staged_change::committed_at, flow::change::deleted, staged_change::op, staged_change::position,
+        flow::change::synced_at, changes.synced, keys, load.staging.quoted(), staged_change::first,
+        on_key(load, "T", "E")));
     return statements;
 }
 
@@ -192,7 +182,7 @@ std::string truncate(const StagedLoad& load, const ChangeSet& changes) {
     return fmt::format(
         "UPDATE {} AS T SET {} = {}, {} = {}, {} = TRUE{} WHERE {} AND {}", table, staged_change::position,
         first_after(changes, position, false), flow::change::synced_at, changes.synced, flow::change::deleted,
-        keeps_history(load) ? fmt::format(", {} = {}", valid_to_column, first_after(changes, position, true)) : "",
+        keeps_history(load) ? fmt::format(", {} = {}", valid_to, first_after(changes, position, true)) : "",
         alive(load.target, "T."), before);
 }
 
@@ -270,7 +260,7 @@ std::vector<std::string> apply_changes_sql(const StagedLoad& load, const ChangeS
     size_t pieces = std::max<size_t>(load.partitions.size(), 1);
     if (into_empty) {
         for (size_t i = 0; i < pieces && changes.staged; ++i)
-            statements.push_back(insert_all(load, changes, changes_within(load, staged_as_target(load, changes), i)));
+            statements.push_back(insert_all(load, changes, rows_within(load, staged_as_target(load, changes), i)));
         return statements;
     }
     if (load.target.whole && (!changes.keyed || keeps_history(load))) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "config/spec.h"
+#include "config/target_key.h"
 #include "connect/bigquery/comparison.h"
 #include "connect/bigquery/doctor.h"
 #include "connect/bigquery/ledger.h"
@@ -10,13 +11,10 @@
 #include "connect/bigquery/sink.h"
 #include "connect/bigquery/source.h"
 #include "connect/bigquery/storage_channel.h"
+#include "engine/database.h"
 
 namespace penstock::bigquery {
 namespace {
-
-/// Of the pipeline's budget, what the program itself needs: code, connections' receive buffers, blocks.
-constexpr uint64_t outside_engine = uint64_t{160} << 20;
-constexpr uint64_t least_memory = uint64_t{64} << 20;
 
 Status validate_target(const flow::BuildContext& context) {
     PN_TRY(auto connection, connection_spec().parse(context.connection));
@@ -37,8 +35,8 @@ Result<std::unique_ptr<flow::Sink>> build_sink(const flow::BuildContext& context
                           .pipeline = context.pipeline.name,
                           .engine = {}};
     settings.purse = context.purse;
-    uint64_t memory = context.memory_bytes > outside_engine ? context.memory_bytes - outside_engine : 0;
-    settings.engine = {.threads = context.parallel, .memory_limit_bytes = std::max(least_memory, memory)};
+    uint64_t memory = context.memory_bytes > engine::outside_engine ? context.memory_bytes - engine::outside_engine : 0;
+    settings.engine = {.threads = context.parallel, .memory_limit_bytes = std::max(engine::least_memory, memory)};
     return std::make_unique<Sink>(std::move(settings));
 }
 
@@ -55,10 +53,7 @@ Result<SourceSettings> source_settings(const flow::BuildContext& context) {
     out.as_of = context.as_of;
     out.purse = context.purse;
     // Refused rows are named by the target's key, where it has one of its own.
-    if (const auto* key = context.pipeline.target.find("key")) {
-        if (key->is_scalar()) out.key.push_back(key->text);
-        for (const auto& item : key->items) out.key.push_back(item.text);
-    }
+    out.key = config::target_key(context.pipeline.target);
     return out;
 }
 

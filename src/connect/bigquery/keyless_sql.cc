@@ -18,7 +18,7 @@ std::vector<std::string> source_columns(const StagedLoad& load) {
 
 std::vector<std::string> own_names(const StagedLoad& load, const ChangeSet& changes) {
     std::vector<std::string> names = {change::position, change::synced_at};
-    if (keeps_history(load)) names.insert(names.end(), {valid_from_column, valid_to_column});
+    if (keeps_history(load)) names.insert(names.end(), {valid_from, valid_to});
     if (changes.marks) names.emplace_back(change::deleted);
     return names;
 }
@@ -55,8 +55,8 @@ std::string new_row(const StagedLoad& load, const ChangeSet& changes) {
     for (const auto& name : load.shape.only_in_target) list += fmt::format(", NULL AS `{}`", name);
     list += fmt::format(", S.{0} AS {0}, {1} AS {2}", change::position, changes.synced, change::synced_at);
     if (keeps_history(load))
-        list += fmt::format(", S.{} AS {}, CAST(NULL AS TIMESTAMP) AS {}", staged_change::committed_at,
-                            valid_from_column, valid_to_column);
+        list += fmt::format(", S.{} AS {}, CAST(NULL AS TIMESTAMP) AS {}", staged_change::committed_at, valid_from,
+                            valid_to);
     if (changes.marks) list += fmt::format(", FALSE AS {}", change::deleted);
     return list;
 }
@@ -74,8 +74,7 @@ std::string with_fate(const StagedLoad& load, const ChangeSet& changes, const st
     for (const auto& name : load.shape.only_in_target) list += fmt::format(", A.`{}`", name);
     list += fmt::format(", COALESCE({0}, A.{1}) AS {1}, IF({2}, {3}, A.{4}) AS {4}", position, change::position, taken,
                         changes.synced, change::synced_at);
-    if (keeps_history(load))
-        list += fmt::format(", A.{0}, COALESCE({1}, A.{2}) AS {2}", valid_from_column, at, valid_to_column);
+    if (keeps_history(load)) list += fmt::format(", A.{0}, COALESCE({1}, A.{2}) AS {2}", valid_from, at, valid_to);
     if (changes.marks) list += fmt::format(", {} AS {}", hard(load) ? "FALSE" : taken, change::deleted);
     return list;
 }
@@ -193,11 +192,11 @@ std::vector<std::string> apply_whole_sql(const StagedLoad& load, const ChangeSet
         fmt::format("UPDATE {} AS T SET {} = {}, {} = {}, {} = TRUE, {} = {} WHERE {} AND {} NOT IN (SELECT {} FROM "
                     "({}) AS S)",
                     table, change::position, changes.gone_at("T"), change::synced_at, changes.synced, change::deleted,
-                    valid_to_column, changes.whole_moment, there, key_text(load, "T"), key_text(load, "S"), rows));
+                    valid_to, changes.whole_moment, there, key_text(load, "T"), key_text(load, "S"), rows));
     statements.push_back(
         fmt::format("UPDATE {} AS T SET {} = {}, {} = {} WHERE {} AND {} NOT IN (SELECT {} FROM ({}) AS S)", table,
-                    change::synced_at, changes.synced, valid_to_column, changes.whole_moment, there,
-                    row_text(load, "T"), row_text(load, "S"), rows));
+                    change::synced_at, changes.synced, valid_to, changes.whole_moment, there, row_text(load, "T"),
+                    row_text(load, "S"), rows));
     statements.push_back(insert);
     return statements;
 }

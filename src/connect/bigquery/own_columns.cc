@@ -16,8 +16,8 @@ std::vector<Column> own_columns(const flow::TableTarget& target) {
         columns.push_back({.name = change::synced_at, .type = "TIMESTAMP"});
     }
     if (history) {
-        columns.push_back({.name = valid_from_column, .type = "TIMESTAMP"});
-        columns.push_back({.name = valid_to_column, .type = "TIMESTAMP"});
+        columns.push_back({.name = valid_from, .type = "TIMESTAMP"});
+        columns.push_back({.name = valid_to, .type = "TIMESTAMP"});
     }
     if (target.info.changes && (history || target.deletes == flow::Deletes::soft))
         columns.push_back({.name = change::deleted, .type = "BOOL"});
@@ -25,14 +25,14 @@ std::vector<Column> own_columns(const flow::TableTarget& target) {
 }
 
 bool is_own_column(const flow::TableTarget& target, std::string_view name) {
-    if (same_name(name, valid_from_column) || same_name(name, valid_to_column)) return true;
+    if (same_name(name, valid_from) || same_name(name, valid_to)) return true;
     namespace change = flow::change;
     return target.info.changes && (same_name(name, change::position) || same_name(name, change::synced_at) ||
                                    same_name(name, change::deleted));
 }
 
 std::string alive(const flow::TableTarget& target, std::string_view prefix) {
-    if (target.mode == flow::Mode::history) return fmt::format("{}{} IS NULL", prefix, valid_to_column);
+    if (target.mode == flow::Mode::history) return fmt::format("{}{} IS NULL", prefix, valid_to);
     if (target.deletes == flow::Deletes::soft) return fmt::format("{}{} IS NOT TRUE", prefix, flow::change::deleted);
     return "TRUE";
 }

@@ -35,8 +35,8 @@ std::string no_rows(const StagedLoad& load, bool resolved) {
         else add(column.source, sql_type(staged(column.incoming)));
     }
     if (resolved && load.target.mode == flow::Mode::history) {
-        add(valid_from_column, "TIMESTAMP");
-        add(valid_to_column, "TIMESTAMP");
+        add(valid_from, "TIMESTAMP");
+        add(valid_to, "TIMESTAMP");
     }
     if (load.target.info.changes)
         for (const auto& column : change_columns(load, usual_changes(load))) add(column.name, column.type);

@@ -130,14 +130,14 @@ std::string begins(const StagedLoad& load, std::string_view row) {
 std::string versions_sql(const StagedLoad& load, const std::vector<std::string>& key) {
     auto columns = quote_list(names_of(load.shape));
     auto keys = fmt::format("{}", fmt::join(comparables(load, key, "S"), ", "));
-    std::string current = fmt::format(" AND T.{} IS NULL", valid_to_column);
+    std::string current = fmt::format(" AND T.{} IS NULL", valid_to);
     bool nothing_there = load.into_empty || rebuilds(load.target);
     std::string rows = fmt::format("SELECT R.*, {} AS penstock_at, {} AS {} FROM ({}) AS R", begins(load, "R"),
                                    row_text(load, "R", false), row_column,
                                    nothing_there ? staged_rows_sql(load) : wanted_rows_sql(load, key, current));
     std::string there =
         fmt::format("SELECT {}, T.{} AS penstock_since, T.{} AS penstock_until, {} AS {} FROM {} AS T{}",
-                    quote_list(key, "T."), valid_from_column, valid_to_column, row_text(load, "T", false), row_column,
+                    quote_list(key, "T."), valid_from, valid_to, row_text(load, "T", false), row_column,
                     load.into.quoted(), nothing_there ? " WHERE FALSE" : "");
     std::string placed = fmt::format(
         "SELECT S.*, ROW_NUMBER() OVER (PARTITION BY {0} ORDER BY S.penstock_at DESC) = 1 AS penstock_newest, EXISTS "
@@ -163,7 +163,7 @@ std::string versions_sql(const StagedLoad& load, const std::vector<std::string>&
         "{}, "
         "LEAD(penstock_from) OVER (PARTITION BY {} ORDER BY penstock_from) AS {} FROM chained AS S WHERE NOT "
         "penstock_repeats",
-        there, rows, placed, wanted, chained, columns, valid_from_column, keys, valid_to_column);
+        there, rows, placed, wanted, chained, columns, valid_from, keys, valid_to);
 }
 
 std::string within(const StagedLoad& load, std::string_view row, const LocalStage::Range& range) {
@@ -185,14 +185,13 @@ std::string merge_sql(const StagedLoad& load, const std::vector<std::string>& ke
                        quote_list(names_of(load.shape), "S."));
 }
 
-/// Rows of one range of partitions; those without a partition's value go with the first.
+}  // namespace
+
 std::string rows_within(const StagedLoad& load, const std::string& rows, size_t index) {
     if (load.partitions.size() < 2) return rows;
     std::string null = index == 0 ? fmt::format(" OR R.`{}` IS NULL", load.partition_column) : "";
     return fmt::format("SELECT * FROM ({}) AS R WHERE {}{}", rows, within(load, "R", load.partitions[index]), null);
 }
-
-}  // namespace
 
 std::string make_ready(const StagedLoad& load, const std::string& select) {
     return fmt::format(
@@ -261,14 +260,14 @@ Result<std::vector<std::string>> publish_sql(const StagedLoad& load, bool resolv
             }
             break;
         case Mode::history: {
-            std::string validity = fmt::format("{}, {}", valid_from_column, valid_to_column);
+            std::string validity = fmt::format("{}, {}", valid_from, valid_to);
             if (!empty)
                 statements.push_back(
                     fmt::format("UPDATE {0} AS T SET {1} = V.penstock_first FROM (SELECT {2}, MIN({3}) AS "
                                 "penstock_first FROM {4} GROUP BY {2}) AS "
                                 "V WHERE {5} AND T.{1} IS NULL",
-                                load.into.quoted(), valid_to_column, quote_list(key), valid_from_column,
-                                load.ready.quoted(), join_on(load, key, "T", "V")));
+                                load.into.quoted(), valid_to, quote_list(key), valid_from, load.ready.quoted(),
+                                join_on(load, key, "T", "V")));
             statements.push_back(fmt::format("INSERT INTO {0} ({1}, {2}) SELECT {1}, {2} FROM {3}", load.into.quoted(),
                                              names, validity, load.ready.quoted()));
             break;

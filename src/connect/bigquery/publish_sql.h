@@ -50,6 +50,9 @@ Result<std::vector<std::string>> publish_sql(const StagedLoad& load, bool resolv
 /// Whether a merge looks only at partitions that have staged rows.
 bool prunes(const flow::TableTarget& target, const Shape& shape, const std::string& partition_column);
 
+/// Of `rows`, a query, those of one range of partitions; those without a partition's value go with the first.
+std::string rows_within(const StagedLoad& load, const std::string& rows, size_t index);
+
 /// Makes the table of what is left to write out of a query.
 std::string make_ready(const StagedLoad& load, const std::string& select);
 

@@ -7,16 +7,13 @@
 #include <nlohmann/json.hpp>
 
 #include "base/humane.h"
+#include "base/letters.h"
 #include "connect/bigquery/answer.h"
 #include "connect/bigquery/read_text.h"
 #include "io/url.h"
 
 namespace penstock::bigquery {
 namespace {
-
-std::string table_path(const TableId& id) {
-    return fmt::format("/datasets/{}/tables/{}", io::escape_url(id.dataset), io::escape_url(id.table));
-}
 
 Error no_table_name(const config::Text& name) {
     return {.kind = ErrorKind::configuration,
@@ -102,7 +99,7 @@ class Planner {
     }
 
     Result<TableRead> table(const TableId& id) {
-        PN_TRY(auto json, client_.call_in(id.project, "GET", table_path(id), nullptr, "look at table " + id.dotted()));
+        PN_TRY(auto json, client_.call_in(id.project, "GET", id.path(), nullptr, "look at table " + id.dotted()));
         TableRead read;
         read.id = id;
         read.info.name = id.dotted();

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/humane.h"
+#include "base/letters.h"
 #include "connect/bigquery/own_columns.h"
 
 namespace penstock::bigquery {
@@ -16,12 +17,6 @@ namespace {
 using flow::Mode;
 using flow::SchemaChange;
 using flow::SchemaDecision;
-
-std::string lower_case(std::string_view name) {
-    std::string lower(name);
-    std::ranges::transform(lower, lower.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    return lower;
-}
 
 const data::Field* field_named(const data::Schema& schema, std::string_view name) {
     for (const auto& field : schema.fields)

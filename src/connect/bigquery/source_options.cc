@@ -98,11 +98,4 @@ std::optional<TableId> table_id(const std::string& project, std::string_view dot
     return id;
 }
 
-bool matches(std::string_view text, std::string_view pattern) {
-    if (pattern.empty()) return text.empty();
-    if (pattern[0] == '*')
-        return matches(text, pattern.substr(1)) || (!text.empty() && matches(text.substr(1), pattern));
-    return !text.empty() && (pattern[0] == '?' || pattern[0] == text[0]) && matches(text.substr(1), pattern.substr(1));
-}
-
 }  // namespace penstock::bigquery

@@ -34,7 +34,4 @@ Result<SourceOptions> parse_source(const config::Node& node);
 /// "dataset.table" or "project.dataset.table"; a name without project is of `project`. Nothing where it is neither.
 std::optional<TableId> table_id(const std::string& project, std::string_view dotted);
 
-/// `*` is any text, `?` any letter.
-bool matches(std::string_view text, std::string_view pattern);
-
 }  // namespace penstock::bigquery

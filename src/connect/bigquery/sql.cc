@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <strings.h>
 
+#include "io/url.h"
+
 namespace penstock::bigquery {
 
 std::string quote_identifier(std::string_view name) { return fmt::format("`{}`", name); }
@@ -37,6 +39,14 @@ TableId TableId::parse(const std::string& project, std::string_view dotted) {
 }
 
 std::string TableId::quoted() const { return fmt::format("`{}.{}.{}`", project, dataset, table); }
+
+std::string TableId::path() const {
+    return fmt::format("/datasets/{}/tables/{}", io::escape_url(dataset), io::escape_url(table));
+}
+
+std::string TableId::resource() const {
+    return fmt::format("projects/{}/datasets/{}/tables/{}", project, dataset, table);
+}
 
 bool same_name(std::string_view a, std::string_view b) {
     return a.size() == b.size() && ::strncasecmp(a.data(), b.data(), a.size()) == 0;

@@ -22,6 +22,10 @@ struct TableId {
     static TableId parse(const std::string& project, std::string_view dotted);
     std::string quoted() const;
     std::string dotted() const { return dataset + "." + table; }
+    /// In the REST API, below its project: "/datasets/d/tables/t", escaped for a URL.
+    std::string path() const;
+    /// As the Storage APIs name it: "projects/p/datasets/d/tables/t".
+    std::string resource() const;
 };
 
 /// BigQuery folds case when it compares names of columns.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <mutex>
 #include <stop_token>
@@ -42,6 +43,9 @@ class StorageChannel {
     std::unique_ptr<io::TokenCache> token_;  ///< none for an emulator
     std::shared_ptr<grpc::Channel> channel_;
 };
+
+/// The longest that one call of the Storage APIs is waited for.
+constexpr std::chrono::milliseconds one_storage_call(120'000);
 
 /// What gRPC said, as an Error that names who must act; `what` is a verb with its object.
 Error storage_error(const grpc::Status& status, const std::string& what);

@@ -19,8 +19,6 @@ namespace api = google::cloud::bigquery::storage::v1;
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-constexpr milliseconds one_answer(120'000);
-
 Error stopped_reading() {
     return {.kind = ErrorKind::interrupted, .code = "interrupted", .message = "reading was stopped"};
 }
@@ -63,16 +61,12 @@ Result<std::shared_ptr<arrow::Schema>> read_schema(const std::string& bytes, con
     return *schema;
 }
 
-std::string path_of(const TableId& table) {
-    return fmt::format("projects/{}/datasets/{}/tables/{}", table.project, table.dataset, table.table);
-}
-
 api::CreateReadSessionRequest request_for(const ReadSessionRequest& wanted, const std::string& project) {
     api::CreateReadSessionRequest request;
     request.set_parent("projects/" + project);
     request.set_max_stream_count(static_cast<int>(wanted.streams));
     auto& session = *request.mutable_read_session();
-    session.set_table(path_of(wanted.table));
+    session.set_table(wanted.table.resource());
     session.set_data_format(api::ARROW);
     auto& options = *session.mutable_read_options();
     for (const auto& column : wanted.columns) options.add_selected_fields(column);
@@ -208,7 +202,7 @@ Result<ReadSession> StorageReader::create(const ReadSessionRequest& wanted) {
     for (bool refused_token = false;;) {
         grpc::ClientContext context;
         PN_CHECK(channel_->prepare(context, "read_session.table=" + request.read_session().table()));
-        context.set_deadline(std::chrono::system_clock::now() + std::min(one_answer, retry_for_));
+        context.set_deadline(std::chrono::system_clock::now() + std::min(one_storage_call, retry_for_));
         std::stop_callback cancel(stop_, [&] { context.TryCancel(); });
         auto status = stub_->calls->CreateReadSession(&context, request, &session);
         if (status.ok()) break;

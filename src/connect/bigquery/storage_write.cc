@@ -16,12 +16,6 @@ namespace {
 namespace api = google::cloud::bigquery::storage::v1;
 using std::chrono::milliseconds;
 
-constexpr milliseconds one_call(120'000);
-
-std::string resource_of(const TableId& table) {
-    return fmt::format("projects/{}/datasets/{}/tables/{}", table.project, table.dataset, table.table);
-}
-
 }  // namespace
 
 struct StorageWriter::Calls {
@@ -37,7 +31,7 @@ struct StorageWriter::Calls {
             if (writer.stop_.stop_requested()) return fail(write_stopped());
             grpc::ClientContext context;
             PN_CHECK(writer.channel_->prepare(context, parameters));
-            context.set_deadline(std::chrono::system_clock::now() + std::min(one_call, writer.retry_for_));
+            context.set_deadline(std::chrono::system_clock::now() + std::min(one_storage_call, writer.retry_for_));
             std::stop_callback cancel(writer.stop_, [&] { context.TryCancel(); });
             auto status = (stub.get()->*method)(&context, request, &answer);
             if (status.ok()) return {};
@@ -78,7 +72,7 @@ Result<int64_t> StorageWriter::write(engine::Connection& connection, const Stage
 
 Result<std::string> StorageWriter::create(const TableId& table) {
     api::CreateWriteStreamRequest request;
-    request.set_parent(resource_of(table));
+    request.set_parent(table.resource());
     request.mutable_write_stream()->set_type(api::WriteStream::PENDING);
     api::WriteStream made;
     // One whose answer was lost stays behind without rows, and is never committed.
@@ -127,7 +121,7 @@ Status StorageWriter::commit(const TableId& table) {
     if (streams_.empty()) return {};
     PN_FAILPOINT(target_publish_during);
     api::BatchCommitWriteStreamsRequest request;
-    request.set_parent(resource_of(table));
+    request.set_parent(table.resource());
     for (const auto& stream : streams_) request.add_write_streams(stream);
     std::string what = "show the rows written into " + table.dotted();
     WritePatience patience(retry_for_, stop_);

@@ -11,10 +11,6 @@
 namespace penstock::bigquery {
 namespace {
 
-std::string path_below(const TableId& id) {
-    return fmt::format("/datasets/{}/tables/{}", io::escape_url(id.dataset), io::escape_url(id.table));
-}
-
 Error not_a_table(const TableId& id, const std::string& kind) {
     return {.kind = ErrorKind::refused,
             .code = "target_is_no_table",
@@ -40,7 +36,7 @@ const Column* TargetTable::find(std::string_view name) const {
 
 Result<TargetTable> look_at(Client& client, const TableId& id) {
     TargetTable table{.id = id};
-    PN_TRY(auto json, client.call("GET", path_below(id), nullptr, "look at table " + id.dotted(), {404}));
+    PN_TRY(auto json, client.call("GET", id.path(), nullptr, "look at table " + id.dotted(), {404}));
     if (!json) return table;
     if (auto kind = text_of(*json, "type"); !kind.empty() && kind != "TABLE") return fail(not_a_table(id, kind));
     table.exists = true;
@@ -112,7 +108,7 @@ Status make_dataset(Client& client, const std::string& dataset) {
 }
 
 Status drop_table(Client& client, const TableId& id) {
-    PN_CHECK(client.call("DELETE", path_below(id), nullptr, "drop table " + id.dotted(), {404}));
+    PN_CHECK(client.call("DELETE", id.path(), nullptr, "drop table " + id.dotted(), {404}));
     return {};
 }
 

@@ -9,14 +9,15 @@
 #include "connect/bigquery/client.h"
 #include "connect/bigquery/partitioning.h"
 #include "connect/bigquery/types.h"
+#include "flow/change.h"
 #include "flow/ledger.h"
 #include "flow/sink.h"
 
 namespace penstock::bigquery {
 
 /// Columns of type 2 history.
-inline constexpr const char* valid_from_column = "_penstock_valid_from";
-inline constexpr const char* valid_to_column = "_penstock_valid_to";
+using flow::change::valid_from;
+using flow::change::valid_to;
 
 /// A target table as it stands, with what was recorded of it.
 struct TargetTable {

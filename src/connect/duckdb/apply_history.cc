@@ -75,8 +75,8 @@ Status Versions::close() {
                     "AS {1}, CASE WHEN "
                     "E.penstock_op = 'd' THEN E.penstock_position ELSE T.{2} END "
                     "AS {2}, {3} AS {4}) FROM {5} T JOIN {6} E ON {7} AND E.penstock_first WHERE T.{0} IS NULL",
-                    valid_to_column, change::deleted, change::position, changes.synced, change::synced_at, table,
-                    events, on("T", "E"));
+                    valid_to, change::deleted, change::position, changes.synced, change::synced_at, table, events,
+                    on("T", "E"));
     if (changes.truncates > 0)
         ends += fmt::format(
             " AND NOT EXISTS (SELECT 1 FROM {} X WHERE X.position > coalesce(T.{}, '') AND X.position < "
@@ -85,10 +85,10 @@ Status Versions::close() {
     PN_CHECK(load.run(fmt::format("DROP TABLE IF EXISTS {0}; CREATE TEMP TABLE {0} AS {1}", closed, ends)));
     // An update would rewrite much of the table: see merge.cc. A unique index leaves no other way.
     if (load.into_unique) {
-        PN_CHECK(load.run(fmt::format(
-            "UPDATE {0} AS T SET {1} = C.{1}, {2} = C.{2}, {3} = C.{3}, {4} = C.{4} FROM {5} C "
-            "WHERE {6} AND T.{1} IS NULL",
-            table, valid_to_column, change::deleted, change::position, change::synced_at, closed, on("T", "C"))));
+        PN_CHECK(load.run(
+            fmt::format("UPDATE {0} AS T SET {1} = C.{1}, {2} = C.{2}, {3} = C.{3}, {4} = C.{4} FROM {5} C "
+                        "WHERE {6} AND T.{1} IS NULL",
+                        table, valid_to, change::deleted, change::position, change::synced_at, closed, on("T", "C"))));
     } else {
         PN_CHECK(
             load.run(fmt::format("DELETE FROM {} AS T USING {} AS C WHERE T.rowid = C.penstock_row", table, closed)));
@@ -107,7 +107,7 @@ Result<int64_t> Versions::open() {
         "ELSE E.penstock_position END, {9}, E.penstock_committed_at, E.penstock_next_committed_at, {8} FROM {10} S "
         "JOIN {11} E "
         "ON S.rowid = E.penstock_id{12} WHERE E.penstock_op <> 'd'){13}",
-        load.into.quoted(), changes.columns(), change::position, change::synced_at, valid_from_column, valid_to_column,
+        load.into.quoted(), changes.columns(), change::position, change::synced_at, valid_from, valid_to,
         change::deleted, values.columns(), ended, changes.synced, staged_changes, events, values.join(), load.order()));
 }
 

@@ -131,7 +131,7 @@ Status Multiset::take_from_target() {
             fmt::format("UPDATE {} AS T SET {} = P.penstock_position, {} = {}, {} = true{} FROM {} P WHERE "
                         "P.penstock_in_target AND T.rowid = P.penstock_id",
                         load.into.quoted(), change::position, change::synced_at, changes.synced, change::deleted,
-                        history ? fmt::format(", {} = P.penstock_committed_at", valid_to_column) : "", pairs)));
+                        history ? fmt::format(", {} = P.penstock_committed_at", valid_to) : "", pairs)));
     }
     return truncate_target(changes);
 }
@@ -148,7 +148,7 @@ Result<int64_t> Multiset::insert() {
         values += hard ? ", false" : ", P.penstock_position IS NOT NULL OR X.position IS NOT NULL";
     }
     if (history) {
-        names += fmt::format(", {}, {}", valid_from_column, valid_to_column);
+        names += fmt::format(", {}, {}", valid_from, valid_to);
         values += fmt::format(", S.{}, coalesce(P.penstock_committed_at, X.committed_at)", change::committed_at);
     }
     return load.run(

@@ -80,7 +80,7 @@ Result<int64_t> Whole::end_gone() {
         gone, table(), keyed ? fmt::format(" LEFT JOIN {} S ON {}", staged_changes, on()) : "", changes.alive("T."),
         same);
     if (!history && keyed) ends += " AND S.rowid IS NULL";
-    std::string closed = history ? fmt::format(", {} = {}", valid_to_column, moment) : "";
+    std::string closed = history ? fmt::format(", {} = {}", valid_to, moment) : "";
     return load.run(fmt::format(
         "UPDATE {0} AS T SET {1} = CASE WHEN X.gone THEN {2} ELSE T.{1} END, {3} = {4}, {5} = "
         "X.gone{6} FROM ({7}) X WHERE T.rowid = X.id",
@@ -92,7 +92,7 @@ Result<int64_t> Whole::insert() {
         fmt::format("{}, {}, {}, {}", changes.columns(), change::position, change::synced_at, change::deleted);
     std::string values = fmt::format("{}, S.{}, {}, false", changes.columns("S."), change::position, changes.synced);
     if (history) {
-        names += fmt::format(", {}, {}", valid_from_column, valid_to_column);
+        names += fmt::format(", {}, {}", valid_from, valid_to);
         values += fmt::format(", S.{}, NULL", change::committed_at);
     }
     return load.run(

@@ -23,9 +23,9 @@ Result<flow::Counts> insert_snapshot(Load& load, const std::string& synced) {
         std::string_view name = column.name;
         if (name == change::position || name == change::synced_at) continue;
         names += ", " + quote_identifier(name);
-        values += name == change::deleted     ? ", false"
-                  : name == valid_from_column ? ", " + quote_identifier(change::committed_at)
-                                              : ", NULL";
+        values += name == change::deleted ? ", false"
+                  : name == valid_from    ? ", " + quote_identifier(change::committed_at)
+                                          : ", NULL";
     }
     PN_TRY(int64_t written, load.pull(fmt::format("INSERT INTO {} ({}, {}) SELECT {}, {} FROM {}{}", load.into.quoted(),
                                                   engine::quote_list(load.column_names()), names, load.select_list(),
@@ -49,7 +49,7 @@ std::vector<engine::ChangedColumn> changed_columns(const Shape& shape) {
 }  // namespace
 
 std::string Changes::alive(std::string_view prefix) const {
-    if (load.target.mode == flow::Mode::history) return fmt::format("{}{} IS NULL", prefix, valid_to_column);
+    if (load.target.mode == flow::Mode::history) return fmt::format("{}{} IS NULL", prefix, valid_to);
     if (load.target.deletes == flow::Deletes::soft) return fmt::format("NOT {}{}", prefix, change::deleted);
     return "true";
 }
@@ -81,7 +81,7 @@ Status truncate_target(Changes& changes) {
         "X.committed_at FROM {0} T ASOF JOIN {6} X ON coalesce(T.{1}, '') < X.position WHERE {7}) X WHERE T.rowid = "
         "X.id",
         load.into.quoted(), change::position, change::synced_at, changes.synced, change::deleted,
-        history ? fmt::format(", {} = X.committed_at", valid_to_column) : "", changes.truncates_table(),
+        history ? fmt::format(", {} = X.committed_at", valid_to) : "", changes.truncates_table(),
         changes.alive("T."))));
     return {};
 }

@@ -2,22 +2,48 @@
 
 #include <algorithm>
 
+#include "config/target_key.h"
 #include "connect/duckdb/comparison.h"
 #include "connect/duckdb/doctor.h"
 #include "connect/duckdb/ledger.h"
 #include "connect/duckdb/options.h"
 #include "connect/duckdb/sink.h"
+#include "connect/duckdb/source.h"
+#include "engine/database.h"
 #include "engine/types.h"
 
 namespace penstock::duckdb {
 namespace {
 
-/// Of the pipeline's budget, what the program itself needs: code, connections' receive buffers, blocks.
-constexpr uint64_t outside_duckdb = uint64_t{160} << 20;
-constexpr uint64_t least_memory = uint64_t{64} << 20;
-
 uint64_t memory_for_duckdb(uint64_t budget) {
-    return std::max(least_memory, budget > outside_duckdb ? budget - outside_duckdb : 0);
+    return std::max(engine::least_memory, budget > engine::outside_engine ? budget - engine::outside_engine : 0);
+}
+
+Result<SourceSettings> source_settings(const flow::BuildContext& context) {
+    PN_TRY(auto connection, connection_spec().parse(context.connection));
+    SourceSettings out{.file = connection.path.value, .source = {}, .holds = context.holds};
+    PN_TRY(out.source, parse_source(context.pipeline.source));
+    // Where source and target are one file, they are one engine; else this is a second one beside the target's.
+    const auto* target = context.pipeline.target.find("connection");
+    bool shared = target != nullptr && target->text == context.connection_name;
+    uint64_t memory = memory_for_duckdb(context.memory_bytes);
+    out.engine = {.threads = context.parallel,
+                  .memory_limit_bytes = shared ? memory : std::max(engine::least_memory, memory / 4),
+                  .read_only = !shared};
+    // Refused rows are named by the target's key, where it has one of its own.
+    out.key = config::target_key(context.pipeline.target);
+    out.bounds = context.bounds;
+    return out;
+}
+
+Status validate_source(const flow::BuildContext& context) {
+    PN_CHECK(source_settings(context));
+    return {};
+}
+
+Result<std::unique_ptr<flow::Source>> build_source(const flow::BuildContext& context) {
+    PN_TRY(auto settings, source_settings(context));
+    return std::make_unique<Source>(std::move(settings));
 }
 
 Status validate_target(const flow::BuildContext& context) {
@@ -55,10 +81,17 @@ Result<std::unique_ptr<flow::ComparedTarget>> compare_target(const flow::BuildCo
 const flow::Component& component() {
     static const flow::Component made = {
         .type = "duckdb",
-        .doc = "A DuckDB file: append, replace, merge and history, each commit one transaction with its checkpoint.",
+        .doc =
+            "A DuckDB file: tables, views and queries, whole or by cursor; append, replace, merge and history, each "
+            "commit one "
+            "transaction with its checkpoint.",
         .connection_spec = []() -> const config::SpecBase& { return connection_spec(); },
+        .source_spec = []() -> const config::SpecBase& { return source_spec(); },
         .target_spec = []() -> const config::SpecBase& { return target_spec(); },
+        .validate_source = validate_source,
         .validate_target = validate_target,
+        .build_source = build_source,
+        .takes_bounds = true,
         .build_sink = build_sink,
         .target_name = name_for,
         .compare_target = compare_target,

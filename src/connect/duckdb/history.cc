@@ -45,7 +45,7 @@ struct History {
     }
 
     std::string current() const {
-        return fmt::format("(SELECT * FROM {} WHERE {} IS NULL)", load.into.quoted(), valid_to_column);
+        return fmt::format("(SELECT * FROM {} WHERE {} IS NULL)", load.into.quoted(), valid_to);
     }
 
     /// Whether row S is what the current version C says.
@@ -56,8 +56,8 @@ struct History {
         if (same == nearly) return same;
         std::string blurred = fmt::format(
             "EXISTS (SELECT 1 FROM (SELECT {} FROM {} A JOIN {} B ON {} AND A.{} = B.{} WHERE {}) X WHERE {})",
-            quote_list(key, "A."), load.into.quoted(), current(), join_on(key, "A", "B"), valid_to_column,
-            valid_from_column, engine::same_values(compared, "A", "B"), join_on(key, "X", "S"));
+            quote_list(key, "A."), load.into.quoted(), current(), join_on(key, "A", "B"), valid_to, valid_from,
+            engine::same_values(compared, "A", "B"), join_on(key, "X", "S"));
         return fmt::format("(({}) OR ({} AND {}))", same, nearly, blurred);
     }
 
@@ -67,8 +67,7 @@ struct History {
             load, key,
             fmt::format("SELECT {0} FROM {1} T SEMI JOIN {2} S ON {3} GROUP BY {0} HAVING count(*) > 1",
                         quote_list(key), current(), staging.table(), join_on(key)),
-            fmt::format("all of them current ({} is NULL): which one a change would follow is not certain",
-                        valid_to_column));
+            fmt::format("all of them current ({} is NULL): which one a change would follow is not certain", valid_to));
     }
 
     /// Orders the rows of each key, sets when each begins, and leaves out those that say nothing new.
@@ -79,14 +78,14 @@ struct History {
             "SELECT S.*, {0} AS penstock_at, row_number() OVER (PARTITION BY {1} ORDER BY {0} DESC) = 1 AS "
             "penstock_newest, "
             "EXISTS (SELECT 1 FROM {2} K WHERE {3} AND K.{4} = {0}) AS penstock_known FROM {5} S",
-            from, quote_list(key, "S."), load.into.quoted(), engine::same_values(load.columns(), "K", "S"),
-            valid_from_column, staging.table());
+            from, quote_list(key, "S."), load.into.quoted(), engine::same_values(load.columns(), "K", "S"), valid_from,
+            staging.table());
         std::string wanted = fmt::format(
             "SELECT S.*, C.{0} AS penstock_since, CASE WHEN C.{0} IS NULL OR S.penstock_at > C.{0} THEN S.penstock_at "
             "ELSE greatest({1}, C.{0} + INTERVAL 1 MICROSECOND) END AS penstock_from, "
             "C.{0} IS NOT NULL AND {2} AS penstock_same FROM ({3}) S LEFT JOIN {4} C ON {5} "
             "WHERE C.{0} IS NULL OR S.penstock_at > C.{0} OR (S.penstock_newest AND NOT S.penstock_known)",
-            valid_from_column, began, same_as_current(), placed, current(), join_on(key, "C"));
+            valid_from, began, same_as_current(), placed, current(), join_on(key, "C"));
         std::string chained = fmt::format(
             "SELECT *, coalesce({0} = lag({0}) OVER penstock_order, penstock_same) AS penstock_repeats FROM ({1}) "
             "WINDOW penstock_order AS (PARTITION BY {2} ORDER BY penstock_from)",
@@ -103,11 +102,11 @@ struct History {
             load.run(fmt::format("UPDATE {0} AS T SET {1} = S.penstock_first FROM (SELECT {2}, min(penstock_from) AS "
                                  "penstock_first FROM {3} GROUP BY {2}) S "
                                  "WHERE {4} AND T.{1} IS NULL",
-                                 load.into.quoted(), valid_to_column, quote_list(key), versions, join_on(key))));
-        PN_TRY(int64_t written,
-               load.run(fmt::format("INSERT INTO {} ({}, {}, {}) SELECT {}, penstock_from, penstock_to FROM {}{}",
-                                    load.into.quoted(), columns, valid_from_column, valid_to_column, columns, versions,
-                                    load.order())));
+                                 load.into.quoted(), valid_to, quote_list(key), versions, join_on(key))));
+        PN_TRY(
+            int64_t written,
+            load.run(fmt::format("INSERT INTO {} ({}, {}, {}) SELECT {}, penstock_from, penstock_to FROM {}{}",
+                                 load.into.quoted(), columns, valid_from, valid_to, columns, versions, load.order())));
         PN_CHECK(load.run(fmt::format("DROP TABLE {}", versions)));
         return written;
     }
@@ -118,7 +117,7 @@ Status leave_out_by_update_when(Load& load, Staging& staging, const std::vector<
     if (load.target.update_when.empty()) return {};
     return staging.filter(
         fmt::format("DELETE FROM {} AS S USING {} AS T WHERE {} AND T.{} IS NULL AND NOT coalesce(({}), false)",
-                    staging.table(), load.into.quoted(), join_on(key), valid_to_column, load.target.update_when));
+                    staging.table(), load.into.quoted(), join_on(key), valid_to, load.target.update_when));
 }
 
 }  // namespace
@@ -127,10 +126,10 @@ Result<flow::Counts> history(Load& load) {
     History history(load);
     PN_TRY(history.key, load.shape.names_of(load.target.key));
     if (load.into_empty && load.key_is_certain())
-        return insert_all(load, fmt::format("{}, {}", valid_from_column, valid_to_column), history.from + ", NULL");
+        return insert_all(load, fmt::format("{}, {}", valid_from, valid_to), history.from + ", NULL");
     PN_TRY(auto staging, Staging::fill(load));
     PN_CHECK(history.timed ? staging.make_versions_unique() : staging.make_keys_unique());
-    PN_CHECK(staging.leave_out_outdated(fmt::format("T.{} IS NULL", valid_to_column)));
+    PN_CHECK(staging.leave_out_outdated(fmt::format("T.{} IS NULL", valid_to)));
     PN_CHECK(leave_out_by_update_when(load, staging, history.key));
     PN_CHECK(history.check_current(staging));
     PN_CHECK(history.find_versions(staging));

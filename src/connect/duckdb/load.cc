@@ -36,17 +36,19 @@ std::string order_by(const flow::TableTarget& target) {
 std::vector<std::string> statements_of_changes(const flow::TableTarget& target, const std::string& table,
                                                const std::string& columns) {
     std::string keys = target.info.key.empty() ? columns : engine::quote_list(target.info.key);
-    std::string stage = fmt::format("CREATE TEMP TABLE changes AS SELECT {}, _penstock_op, _penstock_position, … FROM source",
-                                    columns);
+    std::string stage =
+        fmt::format("CREATE TEMP TABLE changes AS SELECT {}, _penstock_op, _penstock_position, … FROM source", columns);
     if (target.mode == flow::Mode::history)
         return {stage,
-                fmt::format("UPDATE {} SET {} = … FROM the first change of each ({}) WHERE {} IS NULL", table,
-                            valid_to_column, keys, valid_to_column),
+                fmt::format("UPDATE {} SET {} = … FROM the first change of each ({}) WHERE {} IS NULL", table, valid_to,
+                            keys, valid_to),
                 fmt::format("INSERT INTO {} ({}, …) FROM every change", table, columns)};
     bool soft = target.deletes == flow::Deletes::soft;
-    return {stage,
-            fmt::format("{} {} whose ({}) changed", soft ? "DELETE or mark as deleted, in" : "DELETE FROM", table, keys),
-            fmt::format("INSERT INTO {} ({}, …) FROM the newest change of each ({}) that is no delete", table, columns, keys)};
+    return {
+        stage,
+        fmt::format("{} {} whose ({}) changed", soft ? "DELETE or mark as deleted, in" : "DELETE FROM", table, keys),
+        fmt::format("INSERT INTO {} ({}, …) FROM the newest change of each ({}) that is no delete", table, columns,
+                    keys)};
 }
 
 }  // namespace
@@ -129,9 +131,9 @@ std::vector<std::string> statements_of(const flow::TableTarget& target, const Ta
             return {stage,
                     fmt::format(
                         "UPDATE {} T SET {} = … FROM staged S WHERE {} AND T.{} IS NULL AND (T.* IS DISTINCT FROM S.*)",
-                        table, valid_to_column, on, valid_to_column),
+                        table, valid_to, on, valid_to),
                     fmt::format("INSERT INTO {} ({}, {}, {}) FROM staged that are new or changed", table, columns,
-                                valid_from_column, valid_to_column)};
+                                valid_from, valid_to)};
     }
     return {};
 }

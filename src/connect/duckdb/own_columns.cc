@@ -28,8 +28,8 @@ std::vector<OwnColumn> own_columns(const flow::TableTarget& target) {
         columns.push_back({flow::change::synced_at, instant});
     }
     if (history) {
-        columns.push_back({valid_from_column, instant});
-        columns.push_back({valid_to_column, instant});
+        columns.push_back({valid_from, instant});
+        columns.push_back({valid_to, instant});
     }
     if (target.info.changes && (history || target.deletes == flow::Deletes::soft))
         columns.push_back({flow::change::deleted, "BOOLEAN", "false"});

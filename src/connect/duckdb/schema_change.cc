@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/humane.h"
+#include "base/letters.h"
 #include "connect/duckdb/own_columns.h"
 #include "connect/duckdb/widening.h"
 #include "engine/constant.h"
@@ -381,8 +382,8 @@ class Comparison {
     }
 
     void leave(const engine::TargetColumn& column) {
-        if (carried_.contains(column.name) || is_own_column(target_, column.name) || column.name == valid_from_column ||
-            column.name == valid_to_column)
+        if (carried_.contains(column.name) || is_own_column(target_, column.name) || column.name == valid_from ||
+            column.name == valid_to)
             return;
         shape_.only_in_target.push_back(column.name);
         const auto* before = recorded_field(found_, column.name);

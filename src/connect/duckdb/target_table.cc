@@ -6,6 +6,8 @@
 #include <cctype>
 #include <cstdio>
 
+#include "base/letters.h"
+
 namespace penstock::duckdb {
 namespace {
 
@@ -95,12 +97,6 @@ Status read_record(Connection& connection, const Bookkeeping& bookkeeping, const
 }
 
 }  // namespace
-
-std::string lower_case(std::string_view name) {
-    std::string lower(name);
-    std::ranges::transform(lower, lower.begin(), [](unsigned char c) { return std::tolower(c); });
-    return lower;
-}
 
 bool same_name(std::string_view a, std::string_view b) {
     return a.size() == b.size() && ::strncasecmp(a.data(), b.data(), a.size()) == 0;

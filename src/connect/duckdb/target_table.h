@@ -11,13 +11,13 @@
 #include "engine/database.h"
 #include "engine/sql.h"
 #include "engine/types.h"
+#include "flow/change.h"
 #include "flow/sink.h"
 
 namespace penstock::duckdb {
 
 /// DuckDB folds case when it compares names.
 bool same_name(std::string_view a, std::string_view b);
-std::string lower_case(std::string_view name);
 
 /// A target table as it stands, with what was recorded of it.
 struct TargetTable {
@@ -40,8 +40,8 @@ struct TargetTable {
 };
 
 /// Columns of type 2 history.
-inline constexpr const char* valid_from_column = "_penstock_valid_from";
-inline constexpr const char* valid_to_column = "_penstock_valid_to";
+using flow::change::valid_from;
+using flow::change::valid_to;
 
 /// Reads catalog and bookkeeping; changes nothing.
 Result<TargetTable> inspect(engine::Connection& connection, const Bookkeeping& bookkeeping, const std::string& pipeline,

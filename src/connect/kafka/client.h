@@ -24,6 +24,11 @@ struct PartitionListDeleter {
 /// Must be gone before the client: rd_kafka_destroy waits for ever on what is still held.
 using PartitionList = std::unique_ptr<rd_kafka_topic_partition_list_t, PartitionListDeleter>;
 
+/// What librdkafka points to; empty where it points to nothing.
+inline std::string_view bytes_of(const void* bytes, size_t size) {
+    return bytes == nullptr ? std::string_view() : std::string_view(static_cast<const char*>(bytes), size);
+}
+
 /// A client of a cluster. Opening one connects to nothing yet. Its log lines go to ours.
 class Client {
   public:

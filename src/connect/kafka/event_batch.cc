@@ -2,12 +2,10 @@
 
 #include <cstring>
 
+#include "connect/kafka/client.h"
+
 namespace penstock::kafka {
 namespace {
-
-std::string_view view(const void* bytes, size_t size) {
-    return bytes == nullptr ? std::string_view() : std::string_view(static_cast<const char*>(bytes), size);
-}
 
 /// The key in a header: with a schema where the header converter writes one.
 std::string_view key_of_header(std::string_view header) {
@@ -34,8 +32,8 @@ Taken EventBatch::take(const rd_kafka_message_t& message) {
     Taken out{.partition = message.partition,
               .offset = message.offset,
               .micros = rd_kafka_message_timestamp(&message, nullptr) * 1000,
-              .key = texts_.keep(view(message.key, message.key_len)),
-              .value = texts_.keep(view(message.payload, message.len)),
+              .key = texts_.keep(bytes_of(message.key, message.key_len)),
+              .value = texts_.keep(bytes_of(message.payload, message.len)),
               .has_value = message.payload != nullptr,
               .old_key = {},
               .new_key = {},
@@ -47,9 +45,9 @@ Taken EventBatch::take(const rd_kafka_message_t& message) {
     size_t size = 0;
     for (size_t i = 0; rd_kafka_header_get_all(headers, i, &name, &bytes, &size) == 0; ++i) {
         std::string_view header(name);
-        if (header == "__debezium.oldkey") out.old_key = key_of_header(texts_.keep(view(bytes, size)));
-        else if (header == "__debezium.newkey") out.new_key = key_of_header(texts_.keep(view(bytes, size)));
-        else if (header == "__penstock.unavailable") out.unsent = texts_.keep(view(bytes, size));
+        if (header == "__debezium.oldkey") out.old_key = key_of_header(texts_.keep(bytes_of(bytes, size)));
+        else if (header == "__debezium.newkey") out.new_key = key_of_header(texts_.keep(bytes_of(bytes, size)));
+        else if (header == "__penstock.unavailable") out.unsent = texts_.keep(bytes_of(bytes, size));
     }
     return out;
 }

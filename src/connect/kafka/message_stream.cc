@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/clock.h"
+#include "connect/kafka/client.h"
 #include "connect/kafka/topic_checks.h"
 
 namespace penstock::kafka {
@@ -14,10 +15,6 @@ constexpr int glance_ms = 20;
 constexpr int most_at_once = 10'000;
 
 using Ordered = nlohmann::ordered_json;
-
-std::string_view bytes_of(const void* bytes, size_t size) {
-    return bytes == nullptr ? std::string_view() : std::string_view(static_cast<const char*>(bytes), size);
-}
 
 /// Headers as an object; of several with one name the last. What is no UTF-8 is replaced, the archive has the payload alone.
 std::string headers_of(const rd_kafka_message_t& message) {

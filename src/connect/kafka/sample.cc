@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "connect/kafka/client.h"
 #include "connect/kafka/topic.h"
 
 namespace penstock::kafka {
@@ -41,9 +42,7 @@ class Sampler {
   private:
     Result<std::optional<Sample>> of(const rd_kafka_message_t& message) {
         flow::TextStore texts;
-        auto keep = [&](const void* bytes, size_t size) {
-            return bytes == nullptr ? std::string_view() : texts.keep({static_cast<const char*>(bytes), size});
-        };
+        auto keep = [&](const void* bytes, size_t size) { return texts.keep(bytes_of(bytes, size)); };
         auto text = keep(message.payload, message.len), key_text = keep(message.key, message.key_len);
         debezium::Splitter values, keys;
         auto value = text.empty() ? Result<debezium::Split>(debezium::Split{}) : values.split(text);

@@ -16,6 +16,7 @@
 #include "connect/parquet/sink.h"
 #include "connect/parquet/store.h"
 #include "connect/parquet/targets.h"
+#include "engine/database.h"
 #include "engine/types.h"
 
 namespace penstock::parquet {
@@ -24,11 +25,8 @@ namespace {
 using flow::Finding;
 using Severity = Finding::Severity;
 
-/// Of the pipeline's budget, what the program itself needs: code, connections' receive buffers, blocks.
-constexpr uint64_t outside_duckdb = uint64_t{160} << 20;
 /// Of a stream of events, whose messages have a budget of their own.
 constexpr uint64_t outside_for_events = uint64_t{64} << 20;
-constexpr uint64_t least_memory = uint64_t{64} << 20;
 constexpr uint64_t little_room = uint64_t{1} << 30;
 
 Status validate_target(const flow::BuildContext& context) {
@@ -43,12 +41,12 @@ Result<std::unique_ptr<flow::Sink>> build_sink(const flow::BuildContext& context
     PN_TRY(auto target, target_spec().parse(context.pipeline.target));
     PN_TRY(auto root, root_of(connection));
     bool events = context.pipeline.route.has_value();
-    uint64_t outside = events ? outside_for_events : outside_duckdb;
+    uint64_t outside = events ? outside_for_events : engine::outside_engine;
     uint64_t memory = context.memory_bytes > outside ? context.memory_bytes - outside : 0;
     return std::make_unique<Sink>(SinkOptions{.root = std::move(root),
                                               .pipeline = context.pipeline.name,
                                               .threads = context.parallel,
-                                              .memory_bytes = std::max(least_memory, memory),
+                                              .memory_bytes = std::max(engine::least_memory, memory),
                                               .write = target.write(),
                                               .events = events});
 }
@@ -79,11 +77,11 @@ Result<std::unique_ptr<flow::ComparedTarget>> compare_target(const flow::BuildCo
                      .hint = "verify takes captured tables in DuckDB and BigQuery"});
     PN_TRY(auto connection, connection_spec().parse(context.connection));
     PN_TRY(auto root, root_of(connection));
-    uint64_t memory = context.memory_bytes > outside_duckdb ? context.memory_bytes - outside_duckdb : 0;
+    uint64_t memory = context.memory_bytes > engine::outside_engine ? context.memory_bytes - engine::outside_engine : 0;
     auto spill = root / "_penstock/staging/verify";
     return compare(std::move(root), context.pipeline.name,
                    {.threads = context.parallel,
-                    .memory_limit_bytes = std::max(least_memory, memory),
+                    .memory_limit_bytes = std::max(engine::least_memory, memory),
                     .temp_directory = std::move(spill)},
                    std::move(stop));
 }

@@ -11,13 +11,14 @@
 #include "engine/scan_function.h"
 #include "engine/sql.h"
 #include "engine/types.h"
+#include "flow/change.h"
 
 namespace penstock::parquet {
 namespace {
 
 using engine::quote_identifier;
 
-constexpr std::string_view validity_columns[] = {"_penstock_valid_from", "_penstock_valid_to"};
+constexpr std::string_view validity_columns[] = {flow::change::valid_from, flow::change::valid_to};
 
 data::Schema without_validity(data::Schema schema) {
     std::erase_if(schema.fields,

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "config/target_key.h"
 #include "connect/postgres/capture/change_replay.h"
 #include "connect/postgres/capture/change_source.h"
 #include "connect/postgres/capture_doctor.h"
@@ -25,10 +26,7 @@ Result<TableSourceOptions> source_options(const flow::BuildContext& context) {
     out.bounds = context.bounds;
     out.purpose = fmt::format("penstock/{}", context.pipeline.name);
     // Refused rows are named by the target's key, where it has one of its own.
-    if (const auto* key = context.pipeline.target.find("key")) {
-        if (key->is_scalar()) out.key.push_back(key->text);
-        for (const auto& item : key->items) out.key.push_back(item.text);
-    }
+    out.key = config::target_key(context.pipeline.target);
     return out;
 }
 

@@ -10,9 +10,6 @@ namespace {
 /// Rows that are decoded together.
 constexpr size_t rows_together = 64;
 
-/// Fields of a block; keeps the index of a table with hundreds of columns within a few MiB.
-constexpr size_t most_fields = 256 * 1024;
-
 constexpr std::string_view signature{"PGCOPY\n\377\r\n\0", 11};
 
 Error broken(std::string what) {
@@ -24,9 +21,14 @@ Error broken(std::string what) {
 
 }  // namespace
 
+size_t rows_of_block(size_t columns) {
+    constexpr size_t most_fields = 256 * 1024;
+    return std::clamp<size_t>(most_fields / std::max<size_t>(columns, 1), 64, data::block_rows);
+}
+
 CopyDecoder::CopyDecoder(std::vector<ReaderPtr> readers)
     : readers_(std::move(readers)),
-      capacity_(std::clamp<size_t>(most_fields / std::max<size_t>(readers_.size(), 1), 64, data::block_rows)),
+      capacity_(rows_of_block(readers_.size())),
       stride_(capacity_ + 8),  // not a power of two, or all columns would fall into the same cache sets
       fields_(readers_.size() * stride_) {}
 

@@ -10,6 +10,9 @@
 
 namespace penstock::postgres {
 
+/// Rows of a block of so many columns: keeps the index of a table with hundreds of them within a few MiB.
+size_t rows_of_block(size_t columns);
+
 /// Splits binary COPY data into rows and decodes them column by column, a few rows at a time, while their bytes are in the
 /// nearest cache. No I/O; belongs to one thread. Malformed framing is
 /// an error of kind `data`; a value that cannot be held refuses its row only.

@@ -14,6 +14,8 @@ namespace penstock::postgres {
 
 using Oid = uint32_t;
 
+constexpr Oid bytea_oid = 17;
+
 /// A type as pg_type describes it, with all it is made of.
 struct PgType {
     struct Attribute {

@@ -10,9 +10,6 @@ namespace {
 
 using data::Kind;
 
-/// Composites within composites, arrays within those: deeper than this is a mistake or an attack.
-constexpr int deepest_type = 16;
-
 class Mapper {
   public:
     Mapper(const MappingContext& context, const MappingRequest& request) : context_(context), request_(request) {}

@@ -41,6 +41,9 @@ struct MappingContext {
     bool validate_utf8;  ///< the server does not vouch for its text
 };
 
+/// Composites within composites, arrays within those: deeper than this is a mistake or an attack.
+constexpr int deepest_type = 16;
+
 /// The type table for PostgreSQL: (source type, what the target holds, policies) to type, expression and reader. The only
 /// place where PostgreSQL types are told apart, for COPY and for change streams. A type that is not listed is an error.
 Result<Mapping> map_type(const MappingRequest& request, const MappingContext& context);

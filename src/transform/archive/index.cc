@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <iterator>
 #include <nlohmann/json.hpp>
 
+#include "base/hex.h"
 #include "io/object_store.h"
 #include "transform/archive/packing.h"
 
@@ -35,31 +35,12 @@ bool holds_text(std::string_view text) {
     }
 }
 
-std::string hex_of(std::string_view bytes) {
-    std::string out;
-    for (unsigned char c : bytes) fmt::format_to(std::back_inserter(out), "{:02x}", c);
-    return out;
-}
-
-std::optional<std::string> from_hex(std::string_view text) {
-    auto digit = [](char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1; };
-    if (text.size() % 2 != 0) return std::nullopt;
-    std::string out;
-    for (size_t i = 0; i < text.size(); i += 2) {
-        int high = digit(text[i]);
-        int low = digit(text[i + 1]);
-        if (high < 0 || low < 0) return std::nullopt;
-        out += static_cast<char>(high * 16 + low);
-    }
-    return out;
-}
-
 /// `"name":"text"`, or `"name_hex":"…"` for bytes that are no text.
 void append_text(std::string& out, std::string_view name, std::string_view text) {
     if (plain_text(text)) out.append("\"").append(name).append("\":\"").append(text).append("\"");
     else if (holds_text(text))
         fmt::format_to(std::back_inserter(out), "\"{}\":{}", name, Json(std::string(text)).dump());
-    else fmt::format_to(std::back_inserter(out), "\"{}_hex\":\"{}\"", name, hex_of(text));
+    else fmt::format_to(std::back_inserter(out), "\"{}_hex\":\"{}\"", name, to_hex(text));
 }
 
 std::optional<std::string> text_in(const Json& json, const std::string& name) {

@@ -1,14 +1,9 @@
 #include "transform/archive/packing.h"
 
 #include <arrow/util/compression.h>
-#include <fmt/format.h>
-#include <openssl/evp.h>
 
 #include <algorithm>
-#include <array>
 #include <utility>
-
-#include "base/assert.h"
 
 namespace penstock::archive {
 namespace {
@@ -133,26 +128,6 @@ ArchiveCompression compression_of(std::string_view object) {
     if (object.ends_with(".gz")) return ArchiveCompression::gzip;
     if (object.ends_with(".zst")) return ArchiveCompression::zstd;
     return ArchiveCompression::none;
-}
-
-Digest::Digest() : context_(EVP_MD_CTX_new()) {
-    PN_ASSERT(context_ != nullptr);
-    PN_ASSERT(EVP_DigestInit_ex(static_cast<EVP_MD_CTX*>(context_), EVP_sha256(), nullptr) == 1);
-}
-Digest::Digest(Digest&& other) noexcept : context_(std::exchange(other.context_, nullptr)) {}
-Digest::~Digest() { EVP_MD_CTX_free(static_cast<EVP_MD_CTX*>(context_)); }
-
-void Digest::add(std::string_view bytes) {
-    PN_ASSERT(EVP_DigestUpdate(static_cast<EVP_MD_CTX*>(context_), bytes.data(), bytes.size()) == 1);
-}
-
-std::string Digest::hex() {
-    std::array<unsigned char, EVP_MAX_MD_SIZE> bytes{};
-    unsigned size = 0;
-    PN_ASSERT(EVP_DigestFinal_ex(static_cast<EVP_MD_CTX*>(context_), bytes.data(), &size) == 1);
-    std::string text;
-    for (unsigned i = 0; i < size; ++i) text += fmt::format("{:02x}", bytes[i]);
-    return text;
 }
 
 }  // namespace penstock::archive

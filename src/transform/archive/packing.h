@@ -60,19 +60,4 @@ class Unpacker {
 /// By the extension that an object's name has.
 ArchiveCompression compression_of(std::string_view object);
 
-/// SHA-256 in hexadecimal digits, of bytes that come in pieces.
-class Digest {
-  public:
-    Digest();
-    ~Digest();
-    Digest(Digest&& other) noexcept;
-    Digest& operator=(Digest&&) = delete;
-    void add(std::string_view bytes);
-    /// Once, at the end.
-    std::string hex();
-
-  private:
-    void* context_;
-};
-
 }  // namespace penstock::archive

@@ -5,6 +5,7 @@
 #include <tuple>
 #include <utility>
 
+#include "base/digest.h"
 #include "io/object_store.h"
 #include "transform/archive/archive.h"
 #include "transform/archive/index.h"
@@ -193,7 +194,7 @@ Result<std::vector<ArchivedObject>> ArchiveReader::objects(TimePoint from, TimeP
 
 Status ArchiveReader::verify(const ArchivedObject& object) {
     PN_TRY(auto content, Content::open(store_, object.name, compression_of(object.name)));
-    Digest digest;
+    Sha256 digest;
     uint64_t bytes = 0;
     while (bytes <= object.bytes) {  // whatever it unpacks to
         PN_TRY(auto some, content.some());

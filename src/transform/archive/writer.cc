@@ -232,7 +232,7 @@ Result<bool> ArchiveWriter::Parts::put_index(const Growing& one) {
 Result<std::unique_ptr<io::ObjectWriter>> ArchiveWriter::Parts::begin_content(Growing& one) {
     PN_TRY(auto out, store.write_new(one.object.name));
     PN_TRY(auto packer, Packer::make(options.compression, [&out](std::string_view part) { return out->write(part); }));
-    Digest digest;
+    Sha256 digest;
     Pieces pieces([&](std::string_view part) {
         digest.add(part);
         return packer.add(part);

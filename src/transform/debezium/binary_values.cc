@@ -3,6 +3,7 @@
 #include <bit>
 #include <cstring>
 
+#include "base/hex.h"
 #include "transform/debezium/value_forms.h"
 
 namespace penstock::debezium {

@@ -6,6 +6,8 @@
 #include <array>
 #include <cstdint>
 
+#include "base/hex.h"
+
 namespace penstock::debezium {
 namespace {
 
@@ -53,13 +55,6 @@ std::optional<size_t> decode_base64(std::string_view text, const std::array<uint
 
 }  // namespace
 
-int hex_value(char digit) {
-    if (digit >= '0' && digit <= '9') return digit - '0';
-    if (digit >= 'a' && digit <= 'f') return digit - 'a' + 10;
-    if (digit >= 'A' && digit <= 'F') return digit - 'A' + 10;
-    return -1;
-}
-
 size_t decoded_size(std::string_view text, Binaries encoding) {
     return encoding == Binaries::hex ? text.size() / 2 : text.size() / 4 * 3 + 3;
 }
@@ -76,10 +71,7 @@ std::optional<size_t> decode_bytes(std::string_view text, Binaries encoding, cha
 
 std::string encode_bytes(std::string_view bytes, Binaries encoding) {
     std::string out;
-    if (encoding == Binaries::hex) {
-        for (char byte : bytes) out += fmt::format("{:02x}", static_cast<uint8_t>(byte));
-        return out;
-    }
+    if (encoding == Binaries::hex) return to_hex(bytes);
     std::string_view letters = encoding == Binaries::base64_url ? url_alphabet : alphabet;
     for (size_t i = 0; i < bytes.size(); i += 3) {
         uint32_t group = 0;

@@ -18,7 +18,4 @@ std::string encode_bytes(std::string_view bytes, Binaries encoding);
 /// Java's UUID.nameUUIDFromBytes.
 std::string uuid_of(std::string_view bytes);
 
-/// -1 for what is no digit.
-int hex_value(char digit);
-
 }  // namespace penstock::debezium

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <limits>
 
+#include "base/hex.h"
 #include "transform/debezium/decode_bytes.h"
 #include "transform/debezium/decode_number.h"
 #include "transform/debezium/decode_value.h"

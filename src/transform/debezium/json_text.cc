@@ -94,14 +94,6 @@ void append_base64(std::string_view bytes, std::string& out, bool url) {
     *to = '=';
 }
 
-void append_hex(std::string_view bytes, std::string& out) {
-    constexpr std::string_view digits = "0123456789abcdef";
-    for (char c : bytes) {
-        out += digits[static_cast<unsigned char>(c) >> 4];
-        out += digits[c & 15];
-    }
-}
-
 void append_json_number(double value, std::string& out) { append_floating(value, out); }
 void append_json_number(float value, std::string& out) { append_floating(value, out); }
 

@@ -15,7 +15,6 @@ std::string json_string(std::string_view text);
 
 /// With padding; the URL's alphabet where asked.
 void append_base64(std::string_view bytes, std::string& out, bool url = false);
-void append_hex(std::string_view bytes, std::string& out);
 
 /// The shortest number that reads back as the same, 2.0 for 2; "NaN", "Infinity" and "-Infinity" in quotes.
 void append_json_number(double value, std::string& out);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/hex.h"
 #include "transform/debezium/value_forms.h"
 
 namespace penstock::debezium {

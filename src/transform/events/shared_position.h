@@ -24,8 +24,9 @@ struct SharedPosition {
     std::optional<std::string> stream;  ///< the messages' own position, JSON; nothing was committed without
 
     std::string to_json() const;
-    /// A position that no processes have shared is the stream's alone.
-    static SharedPosition of(const std::optional<flow::Checkpoint>& checkpoint);
+    /// A position that no processes have shared is the stream's alone. Code `damaged_position` where there are seats that cannot
+    /// be read.
+    static Result<SharedPosition> of(const std::optional<flow::Checkpoint>& checkpoint);
 };
 
 /// What an archive's intent has as its position, for a segment of a seat.

@@ -79,7 +79,7 @@ Result<std::vector<flow::TableInfo>> EventSource::discover(std::stop_token stop)
 }
 
 Status EventSource::resume(std::optional<flow::Checkpoint> at) {
-    auto held = SharedPosition::of(at);
+    PN_TRY(auto held, SharedPosition::of(at));
     seats_ = std::move(held.seats);
     from_ = std::move(at);
     if (from_ && held.stream) from_->position = std::move(*held.stream);

@@ -16,7 +16,7 @@ constexpr auto between_looks = std::chrono::seconds(30);
 Status EventSource::open_shared() {
     messages_->share([this]() -> Result<std::optional<std::string>> {
         PN_TRY(auto newest, look_());
-        auto held = SharedPosition::of(newest);
+        PN_TRY(auto held, SharedPosition::of(newest));
         seats_ = std::move(held.seats);
         return std::move(held.stream);
     });
@@ -45,7 +45,7 @@ flow::StreamMerge EventSource::merge() {
 }
 
 Result<flow::Checkpoint> EventSource::claim_in(const std::optional<flow::Checkpoint>& newest) {
-    auto held = SharedPosition::of(newest);
+    PN_TRY(auto held, SharedPosition::of(newest));
     for (auto& claim : claims_) {
         auto& seat = held.seats[claim.number];
         ++seat.taken;
@@ -56,7 +56,7 @@ Result<flow::Checkpoint> EventSource::claim_in(const std::optional<flow::Checkpo
 }
 
 Result<flow::Checkpoint> EventSource::merge_into(const std::optional<flow::Checkpoint>& newest) {
-    auto held = SharedPosition::of(newest);
+    PN_TRY(auto held, SharedPosition::of(newest));
     if (own_) {
         auto& seat = held.seats[seat_.number];
         if (seat != *own_)

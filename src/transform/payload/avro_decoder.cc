@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "base/calendar.h"
+#include "base/hex.h"
 #include "data/block.h"
 #include "flow/payload.h"
 #include "transform/debezium/decimals.h"
@@ -229,7 +230,7 @@ bool Reader::bytes(const AvroType& type, std::string_view bytes) {
         case AvroLogical::duration: return duration(bytes);
         case AvroLogical::uuid: {
             std::string digits;
-            debezium::append_hex(bytes, digits);
+            append_hex(bytes, digits);
             for (size_t dash : {20, 16, 12, 8}) digits.insert(dash, "-");
             json_ += '"' + digits + '"';
             return true;

@@ -8,6 +8,7 @@
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "connect/parquet/objects/csv_value.h"
+#include "engine/database.h"
 
 namespace penstock::parquet {
 namespace {
@@ -15,7 +16,6 @@ namespace {
 /// A commit is worth one when there is much.
 constexpr uint64_t segment_bytes = uint64_t{256} << 20;
 constexpr size_t segment_objects = 1000;
-constexpr uint64_t least_engine_memory = uint64_t{64} << 20;
 
 Status check_table(const SourceOptions& source, const events::EventTable& table) {
     if (!source.cursor.empty() && table.info.schema.find(source.cursor.value) < 0)
@@ -68,7 +68,7 @@ Result<std::vector<flow::TableInfo>> ObjectSource::discover(std::stop_token stop
     if (settings_.source.objects() == ObjectFormat::parquet) {
         PN_TRY(database_,
                engine::Database::in_memory(
-                   {.threads = 1, .memory_limit_bytes = std::max(least_engine_memory, settings_.memory_bytes / 4)}));
+                   {.threads = 1, .memory_limit_bytes = std::max(engine::least_memory, settings_.memory_bytes / 4)}));
     }
     if (settings_.source.schema.empty()) {
         PN_TRY(auto found, definition());

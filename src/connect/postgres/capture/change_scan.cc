@@ -6,14 +6,12 @@
 #include <map>
 
 #include "base/failpoint.h"
+#include "connect/postgres/copy_decoder.h"
 #include "connect/postgres/replication/pgoutput.h"
 #include "connect/postgres/text_form.h"
 
 namespace penstock::postgres {
 namespace {
-
-/// Fields of a block; keeps the index of a table with hundreds of columns within a few MiB.
-constexpr size_t most_changed_fields = 256 * 1024;
 
 /// A row that left its key with values that were not sent.
 struct Followed {
@@ -47,7 +45,7 @@ class ChangeReader : public flow::ScanReader {
     explicit ChangeReader(ChangeScan& scan)
         : part_(scan.part_),
           columns_(part_.table.read.columns.size()),
-          capacity_(std::clamp<size_t>(most_changed_fields / std::max<size_t>(columns_, 1), 64, data::block_rows)),
+          capacity_(rows_of_block(columns_)),
           fields_(columns_ * capacity_),
           unsent_(columns_ * capacity_),
           before_(part_.table.read.info.full_old_rows ? columns_ * capacity_ : 0) {

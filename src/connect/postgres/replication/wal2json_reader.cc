@@ -4,14 +4,13 @@
 
 #include <charconv>
 
+#include "connect/postgres/pg_type.h"
 #include "connect/postgres/replication/lsn.h"
 #include "connect/postgres/text/text_parser.h"
 #include "connect/postgres/wire.h"
 
 namespace penstock::postgres {
 namespace {
-
-constexpr uint32_t oid_of_bytea = 17;
 
 char action_of_kind(std::string_view kind) {
     if (kind == "insert") return 'I';
@@ -199,7 +198,7 @@ bool Wal2jsonReader::read_list(std::string_view name, Columns& into, Lists& list
 
 void Wal2jsonReader::put_back_prefix(Columns& columns) {
     for (auto& column : columns.list) {
-        if (column.type_oid != oid_of_bytea && column.type != "bytea") continue;
+        if (column.type_oid != bytea_oid && column.type != "bytea") continue;
         // A domain has it already, and would call itself bytea with include-domain-data-type.
         if (!column.json.starts_with('"') || column.text.starts_with("\\x")) continue;
         auto* to = static_cast<char*>(texts_.allocate(column.text.size() + 2, 1));

@@ -5,14 +5,12 @@
 #include <algorithm>
 
 #include "connect/postgres/text/text_parser.h"
+#include "connect/postgres/types.h"
 
 namespace penstock::postgres {
 namespace {
 
-constexpr int deepest = 16;  // as in map_type()
-
 // Types of the wire forms that a rewritten expression gives.
-constexpr Oid bytea_oid = 17;
 constexpr Oid text_oid = 25;
 constexpr Oid record_oid = 2249;
 constexpr Oid text_array_oid = 1009;
@@ -60,7 +58,7 @@ class Builder {
 
     Result<Form> build(Oid oid, int depth) const {
         const PgType& type = lookup_(oid);
-        if (depth > deepest) return fail(unmapped("is nested too deeply"));
+        if (depth > deepest_type) return fail(unmapped("is nested too deeply"));
         if (type.element != 0) return array(type, depth);
         switch (type.kind) {
             case 'd': return domain(type, depth);

@@ -2,6 +2,7 @@
 #include <charconv>
 #include <limits>
 
+#include "base/hex.h"
 #include "connect/postgres/text/text_cursor.h"
 #include "connect/postgres/text/text_parser.h"
 
@@ -34,12 +35,6 @@ bool parse_float(std::string_view text, std::string& wire, Malformed& malformed)
     }
     put(wire, std::bit_cast<Wire>(value));
     return true;
-}
-
-int hex_value(char c) {
-    if (is_digit(c)) return c - '0';
-    char lower = static_cast<char>(c | 0x20);
-    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
 }
 
 /// bytea_output = escape: a backslash is doubled, what is not printable is three octal digits behind one.
