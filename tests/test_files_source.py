@@ -346,7 +346,9 @@ def test_an_object_that_was_written_again(project, inbox, policy):
     inbox("in/a.ndjson", ndjson([1, 2]), age=50)
     inbox("in/b.ndjson", ndjson([3]))
     if policy == "stop":
-        error = project.load(expect=1).error
+        report = project.load(expect=1)
+        assert report.run()["attempts"] == 1
+        error = report.error
         assert error["code"] == "object_changed" and "changed: load" in error["hint"]
         assert numbers(project) == [1]
         return

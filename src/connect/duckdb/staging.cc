@@ -62,7 +62,7 @@ Status refuse_repeated_keys(Load& load, const std::vector<std::string>& key, con
                              quote_identifier(name));
     PN_TRY(auto found, load.connection.query(fmt::format("SELECT {} FROM ({}) LIMIT 1", shown, repeated)));
     if (found.empty()) return {};
-    return fail({.kind = ErrorKind::conflict,
+    return fail({.kind = ErrorKind::refused,
                  .code = "key_not_unique",
                  .message = fmt::format("{} has several rows with the key ({}) = ({}), {}", load.target.name,
                                         joined(key), found.text(0, 0), why),

@@ -103,7 +103,7 @@ flow::RejectRecord reject_of(const Json& json) {
 }
 
 Error unreadable(const std::string& topic, const Record& record, std::string_view why) {
-    return {.kind = ErrorKind::conflict,
+    return {.kind = ErrorKind::refused,
             .code = "bookkeeping_unreadable",
             .message = fmt::format("a record of topic {} is not ours: {}", topic, why),
             .where = fmt::format("topic {}, partition {}, offset {}", topic, record.partition, record.offset),

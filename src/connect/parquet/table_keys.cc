@@ -101,7 +101,7 @@ Status TableLoad::check_keys_once(const std::string& select) {
                            "SELECT {0} FROM (SELECT {1} FROM ({2}) GROUP BY {1} HAVING count(*) > 1 LIMIT 1)", shown,
                            quote_list(key_), select)));
     if (twice.empty()) return {};
-    return fail({.kind = ErrorKind::conflict,
+    return fail({.kind = ErrorKind::refused,
                  .code = "key_not_unique",
                  .message = fmt::format("the published rows of {} have several with the same key ({}) = ({})",
                                         target_.name, fmt::join(target_.key, ", "), twice.text(0, 0)),

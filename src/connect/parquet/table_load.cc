@@ -134,7 +134,7 @@ Status TableLoad::check_only_ours() const {
         if (entries->is_directory(failed)) continue;
         std::string path = entries->path().lexically_relative(root).string();
         if (ours.contains(path)) continue;
-        return fail({.kind = ErrorKind::conflict,
+        return fail({.kind = ErrorKind::refused,
                      .code = "foreign_files",
                      .message = fmt::format("{} holds {}, which this pipeline has not written and would remove",
                                             (root / scope_).string(), Path(path).lexically_relative(scope_).string()),

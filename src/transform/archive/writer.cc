@@ -209,7 +209,7 @@ Result<std::string> ArchiveWriter::Parts::free_name(const Growing& one, const st
         if (!index) return name;
     }
     return fail(
-        {.kind = ErrorKind::conflict,
+        {.kind = ErrorKind::refused,
          .code = "archive_names_taken",
          .message = fmt::format("{} and {} names after it are taken",
                                 store.url(object_name(options, pipeline, one.object.route, one.object.first_time, own)),
@@ -265,7 +265,7 @@ Status ArchiveWriter::Parts::put(Growing& one, size_t place) {
         PN_CHECK(save_intent(store, intent_file, intent));
     }
     return fail(
-        {.kind = ErrorKind::conflict,
+        {.kind = ErrorKind::refused,
          .code = "archive_names_taken",
          .message = fmt::format("somebody takes every name before it can be written: {}", store.url(one.object.name)),
          .hint = "let only one process write this pipeline's archive"});

@@ -14,7 +14,7 @@ constexpr uint64_t call_bytes = uint64_t{4} << 20;
 constexpr auto idle = std::chrono::milliseconds(50);
 
 Error cannot_go_on(const std::string& name) {
-    return {.kind = ErrorKind::conflict,
+    return {.kind = ErrorKind::refused,
             .code = "object_changed",
             .message = fmt::format("{} was taken in part, and now it is {}", name, "gone or another object"),
             .hint = "put it back as it was; or run with --full-refresh, which reads all objects again"};

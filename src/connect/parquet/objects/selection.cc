@@ -27,7 +27,7 @@ bool same(const io::ObjectInfo& one, const io::ObjectInfo& other) {
 }
 
 Error changed_error(const std::string& url, size_t others) {
-    return {.kind = ErrorKind::conflict,
+    return {.kind = ErrorKind::refused,
             .code = "object_changed",
             .message = fmt::format("{} was written again after its rows were taken{}", url,
                                    others > 0 ? fmt::format(", and so were {} others", others) : ""),
@@ -38,7 +38,7 @@ Error changed_error(const std::string& url, size_t others) {
 
 Error late_error(const std::string& url, int64_t more) {
     return {
-        .kind = ErrorKind::conflict,
+        .kind = ErrorKind::refused,
         .code = "object_late",
         .message = fmt::format("{} objects such as {} have an old time of writing, and were not there when objects of "
                                "that time were taken",
