@@ -10,6 +10,7 @@
 #include "base/failpoint.h"
 #include "base/secret.h"
 #include "connect/postgres/replication/replication_error.h"
+#include "connect/postgres/replication/slot.h"
 
 namespace penstock::postgres {
 namespace {
@@ -150,9 +151,7 @@ Result<BackupBound> base_backup(Session& session, const BaseBackupRequest& reque
                                             session.server_version() / 10000),
                      .where = "connections." + session.place().connection,
                      .hint = "use pg_basebackup of its own version, or upgrade the server"});
-    auto kept = session.query(fmt::format("CREATE_REPLICATION_SLOT {} TEMPORARY PHYSICAL (RESERVE_WAL true)",
-                                          quote_identifier(request.slot)));
-    if (!kept) return fail(replication_error(std::move(kept.error())));
+    PN_CHECK(create_physical_slot(session, request.slot, true));
     // WAIT false: what the server's own archive does is of no concern to a backup that brings its log along.
     return Receiver(session, taker, std::move(stop))
         .run(fmt::format(

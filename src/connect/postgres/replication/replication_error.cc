@@ -76,6 +76,7 @@ constexpr Remedy remedies[] = {
     {"42501", "", ErrorKind::refused, "no_replication_privilege", no_replication},
     {"28000", "", ErrorKind::refused, "no_replication_privilege", no_replication},
     {"58P01", "WAL segment", ErrorKind::refused, "slot_lost", anew},
+    {"XX000", "has already been removed", ErrorKind::refused, "slot_lost", anew},  // xlog.c, CheckXLogRemoved
     {"58P01", "", ErrorKind::refused, "plugin_missing",
      "install the plugin in the server (Debian: postgresql-15-wal2json), or use plugin: pgoutput"},
     {"0A000", "proto_version", ErrorKind::refused, "protocol_version",

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 
 #include "connect/postgres/replication/replication_error.h"
 #include "connect/postgres/replication/slot.h"
@@ -34,6 +35,9 @@ Result<milliseconds> wal_sender_timeout(Session& session) {
 }  // namespace
 
 std::string start_replication_command(const StreamRequest& request) {
+    if (request.timeline != 0)
+        return fmt::format("START_REPLICATION SLOT {} PHYSICAL {} TIMELINE {}", quote_identifier(request.slot),
+                           request.from.text(), request.timeline);
     std::string command =
         fmt::format("START_REPLICATION SLOT {} LOGICAL {}", quote_identifier(request.slot), request.from.text());
     for (size_t i = 0; i < request.options.size(); ++i)
@@ -76,6 +80,7 @@ Status ReplicationStream::begin(const StreamRequest& request) {
         if (message.type == 'E') return fail(refused(request, message.body));
         if (message.type == 'W') break;  // CopyBothResponse
     }
+    physical_ = request.timeline != 0;
     on_remark_ = request.on_remark;
     sender_.received(request.from);
     sender_.start();
@@ -142,6 +147,8 @@ Result<bool> ReplicationStream::take_copied(std::string_view body, Received& int
         into.end_lsn = cursor.integer<uint64_t>();
         into.sent_at_micros = cursor.integer<int64_t>() + epoch_micros;
         into.payload = cursor.bytes(cursor.left());
+        // What stands there is the end of the server's log, which is not with us yet.
+        if (physical_) into.end_lsn = into.start_lsn + into.payload.size();
         if (cursor.ok()) sender_.received(into.end_lsn);
     } else if (type == 'k') {
         Lsn end = cursor.integer<uint64_t>();
@@ -149,6 +156,7 @@ Result<bool> ReplicationStream::take_copied(std::string_view body, Received& int
         bool reply = cursor.integer<char>() != 0;
         if (cursor.ok()) sender_.received(end);
         if (cursor.ok() && reply) sender_.hurry(false);
+        server_asks_ = server_asks_ || reply;
     } else {
         return fail(socket_.lost(fmt::format("replication message {:#04x} is not known", static_cast<uint8_t>(type))));
     }
@@ -158,12 +166,26 @@ Result<bool> ReplicationStream::take_copied(std::string_view body, Received& int
 
 Result<ReplicationStream::Got> ReplicationStream::ended(const WireSocket::Message& message) {
     if (message.type == 'E') return fail(replication_error(socket_.answered(message.body)));
+    if (physical_ && message.type == 'c') return timeline_ended();
     // walsender.c, WalSndDone: when all is sent and confirmed, a server that shuts down says so by CommandComplete.
     if (message.type == 'c' || message.type == 'C')
         return fail(server_error(session_->place(), "57P01",
                                  "the server ended the stream, as it does when it shuts down", "", "",
                                  "START_REPLICATION"));
     return fail(socket_.lost(fmt::format("message '{}' is not expected in a stream", message.type)));
+}
+
+/// A DataRow: the timeline's number and the position where it begins, as text.
+void ReplicationStream::note_next_timeline(std::string_view row) {
+    WireCursor cursor(row);
+    if (cursor.integer<int16_t>() < 2) return;
+    std::string timeline(cursor.field().view());
+    std::string_view text = cursor.field().view();
+    auto at = cursor.ok() ? Lsn::parse(text) : std::nullopt;
+    uint32_t number = 0;
+    auto [end, failed] = std::from_chars(timeline.data(), timeline.data() + timeline.size(), number);
+    if (at && failed == std::errc() && end == timeline.data() + timeline.size())
+        next_timeline_ = NextTimeline{.timeline = number, .at = *at};
 }
 
 Status ReplicationStream::close() {
@@ -175,7 +197,14 @@ Status ReplicationStream::close() {
     return until_ready();
 }
 
-/// Reads past everything until the server waits for a command.
+/// The server has sent all of a timeline that it has left: it says which comes next when we have agreed.
+Result<ReplicationStream::Got> ReplicationStream::timeline_ended() {
+    PN_CHECK(close());
+    if (next_timeline_) return Got::end;
+    return fail(socket_.lost("it ended a timeline and named no other"));
+}
+
+/// Reads past everything until the server waits for a command; of a timeline that ended, a row with the next one among it.
 Status ReplicationStream::until_ready() {
     auto deadline = WireSocket::Clock::now() + patience;
     while (true) {
@@ -183,6 +212,7 @@ Status ReplicationStream::until_ready() {
         while (socket_.take(message)) {
             if (message.type == 'Z') return {};
             if (message.type == 'E') return fail(replication_error(socket_.answered(message.body)));
+            if (message.type == 'D' && physical_) note_next_timeline(message.body);
         }
         socket_.release();
         PN_TRY(auto filled, socket_.fill(deadline));

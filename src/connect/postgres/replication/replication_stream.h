@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -24,6 +25,8 @@ struct StreamRequest {
     /// judge_slot(), and again once the stream holds the slot. 0 is where the slot stands.
     Lsn from;
     std::vector<std::pair<std::string, std::string>> options;  ///< of the output plugin: {"proto_version", "4"}, …
+    /// Of a physical slot: the log itself, of this timeline, byte for byte from `from` on. 0 for a logical one.
+    uint32_t timeline = 0;
     /// What the server remarks upon between changes, its warnings among it; an Error ends the stream. By the receiving thread.
     std::function<Status(const Error& remark)> on_remark = {};
     std::string purpose = "penstock";  ///< application_name
@@ -31,10 +34,16 @@ struct StreamRequest {
         std::chrono::seconds(10);  ///< at most; a third of wal_sender_timeout if less
 };
 
-/// START_REPLICATION SLOT "s" LOGICAL 16/B374D848 ("proto_version" '4', …)
+/// START_REPLICATION SLOT "s" LOGICAL 16/B374D848 ("proto_version" '4', …), or PHYSICAL 16/B3000000 TIMELINE 2
 std::string start_replication_command(const StreamRequest& request);
 
-/// A logical slot's changes as the server sends them, on a connection of its own:
+/// A timeline's successor: which, and where it begins.
+struct NextTimeline {
+    uint32_t timeline = 0;
+    Lsn at;
+};
+
+/// A logical slot's changes, or the log of a physical one, as the server sends them, on a connection of its own:
 ///
 ///     server --- XLogData, keepalives ---> receive()        the caller's thread
 ///     server <-- status updates ---------- StatusSender     a thread of its own, however long the caller is away
@@ -52,13 +61,14 @@ class ReplicationStream {
     enum class Got {
         message,
         timeout,  ///< nothing until then: a good moment to confirm(server_end()), if all that came before is durable
-        end,      ///< close() was called
+        end,      ///< close() was called; of a physical stream, or its timeline is over: next_timeline() follows it
     };
 
     /// One XLogData.
     struct Received {
         std::string_view payload;    ///< what the plugin wrote, in place until the next receive()
-        Lsn start_lsn, end_lsn;      ///< of the change; of a commit message, the end of its record. May be 0: not told
+        Lsn start_lsn, end_lsn;      ///< of the change; of a commit message, the end of its record. May be 0: not told.
+                                     ///< Of a physical stream, of the payload
         int64_t sent_at_micros = 0;  ///< server's clock, since 1970
     };
 
@@ -81,6 +91,13 @@ class ReplicationStream {
     /// Asks the server where it is: server_end() follows, with a receive() soon. A quiet server says nothing by itself.
     void ask() { sender_.hurry(true); }
 
+    /// Behind the end of a physical stream's timeline.
+    const std::optional<NextTimeline>& next_timeline() const { return next_timeline_; }
+
+    /// Whether the server has asked where we are since this was last asked: one that shuts down does, and waits until a physical
+    /// stream's reader confirms all.
+    bool was_asked() { return std::exchange(server_asks_, false); }
+
     /// Tells the last confirmed position and ends the stream in order: when this succeeds, the server has it and has let go of
     /// the slot. What it was about to send is dropped, and comes again. Not while another thread receives.
     Status close();
@@ -99,6 +116,8 @@ class ReplicationStream {
     Result<bool> take_copied(std::string_view body, Received& into);
     Result<Got> ended(const WireSocket::Message& message);
     Status until_ready();
+    Result<Got> timeline_ended();
+    void note_next_timeline(std::string_view row);
 
     std::unique_ptr<Session> session_;
     WireSocket socket_;
@@ -108,6 +127,9 @@ class ReplicationStream {
     bool asked_ = false;                  ///< during this silence
     std::function<Status(const Error&)> on_remark_;
     bool closed_ = false;
+    bool physical_ = false;
+    bool server_asks_ = false;
+    std::optional<NextTimeline> next_timeline_;
 };
 
 }  // namespace penstock::postgres

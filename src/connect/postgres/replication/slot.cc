@@ -133,6 +133,18 @@ Result<CreatedSlot> create_slot(Session& replication, const SlotRequest& request
     return CreatedSlot{.consistent_point = *point, .snapshot = rows.text(0, 2)};
 }
 
+Result<Lsn> create_physical_slot(Session& replication, const std::string& name, bool temporary) {
+    PN_ASSERT(replication.channel() == Session::Channel::replication);
+    PN_CHECK(explained(replication.query(fmt::format("CREATE_REPLICATION_SLOT {} {}PHYSICAL (RESERVE_WAL true)",
+                                                     quote_identifier(name), temporary ? "TEMPORARY " : ""))));
+    PN_TRY(auto rows,
+           explained(replication.query("SELECT restart_lsn FROM pg_catalog.pg_replication_slots WHERE slot_name = " +
+                                       quote_literal(name))));
+    auto from = rows.count() == 1 ? Lsn::parse(rows.text(0, 0)) : std::nullopt;
+    if (!from) return fail(not_an_lsn(replication, rows.count() == 1 ? rows.text(0, 0) : ""));
+    return *from;
+}
+
 Result<std::vector<SlotState>> list_slots(Session& session) {
     PN_TRY(auto rows, explained(session.query(slots_query(session.server_version()) + " ORDER BY s.slot_name")));
     std::vector<SlotState> slots;

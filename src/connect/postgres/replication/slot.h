@@ -56,6 +56,10 @@ std::string create_slot_command(const SlotRequest& request, int server_version);
 /// while the snapshot is needed.
 Result<CreatedSlot> create_slot(Session& replication, const SlotRequest& request, std::stop_token stop);
 
+/// Creates a physical slot that keeps the log from the last checkpoint on, at once; from where. It is temporary where it goes
+/// with the session. The server is 15 or later.
+Result<Lsn> create_physical_slot(Session& replication, const std::string& name, bool temporary);
+
 /// A slot as the server sees it. What older servers do not tell is absent.
 struct SlotState {
     std::string name;
