@@ -50,13 +50,13 @@ NOT_IN_A_RUN: dict[str, str] = {}
 
 def failpoints() -> list[str]:
     """Those that a load of tables passes; the others have matrices of their own: streams in test_changes.py and
-    src/transform/archive/recover_test.cc, backups in test_backup.py."""
+    src/transform/archive/recover_test.cc, backups in test_backup.py and test_backup_wal.py."""
     if not BINARY.exists():
         return []
     listed = subprocess.run([BINARY, "failpoints"], capture_output=True, text=True, timeout=30)
     assert listed.returncode == 0, listed.stderr
     names = [line.split()[0] for line in listed.stdout.splitlines() if line.strip()]
-    return [name for name in names if not name.startswith(("slot_", "changes_", "bus_", "archive_", "backup_", "restore_"))]
+    return [name for name in names if not name.startswith(("slot_", "changes_", "bus_", "archive_", "backup_", "restore_", "wal_"))]
 
 
 @pytest.fixture(scope="module")

@@ -1,19 +1,17 @@
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <chrono>
 #include <nlohmann/json.hpp>
-#include <thread>
 
 #include "app/backup_place.h"
 #include "app/commands.h"
 #include "app/output.h"
-#include "app/project.h"
 #include "app/run_history.h"
 #include "app/text_table.h"
-#include "backup/restore.h"
+#include "backup/recovery_window.h"
 #include "backup/take.h"
 #include "backup/verify.h"
+#include "backup/verify_wal.h"
 #include "base/humane.h"
 #include "base/ids.h"
 #include "base/log.h"
@@ -26,43 +24,8 @@ using Json = nlohmann::ordered_json;
 using Align = TextTable::Align;
 using std::chrono::steady_clock;
 
-/// Packing and opening take a core each; the network wants two at least.
-unsigned threads() { return std::clamp(std::thread::hardware_concurrency(), 2U, 8U); }
-
-struct Place {
-    config::Document document;
-    const config::Backup* backup;
-    backup::Catalog catalog;
-};
-
-Result<std::unique_ptr<Place>> open_place(const Session& session) {
-    PN_TRY(auto document, read_project(session));
-    PN_TRY(const auto* found, find_backup(document, session.options.names.front()));
-    PN_TRY(auto catalog, open_catalog(document, *found));
-    auto place = std::make_unique<Place>(Place{std::move(document), nullptr, std::move(catalog)});
-    place->backup = place->document.backup(session.options.names.front());
-    return place;
-}
-
 double seconds_since(steady_clock::time_point begin) {
     return std::chrono::duration<double>(steady_clock::now() - begin).count();
-}
-
-std::string version_text(int version) { return fmt::format("{}.{}", version / 10000, version % 10000); }
-
-Json record_json(const backup::BackupRecord& record) {
-    return {{"id", record.id},
-            {"kind", "full"},
-            {"system_identifier", record.system_identifier},
-            {"server_version", version_text(record.server_version)},
-            {"timeline", record.end_timeline},
-            {"started_at", iso_time(record.started_at)},
-            {"ended_at", iso_time(record.ended_at)},
-            {"start_lsn", record.start_lsn},
-            {"end_lsn", record.end_lsn},
-            {"files", record.files},
-            {"bytes", record.bytes()},
-            {"stored_bytes", record.stored_bytes()}};
 }
 
 Json fault_json(const backup::Fault& fault) {
@@ -92,7 +55,7 @@ Result<Verified> verify_entry(const backup::Catalog& catalog, backup::Catalog::E
                               const std::stop_token& stop) {
     Verified verified{.id = entry.id};
     if (entry.record) {
-        PN_TRY(verified.report, backup::verify_backup(catalog, *entry.record, threads(), stop));
+        PN_TRY(verified.report, backup::verify_backup(catalog, *entry.record, backup_threads(), stop));
         return verified;
     }
     if (entry.record.error().code != "backup_damaged") return fail(std::move(entry.record.error()));
@@ -102,18 +65,45 @@ Result<Verified> verify_entry(const backup::Catalog& catalog, backup::Catalog::E
     return verified;
 }
 
-Status show_verified(const Session& session, const std::vector<Verified>& all) {
+Json faults_json(const std::vector<backup::Fault>& faults) {
+    Json list = Json::array();
+    for (const auto& fault : faults) list.push_back(fault_json(fault));
+    return list;
+}
+
+Json wal_json(const std::optional<backup::WalVerifyReport>& wal) {
+    if (!wal) return nullptr;
+    Json stretches = Json::array();
+    for (const auto& one : wal->stretches)
+        stretches.push_back({{"timeline", one.timeline}, {"from_lsn", one.from.text()}, {"to_lsn", one.to.text()}});
+    return {{"whole", wal->faults.empty()},
+            {"objects", wal->objects},
+            {"bytes", wal->bytes},
+            {"stretches", stretches},
+            {"faults", faults_json(wal->faults)}};
+}
+
+std::string wal_text(const backup::WalVerifyReport& wal) {
+    std::string text = wal.faults.empty() ? fmt::format("log: whole: {} objects read\n",
+                                                        humane_count(static_cast<int64_t>(wal.objects)))
+                                          : "log: DAMAGED\n";
+    for (const auto& one : wal.stretches)
+        text += fmt::format("  timeline {}: {} to {}\n", one.timeline, one.from.text(), one.to.text());
+    for (const auto& fault : wal.faults) text += fault_text(fault);
+    return text;
+}
+
+Status show_verified(const Session& session, const std::vector<Verified>& all,
+                     const std::optional<backup::WalVerifyReport>& wal) {
     Json list = Json::array();
     std::string text;
     for (const auto& [id, report] : all) {
-        Json faults = Json::array();
-        for (const auto& fault : report.faults) faults.push_back(fault_json(fault));
         list.push_back({{"id", id},
                         {"whole", report.faults.empty()},
                         {"objects", report.objects},
                         {"files", report.files},
                         {"bytes", report.bytes},
-                        {"faults", faults}});
+                        {"faults", faults_json(report.faults)}});
         text += report.faults.empty()
                     ? fmt::format("{}: whole: {} objects read, {} files as the server's manifest says\n", id,
                                   humane_count(static_cast<int64_t>(report.objects)),
@@ -121,33 +111,22 @@ Status show_verified(const Session& session, const std::vector<Verified>& all) {
                     : fmt::format("{}: DAMAGED\n", id);
         for (const auto& fault : report.faults) text += fault_text(fault);
     }
-    return session.json() ? print_json({{"backups", list}}) : print(text);
+    if (wal) text += wal_text(*wal);
+    return session.json() ? print_json({{"backups", list}, {"wal", wal_json(wal)}}) : print(text);
 }
 
-Json plan_json(const backup::RestorePlan& plan, bool done) {
-    Json tablespaces = Json::array();
-    for (const auto& one : plan.tablespaces)
-        tablespaces.push_back({{"oid", one.oid}, {"was_at", one.was_at}, {"into", one.into.string()}});
-    Json json = record_json(plan.record);
-    json["into"] = plan.into.string();
-    json["tablespaces"] = tablespaces;
-    json["needs_bytes"] = plan.bytes;
-    json["free_bytes"] = plan.free_bytes;
-    json["restored"] = done;
-    return json;
+Json window_json(const std::optional<backup::RecoveryWindow>& window) {
+    if (!window) return nullptr;
+    return {{"timeline", window->timeline},
+            {"to_lsn", window->to.text()},
+            {"to_time", window->to_time ? Json(iso_time(*window->to_time)) : Json(nullptr)},
+            {"missing", window->missing}};
 }
 
-std::string plan_text(const backup::RestorePlan& plan, std::string_view verb) {
-    const auto& record = plan.record;
-    std::string text = fmt::format("{} {} into {}: {} files, {}\n", verb, record.id, plan.into.string(),
-                                   humane_count(static_cast<int64_t>(record.files)), humane_bytes(plan.bytes));
-    text += fmt::format("  PostgreSQL {}, system {}, as it was at {} (before {} UTC), on a timeline after {}\n",
-                        version_text(record.server_version), record.system_identifier, record.end_lsn,
-                        moment(record.ended_at), record.end_timeline);
-    text += fmt::format("  not in it: whatever was committed behind {}\n", record.end_lsn);
-    for (const auto& one : plan.tablespaces)
-        text += fmt::format("  tablespace {}: {} instead of {}\n", one.oid, one.into.string(), one.was_at);
-    return text;
+std::string window_text(const std::optional<backup::RecoveryWindow>& window) {
+    if (!window) return "";
+    std::string text = window->to_time ? moment(*window->to_time) : window->to.text();
+    return text + (window->missing ? ", then log is MISSING" : "");
 }
 
 /// For metrics; nothing is made for it where there is no state.
@@ -165,16 +144,17 @@ void put_on_record(const config::Document& document, const std::string& name, co
 }  // namespace
 
 Result<int> command::backup_run(const Session& session) {
-    PN_TRY(auto place, open_place(session));
+    PN_TRY(auto place, open_backup(session));
     PN_TRY(auto server, backup_server(place->document, *place->backup));
     auto begin = steady_clock::now();
     PN_TRY(auto record,
            backup::take_backup(server, place->catalog,
-                               {.id = new_run_id(), .name = place->backup->name, .threads = threads()}, session.stop));
+                               {.id = new_run_id(), .name = place->backup->name, .threads = backup_threads()},
+                               session.stop));
     double took = seconds_since(begin);
     put_on_record(place->document, place->backup->name, record);
     if (session.json()) {
-        Json json = record_json(record);
+        Json json = backup_json(record);
         json["duration_seconds"] = took;
         PN_CHECK(print_json(json));
         return 0;
@@ -187,27 +167,32 @@ Result<int> command::backup_run(const Session& session) {
 }
 
 Result<int> command::backup_list(const Session& session) {
-    PN_TRY(auto place, open_place(session));
+    PN_TRY(auto place, open_backup(session));
     PN_TRY(auto entries, place->catalog.list());
+    PN_TRY(auto windows, backup::recovery_windows(place->catalog, entries));
     Json list = Json::array();
     TextTable table({{.heading = "ID"},
                      {.heading = "ENDED (UTC)"},
                      {.heading = "POSTGRESQL"},
                      {.heading = "TIMELINE", .align = Align::right},
                      {.heading = "AS OF"},
+                     {.heading = "RECOVERABLE TO"},
                      {.heading = "FILES", .align = Align::right},
                      {.heading = "BYTES", .align = Align::right},
                      {.heading = "STORED", .align = Align::right},
                      {.heading = "IS"}});
-    for (const auto& [id, record] : entries) {
+    for (size_t i = 0; i < entries.size(); ++i) {
+        const auto& [id, record] = entries[i];
         if (!record) {
             list.push_back({{"id", id}, {"error", error_json(record.error())}});
-            table.add({id, "", "", "", "", "", "", "", record.error().message});
+            table.add({id, "", "", "", "", "", "", "", "", record.error().message});
             continue;
         }
-        list.push_back(record_json(*record));
-        table.add({id, moment(record->ended_at), version_text(record->server_version),
-                   std::to_string(record->end_timeline), record->end_lsn,
+        Json json = backup_json(*record);
+        json["recoverable"] = window_json(windows[i]);
+        list.push_back(std::move(json));
+        table.add({id, moment(record->ended_at), server_version_text(record->server_version),
+                   std::to_string(record->end_timeline), record->end_lsn, window_text(windows[i]),
                    humane_count(static_cast<int64_t>(record->files)), humane_bytes(record->bytes()),
                    humane_bytes(record->stored_bytes()), ""});
     }
@@ -219,7 +204,7 @@ Result<int> command::backup_list(const Session& session) {
 }
 
 Result<int> command::backup_verify(const Session& session) {
-    PN_TRY(auto place, open_place(session));
+    PN_TRY(auto place, open_backup(session));
     PN_TRY(auto entries, place->catalog.list());
     std::vector<Verified> all;
     bool whole = true;
@@ -235,31 +220,13 @@ Result<int> command::backup_verify(const Session& session) {
              .code = "no_such_backup",
              .message = fmt::format("there is no backup {} in {}", session.options.backup, place->catalog.url("")),
              .hint = "`penstock backup run` takes one; `penstock backup list` shows those that are there"});
-    PN_CHECK(show_verified(session, all));
-    return whole ? 0 : exit_code(ErrorKind::check_failed);
-}
-
-Result<int> command::backup_restore(const Session& session) {
-    PN_TRY(auto place, open_place(session));
-    PN_TRY(auto record, place->catalog.find(session.options.backup));
-    PN_TRY(auto plan, backup::plan_restore(std::move(record), session.options.into));
-    bool preview = session.options.preview;
-    auto begin = steady_clock::now();
-    if (!preview) PN_CHECK(backup::restore(place->catalog, plan, threads(), session.stop));
-    if (session.json()) {
-        Json json = plan_json(plan, !preview);
-        if (!preview) json["duration_seconds"] = seconds_since(begin);
-        PN_CHECK(print_json(json));
-        return 0;
+    std::optional<backup::WalVerifyReport> wal;
+    if (session.options.backup.empty()) {
+        PN_TRY(wal, backup::verify_wal(place->catalog, session.stop));
+        whole = whole && (!wal || wal->faults.empty());
     }
-    std::string text = plan_text(plan, preview ? "would restore" : "restored");
-    if (!preview && plan.owner.user == 0)
-        text += fmt::format(
-            "  it belongs to root, as whom PostgreSQL does not run: chown -R postgres {}\n",
-            plan.into.string() + (plan.tablespaces.empty() ? "" : " " + plan.into.string() + ".tablespaces"));
-    if (!preview) text += fmt::format("  start it with a free port: postgres -D {} -p 5433\n", plan.into.string());
-    PN_CHECK(print(text));
-    return 0;
+    PN_CHECK(show_verified(session, all, wal));
+    return whole ? 0 : exit_code(ErrorKind::check_failed);
 }
 
 }  // namespace penstock::app

@@ -4,8 +4,13 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <nlohmann/json.hpp>
+#include <thread>
+#include <utility>
 
 #include "app/components.h"
+#include "app/project.h"
+#include "base/clock.h"
 #include "config/diagnostics.h"
 #include "connect/postgres/component.h"
 
@@ -84,6 +89,35 @@ Result<backup::Catalog> open_catalog(const config::Document& document, const con
     PN_TRY(auto key, backup::Key::parse(backup.store.encrypt.value, backup.store.encrypt.place.text()));
     PN_TRY(auto store, find_component(connection->type)->open_store(connection->options));
     return backup::Catalog(std::move(store), folder_of(backup.store.path.value), std::move(key));
+}
+
+Result<std::unique_ptr<BackupPlace>> open_backup(const Session& session) {
+    PN_TRY(auto document, read_project(session));
+    const auto& name = session.options.names.front();
+    PN_TRY(const auto* found, find_backup(document, name));
+    PN_TRY(auto catalog, open_catalog(document, *found));
+    auto place = std::make_unique<BackupPlace>(BackupPlace{std::move(document), nullptr, std::move(catalog)});
+    place->backup = place->document.backup(name);
+    return place;
+}
+
+unsigned backup_threads() { return std::clamp(std::thread::hardware_concurrency(), 2U, 8U); }
+
+std::string server_version_text(int version) { return fmt::format("{}.{}", version / 10000, version % 10000); }
+
+nlohmann::ordered_json backup_json(const backup::BackupRecord& record) {
+    return {{"id", record.id},
+            {"kind", "full"},
+            {"system_identifier", record.system_identifier},
+            {"server_version", server_version_text(record.server_version)},
+            {"timeline", record.end_timeline},
+            {"started_at", iso_time(record.started_at)},
+            {"ended_at", iso_time(record.ended_at)},
+            {"start_lsn", record.start_lsn},
+            {"end_lsn", record.end_lsn},
+            {"files", record.files},
+            {"bytes", record.bytes()},
+            {"stored_bytes", record.stored_bytes()}};
 }
 
 Result<postgres::ConnectionOptions> backup_server(const config::Document& document, const config::Backup& backup) {

@@ -333,18 +333,35 @@ class CommandLine {
         auto* backup = command(app_, "backup", "Back up whole servers, and restore them");
         backup->require_subcommand(1);
         auto* run = command(*backup, "run", "Take a full backup");
+        auto* wal = command(*backup, "wal", "Keep the server's log as it is written, so that any time can be restored");
+        auto* fetch = command(*backup, "wal-fetch", "PostgreSQL's restore_command: write one file of the log");
         auto* list = command(*backup, "list", "List what can be restored");
         auto* verify =
             command(*backup, "verify", "Read everything again, and compare each file with what the server said");
         auto* restore = command(*backup, "restore", "Restore a server into a folder, ready to start");
-        for (auto* made : {run, list, verify, restore})
+        for (auto* made : {run, wal, list, verify, restore})
             name(made, "NAME", "One of the configuration's `backups`", true);
+        names(fetch, "NAME FILE PATH", "One of the configuration's `backups`, the file (%f), and where it goes (%p)",
+              true)
+            ->expected(3);
+        wal->add_flag("--follow", options_.follow, "Go on until stopped, which is what is done where nothing is said");
+        wal->add_flag("--drain", options_.drain, "Up to what the server has written now");
+        wal->add_flag("--accept-gap", options_.accept_gap,
+                      "Where the log behind what is stored is gone from the server: go on behind the gap");
         for (auto* made : {verify, restore})
             made->add_option("--backup", options_.backup, "This one; the beginning of its id will do")->type_name("ID");
         restore->add_option("--into", options_.into, "The folder: a new one or an empty one")
             ->type_name("DIR")
             ->required();
-        restore->add_flag("--latest", options_.latest, "The newest, which is what is restored where nothing is said");
+        restore->add_flag("--latest", options_.latest,
+                          "As far as the stored log reaches, which is what is restored where nothing is said");
+        restore->add_option("--to-time", options_.to_time, "As it was then: 2026-11-22T12:30:00Z, or with an offset")
+            ->type_name("TIME");
+        restore->add_option("--to-lsn", options_.to_lsn, "All that had ended at this place of the log")
+            ->type_name("LSN");
+        restore->add_option("--to-name", options_.to_name, "Up to a restore point (pg_create_restore_point)")
+            ->type_name("NAME");
+        restore->add_option("--to-xid", options_.to_xid, "Up to this transaction, and with it")->type_name("XID");
         restore->add_flag("--preview", options_.preview, "Only say what would be restored, and what would be lost");
     }
 

@@ -45,6 +45,8 @@ Result<int> quality_import(const Session& session);
 Result<int> quality_docs(const Session& session);
 Result<int> rejects_discard(const Session& session);
 Result<int> backup_run(const Session& session);
+Result<int> backup_wal(const Session& session);
+Result<int> backup_wal_fetch(const Session& session);
 Result<int> backup_list(const Session& session);
 Result<int> backup_verify(const Session& session);
 Result<int> backup_restore(const Session& session);

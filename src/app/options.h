@@ -83,6 +83,13 @@ struct Options {
 
     std::string shell;  ///< completion
     std::string page;   ///< docs
+
+    // the log of backups
+    std::string to_time;
+    std::string to_lsn;
+    std::string to_name;
+    std::string to_xid;
+    bool accept_gap = false;
 };
 
 }  // namespace penstock::app

@@ -1,7 +1,6 @@
 #include "backup/catalog.h"
 
 #include <fmt/format.h>
-#include <openssl/hmac.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -10,9 +9,9 @@
 #include <optional>
 
 #include "backup/part.h"
+#include "backup/sealed_entry.h"
 #include "base/assert.h"
 #include "base/failpoint.h"
-#include "base/hex.h"
 #include "io/object_store.h"
 
 namespace penstock::backup {
@@ -21,17 +20,7 @@ namespace {
 using Ordered = nlohmann::ordered_json;
 
 constexpr int format = 1;
-constexpr std::string_view seal_mark = "\nhmac-sha256 ";
 constexpr uint64_t most_entry_bytes = uint64_t{16} << 20;
-
-std::string mac(const Key& key, std::string_view text) {
-    std::string out(32, '\0');
-    unsigned size = 0;
-    PN_ASSERT(HMAC(EVP_sha256(), key.bytes().data(), static_cast<int>(key.bytes().size()),
-                   reinterpret_cast<const unsigned char*>(text.data()), text.size(),
-                   reinterpret_cast<unsigned char*>(out.data()), &size) != nullptr);
-    return to_hex(out);
-}
 
 std::optional<TimePoint> time_of(const std::string& text) {
     std::tm parts{};
@@ -64,7 +53,7 @@ Ordered json_of(const BackupRecord& record, const Key& key) {
             {"files", record.files},
             {"archives", archives},
             {"settings", record.settings},
-            {"key", {{"fingerprint", key.fingerprint()}, {"sealed", to_hex(key.seal(record.key.bytes(), record.id))}}}};
+            {"key", sealed_key(record.key, key, record.id)}};
 }
 
 BackupRecord record_of(const Ordered& json, const Key& key) {
@@ -87,21 +76,8 @@ BackupRecord record_of(const Ordered& json, const Key& key) {
                                    .bytes = archive.at("bytes"),
                                    .stored_bytes = archive.at("stored_bytes"),
                                    .parts = archive.at("parts")});
-    auto sealed = from_hex(json.at("key").at("sealed").get<std::string>());
-    auto opened = sealed ? key.open(*sealed, record.id) : std::nullopt;
-    PN_ASSERT(opened);  // the entry's own seal holds with this key
-    record.key = Key(*opened);
+    record.key = opened_key(json, key, record.id);
     return record;
-}
-
-Error wrong_key(const std::string& url, const std::string& written, const std::string& ours) {
-    return {.kind = ErrorKind::configuration,
-            .code = "wrong_backup_key",
-            .message = fmt::format(
-                "{} was written with another key: its fingerprint is {}, that of the configuration's key {}", url,
-                written, ours),
-            .where = url,
-            .hint = "set `store: {encrypt: …}` to the key that this backup was taken with"};
 }
 
 }  // namespace
@@ -131,8 +107,7 @@ std::string Catalog::url(const std::string& name) const { return store_->url(pat
 
 Status Catalog::put(const BackupRecord& record) const {
     PN_FAILPOINT(backup_catalog_before);
-    std::string text = json_of(record, key_).dump(1);
-    text += fmt::format("{}{}\n", seal_mark, mac(key_, text));
+    auto text = seal_entry(json_of(record, key_), key_);
     PN_TRY(bool made, store_->put_new(path(fmt::format("catalog/{}.json", record.id)), text));
     PN_ASSERT(made);  // an id has 48 random bits
     PN_FAILPOINT(backup_catalog_after);
@@ -142,27 +117,9 @@ Status Catalog::put(const BackupRecord& record) const {
 Result<BackupRecord> Catalog::load(const std::string& id) const {
     std::string name = fmt::format("catalog/{}.json", id);
     PN_TRY(auto text, store_->get(path(name), most_entry_bytes));
+    PN_TRY(auto json, open_entry(text, key_, url(name)));
     auto damaged = [&](std::string_view what) { return fail(damaged_object(url(name), what)); };
-    auto mark = text.rfind(seal_mark);
-    if (mark == text.npos) return damaged("is damaged: it has no seal");
-    auto body = std::string_view(text).substr(0, mark);
-    auto seal = std::string_view(text).substr(mark + seal_mark.size());
-    Ordered json = Ordered::parse(body, nullptr, false);
-    if (seal != mac(key_, body) + "\n") {
-        auto key = json.is_object() ? json.value("key", Ordered::object()) : Ordered();
-        std::string written = key.is_object() && key.contains("fingerprint") && key["fingerprint"].is_string()
-                                  ? key["fingerprint"].get<std::string>()
-                                  : key_.fingerprint();
-        if (written != key_.fingerprint()) return fail(wrong_key(url(name), written, key_.fingerprint()));
-        return damaged("is damaged: its seal does not hold, so some bit of it is not what was written");
-    }
     try {
-        if (json.at("format") != format)
-            return fail({.kind = ErrorKind::refused,
-                         .code = "newer_backup",
-                         .message = fmt::format("{} is of format {}, which this version does not know", url(name),
-                                                json.at("format").dump()),
-                         .hint = "restore it with the version of Penstock that took it, or a later one"});
         auto record = record_of(json, key_);
         if (record.id != id) return damaged(fmt::format("is the entry of {}, under another name", record.id));
         return record;

@@ -55,6 +55,7 @@ struct BackupRecord {
 ///
 ///     catalog/<id>.json            put last: without it there is no backup, whatever else lies there
 ///     parts/<id>/<archive>/000000  compressed and sealed
+///     wal/                         the server's log (wal_store.h)
 ///
 /// Any thread.
 class Catalog {
@@ -80,6 +81,8 @@ class Catalog {
     io::ObjectStore& store() const { return *store_; }
     /// The store's name of what is named below the folder.
     std::string path(const std::string& name) const { return folder_ + name; }
+    /// The configured one.
+    const Key& key() const { return key_; }
 
   private:
     Result<BackupRecord> load(const std::string& id) const;

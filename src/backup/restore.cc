@@ -23,11 +23,18 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
 
-/// The backup that a restore was putting here; "" where none was.
+/// What a restore was putting here: the backup, and up to where; "" where none was.
 std::string marked_with(const fs::path& folder) {
     std::ifstream in(folder / restore_mark);
     Json mark = in ? Json::parse(in, nullptr, false) : Json();
-    return mark.is_object() ? mark.value("backup", "?") : "";
+    return mark.is_object() ? mark.value("backup", "?") + mark.value("until", "") : "";
+}
+
+/// The settings of the same target are the same, whatever was stored meanwhile.
+std::string until(const RestorePlan& plan) {
+    if (!plan.recovery) return "";
+    const auto& target = plan.recovery->target;
+    return fmt::format(" {} {} {}", plan.recovery->timeline, static_cast<int>(target.kind), target.text);
 }
 
 Error not_empty(const fs::path& folder) {
@@ -101,7 +108,8 @@ class Restoring {
     Status begin_folder(const fs::path& folder) {
         PN_CHECK(make_private_folder(folder, plan_.owner));
         PN_CHECK(empty_folder(folder));
-        return write_small_file(folder / restore_mark, Json{{"backup", plan_.record.id}}.dump() + "\n", plan_.owner);
+        return write_small_file(folder / restore_mark,
+                                Json{{"backup", plan_.record.id}, {"until", until(plan_)}}.dump() + "\n", plan_.owner);
     }
 
     Status unpack(const ArchiveRecord& archive) {
@@ -133,7 +141,9 @@ class Restoring {
         const auto& into = plan_.into;
         std::ifstream in(into / "postgresql.auto.conf");
         std::string kept{std::istreambuf_iterator<char>(in), {}};
-        PN_CHECK(write_small_file(into / "postgresql.auto.conf", kept + recovery_settings(plan_.record), plan_.owner));
+        PN_CHECK(write_small_file(into / "postgresql.auto.conf",
+                                  kept + recovery_settings(plan_.record, plan_.recovery, plan_.restore_command),
+                                  plan_.owner));
         PN_CHECK(write_small_file(into / "recovery.signal", "", plan_.owner));
         std::error_code failed;
         fs::remove(into / "standby.signal", failed);
@@ -187,11 +197,13 @@ Status remove_marks(const RestorePlan& plan) {
 
 }  // namespace
 
-Result<RestorePlan> plan_restore(BackupRecord record, const fs::path& into) {
-    RestorePlan plan{.record = std::move(record), .into = fs::absolute(into).lexically_normal()};
+Result<RestorePlan> plan_restore(RecoveryPlan wanted, const fs::path& into) {
+    RestorePlan plan{.record = std::move(wanted.backup), .into = fs::absolute(into).lexically_normal()};
+    plan.recovery = std::move(wanted.recovery);
     if (!plan.into.has_filename()) plan.into = plan.into.parent_path();
     std::error_code failed;
-    plan.done = marked_with(plan.into) == plan.record.id && fs::exists(plan.into / "global/pg_control", failed);
+    plan.done =
+        marked_with(plan.into) == plan.record.id + until(plan) && fs::exists(plan.into / "global/pg_control", failed);
     if (!plan.done) PN_CHECK(check_folder(plan.into));
     for (const auto& archive : plan.record.archives)
         if (archive.name != "manifest" && archive.name != "files") {

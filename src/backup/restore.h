@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "backup/catalog.h"
+#include "backup/recovery.h"
 #include "backup/restored_folder.h"
 
 namespace penstock::backup {
@@ -26,13 +27,15 @@ struct RestorePlan {
     uint64_t bytes = 0;       ///< needed
     uint64_t free_bytes = 0;  ///< there
     FolderWriter::Owner owner{};
+    std::optional<Recovery> recovery;  ///< what comes behind the backup
+    std::string restore_command;       ///< by which the restored server gets the log
     /// `into` holds the whole of this backup already, from a restore that was killed behind its last step but one.
     bool done = false;
 };
 
-/// Looks at the folder and its disk, and writes nothing. An error where the folder holds anything (but for what a killed restore
+/// Looks at the folder and its disk (`restore_command` is the plan's), and writes nothing. An error where the folder holds anything (but for what a killed restore
 /// left, which is removed when the next one begins), or the disk is too small.
-Result<RestorePlan> plan_restore(BackupRecord record, const std::filesystem::path& into);
+Result<RestorePlan> plan_restore(RecoveryPlan wanted, const std::filesystem::path& into);
 
 /// Restores into the plan's folders, ready for `postgres -D`. Every file is compared with the server's manifest; only then
 /// comes the control file, without which no server starts, so what a kill leaves cannot be taken for a server. Recovery goes on a

@@ -20,6 +20,21 @@ const Spec<BackupStore>& backup_store_spec() {
     return made;
 }
 
+const Spec<BackupWal>& backup_wal_spec() {
+    using W = BackupWal;
+    static const auto made =
+        Spec<W>("backup wal", "The server's log, so that any time since a full backup can be restored.")
+            .field("stream", &W::stream,
+                   "Whether `penstock backup wal` may receive it, through a physical replication slot.")
+            .field("slot", &W::slot, "The slot's name. It is made where it is not there.",
+                   {.default_note = "penstock_wal_ and the backup's name"})
+            .field("interval", &W::interval,
+                   "What was received is stored after this at the latest: so much is lost at most with the server's "
+                   "machine.",
+                   {.example = "1s"});
+    return made;
+}
+
 }  // namespace
 
 const Spec<Backup>& backup_spec() {
@@ -30,14 +45,13 @@ const Spec<Backup>& backup_spec() {
                       "The name of a postgres connection of this file. Its user needs REPLICATION.",
                       {.example = "shop"})
             .required("store", &B::store, backup_store_spec(), "Where the backups are.")
+            .field("wal", &B::wal, backup_wal_spec(), "How the log between backups is kept, by `penstock backup wal`.")
             .unavailable("tier", "goals of recovery are planned")
             .unavailable("rto", "goals of recovery are planned")
             .unavailable("rpo", "goals of recovery are planned")
             .unavailable("full",
                          "schedules of backups are planned; cron or a systemd timer can run `penstock backup run`")
             .unavailable("incremental", "incremental backups are planned")
-            .unavailable("wal",
-                         "the write-ahead log's own archive is planned; a backup holds the log that it needs itself")
             .unavailable("logical", "logical backups are planned; pg_dump makes them")
             .unavailable("keep",
                          "retention is planned; until then, lifecycle rules of the store must not be used on this path")

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <string>
 
 #include "base/secret.h"
@@ -17,12 +18,20 @@ struct BackupStore {
     Located<Secret> encrypt;
 };
 
+/// `wal:` of a backup: the server's log between the backups.
+struct BackupWal {
+    bool stream = true;
+    Text slot;  ///< "" for one named after the backup
+    std::chrono::microseconds interval = std::chrono::seconds(10);
+};
+
 /// One entry of `backups`: a server, and the place of its backups.
 struct Backup {
     std::string name;
     Place place;  ///< of the name
     Text connection;
     BackupStore store;
+    BackupWal wal;
 };
 
 const Spec<Backup>& backup_spec();
