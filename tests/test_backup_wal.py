@@ -437,3 +437,43 @@ def test_a_promotion_is_followed(project, place):
     finally:
         for server in filter(None, (standby, primary)):
             server.destroy()
+
+
+def prune(project, *more, expect=0, env=None):
+    days_later = {"PENSTOCK_NOW": str(int(time.time()) + 3 * 86400)}
+    return project.run("backup", "prune", "shop_db", "--output", "json", *more, expect=expect, env={**days_later, **(env or {})})
+
+
+def test_what_is_not_kept_goes_and_all_else_is_whole(shop, source15, place):
+    fresh(source15)
+    assert "no `keep` says" in prune(shop, expect=2).err
+    configure(shop, source15, keep={"full": 1}, wal={"interval": "100ms"})
+    drain(shop)
+    assert prune(shop).json["objects"] == 0, "without a backup the log stays"
+    older = back_up(shop)["id"]
+    fill(source15, [1, 2, 3, 4], big=True)
+    drain(shop)
+    killed = shop.run("backup", "run", "shop_db", expect=None, env={"PENSTOCK_FAILPOINT": "backup_part_after=kill"})
+    assert killed.code == -9
+    newer = back_up(shop)["id"]
+    fill(source15, [5])
+    drain(shop)
+    left = {path.name for path in (shop.lake / "backups/shop/parts").iterdir()} - {older, newer}
+    before = sorted(shop.lake.rglob("*"))
+    planned = prune(shop, "--dry-run").json
+    assert planned["backups"] == [older] and set(planned["leftovers"]) == left and planned["wal_objects"] > 2 and not planned["removed"]
+    assert sorted(shop.lake.rglob("*")) == before
+    now = {"PENSTOCK_NOW": str(int(time.time()))}
+    assert prune(shop, "--dry-run", env=now).json["leftovers"] == [], "it may be a run that goes on"
+    for failpoint in ("prune_entry_before", "prune_object_before@3", "prune_object_before@40", "prune_object_before"):
+        prune(shop, expect=None, env={"PENSTOCK_FAILPOINT": f"{failpoint}=kill"})
+        assert shop.run("backup", "verify", "shop_db", "--output", "json", timeout=120).json["wal"]["whole"]
+    prune(shop)
+    assert prune(shop).json["objects"] == 0
+    assert [one["id"] for one in shop.run("backup", "list", "shop_db", "--output", "json").json["backups"]] == [newer]
+    assert {path.name for path in (shop.lake / "backups/shop/parts").iterdir() if any(path.rglob("0*"))} == {newer}
+    assert verify(shop)["whole"]
+    fill(source15, [6])
+    drain(shop)
+    restore(shop, place / "data")
+    assert restored_ids(source15, place / "data") == {1, 2, 3, 4, 5, 6}

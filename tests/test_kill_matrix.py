@@ -56,7 +56,7 @@ def failpoints() -> list[str]:
     listed = subprocess.run([BINARY, "failpoints"], capture_output=True, text=True, timeout=30)
     assert listed.returncode == 0, listed.stderr
     names = [line.split()[0] for line in listed.stdout.splitlines() if line.strip()]
-    return [name for name in names if not name.startswith(("slot_", "changes_", "bus_", "archive_", "backup_", "restore_", "wal_"))]
+    return [name for name in names if not name.startswith(("slot_", "changes_", "bus_", "archive_", "backup_", "restore_", "wal_", "prune_"))]
 
 
 @pytest.fixture(scope="module")

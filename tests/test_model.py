@@ -31,6 +31,8 @@ NOT_MODELLED = {
     "wal_piece_after": "of backups",
     "wal_merge_during": "of backups",
     "wal_confirm_before": "of backups",
+    "prune_entry_before": "of backups",
+    "prune_object_before": "of backups",
     "restore_file_after": "of backups",
     "restore_control_before": "of backups",
     "state_run_started_after": "the history of runs decides nothing",

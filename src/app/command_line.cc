@@ -339,7 +339,9 @@ class CommandLine {
         auto* verify =
             command(*backup, "verify", "Read everything again, and compare each file with what the server said");
         auto* restore = command(*backup, "restore", "Restore a server into a folder, ready to start");
-        for (auto* made : {run, wal, list, verify, restore})
+        auto* prune = command(*backup, "prune", "Remove what `keep` does not keep, and what killed runs left");
+        prune->add_flag("--dry-run", options_.dry_run, "Only say what would be removed");
+        for (auto* made : {run, wal, list, verify, restore, prune})
             name(made, "NAME", "One of the configuration's `backups`", true);
         names(fetch, "NAME FILE PATH", "One of the configuration's `backups`, the file (%f), and where it goes (%p)",
               true)

@@ -47,6 +47,7 @@ Result<int> rejects_discard(const Session& session);
 Result<int> backup_run(const Session& session);
 Result<int> backup_wal(const Session& session);
 Result<int> backup_wal_fetch(const Session& session);
+Result<int> backup_prune(const Session& session);
 Result<int> backup_list(const Session& session);
 Result<int> backup_verify(const Session& session);
 Result<int> backup_restore(const Session& session);

@@ -37,3 +37,5 @@ PN_FAILPOINT_ENTRY(wal_merge_during, "before a piece is removed that is part of 
 PN_FAILPOINT_ENTRY(wal_confirm_before, "before the server is told how much of its log is stored")
 PN_FAILPOINT_ENTRY(restore_file_after, "after a file of a backup was restored")
 PN_FAILPOINT_ENTRY(restore_control_before, "before a restored folder gets its control file, all else being there")
+PN_FAILPOINT_ENTRY(prune_entry_before, "before the entry of a backup that is not kept is removed")
+PN_FAILPOINT_ENTRY(prune_object_before, "before a part or a piece of log that is not kept is removed")

@@ -35,6 +35,18 @@ const Spec<BackupWal>& backup_wal_spec() {
     return made;
 }
 
+const Spec<BackupKeep>& backup_keep_spec() {
+    using K = BackupKeep;
+    static const auto made =
+        Spec<K>("backup keep", "What `penstock backup prune` leaves. Where both are given, what either keeps.")
+            .field("days", &K::days, "Any time of the last so many days can be restored.",
+                   {.example = "30", .least = 0, .most = 36500})
+            .field("full", &K::full, "The newest so many full backups, and the log behind the oldest of them.",
+                   {.example = "4", .least = 1, .most = 100000})
+            .at_least_one_of({"days", "full"});
+    return made;
+}
+
 }  // namespace
 
 const Spec<Backup>& backup_spec() {
@@ -46,6 +58,7 @@ const Spec<Backup>& backup_spec() {
                       {.example = "shop"})
             .required("store", &B::store, backup_store_spec(), "Where the backups are.")
             .field("wal", &B::wal, backup_wal_spec(), "How the log between backups is kept, by `penstock backup wal`.")
+            .field("keep", &B::keep, backup_keep_spec(), "What stays when old backups and log are removed.")
             .unavailable("tier", "goals of recovery are planned")
             .unavailable("rto", "goals of recovery are planned")
             .unavailable("rpo", "goals of recovery are planned")
@@ -53,8 +66,6 @@ const Spec<Backup>& backup_spec() {
                          "schedules of backups are planned; cron or a systemd timer can run `penstock backup run`")
             .unavailable("incremental", "incremental backups are planned")
             .unavailable("logical", "logical backups are planned; pg_dump makes them")
-            .unavailable("keep",
-                         "retention is planned; until then, lifecycle rules of the store must not be used on this path")
             .unavailable("drill", "drills are planned; `penstock backup restore` and a start by hand is one");
     return made;
 }

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
+#include <optional>
 #include <string>
 
 #include "base/secret.h"
@@ -25,6 +27,12 @@ struct BackupWal {
     std::chrono::microseconds interval = std::chrono::seconds(10);
 };
 
+/// `keep:` of a backup: what `penstock backup prune` leaves.
+struct BackupKeep {
+    std::optional<int64_t> days;
+    std::optional<int64_t> full;
+};
+
 /// One entry of `backups`: a server, and the place of its backups.
 struct Backup {
     std::string name;
@@ -32,6 +40,7 @@ struct Backup {
     Text connection;
     BackupStore store;
     BackupWal wal;
+    std::optional<BackupKeep> keep;
 };
 
 const Spec<Backup>& backup_spec();
