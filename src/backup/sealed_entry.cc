@@ -7,6 +7,7 @@
 
 #include "backup/part.h"
 #include "base/assert.h"
+#include "base/hex.h"
 
 namespace penstock::backup {
 namespace {
@@ -22,7 +23,7 @@ std::string mac(const Key& key, std::string_view text) {
     PN_ASSERT(HMAC(EVP_sha256(), key.bytes().data(), static_cast<int>(key.bytes().size()),
                    reinterpret_cast<const unsigned char*>(text.data()), text.size(),
                    reinterpret_cast<unsigned char*>(out.data()), &size) != nullptr);
-    return hex(out);
+    return to_hex(out);
 }
 
 Error wrong_key(const std::string& url, const std::string& written, const std::string& ours) {
@@ -68,11 +69,11 @@ Result<Ordered> open_entry(const std::string& text, const Key& key, const std::s
 }
 
 Ordered sealed_key(const Key& parts, const Key& key, const std::string& context) {
-    return {{"fingerprint", key.fingerprint()}, {"sealed", hex(key.seal(parts.bytes(), context))}};
+    return {{"fingerprint", key.fingerprint()}, {"sealed", to_hex(key.seal(parts.bytes(), context))}};
 }
 
 Key opened_key(const Ordered& entry, const Key& key, const std::string& context) {
-    auto sealed = unhex(entry.at("key").at("sealed").get<std::string>());
+    auto sealed = from_hex(entry.at("key").at("sealed").get<std::string>());
     auto opened = sealed ? key.open(*sealed, context) : std::nullopt;
     PN_ASSERT(opened);  // the entry's own seal holds with this key
     return Key(*opened);
