@@ -20,6 +20,7 @@ from support.serving import Serving
 NAMES = ['x"; DROP TABLE victim; --', "it's; DROP TABLE victim;--", "a`b`; DROP TABLE shop.victim", "$$;DROP TABLE victim;$$", "back\\slash\\'\\",
          "{table}{param.x}${SHOP_URL}", "tab\tnew\nline", "\x1b]0;owned\x07\x1b[2Jred", "SELECT", "ünïcödé☃", "%s%n%d", "a.b.c", "*", "../../escape",
          ".. /x", "penstock", "x" * 63]
+SECRET = "hunter2-never-shown"
 
 
 def quoted(name: str) -> str:
@@ -89,6 +90,20 @@ def test_names_become_no_paths(hostile, project):
     assert len(project.data_files()) == len(NAMES)
     assert all(path.resolve().is_relative_to(project.lake.resolve()) for path in project.data_files())
     untouched(hostile, project)
+
+
+def test_names_write_no_lines_and_command_no_terminal(hostile, project):
+    """A table called "…\\n00:00:00 error …" begins no line of the log, and none sends a terminal a command."""
+    forged = "x\n12:00:00.000 error   p: everything is lost"
+    hostile.execute(f"CREATE TABLE {quoted(forged)} (id int PRIMARY KEY)")
+    project.pipeline(hostile, dict(TABLES), {"dataset": "shop", "mode": "merge", "key": ["id"]})
+    outputs = [project.run(*command, expect=None) for command in (["run", "--all"], ["plan"], ["types", "p"], ["verify", "p"], ["status"], ["runs"])]
+    hostile.execute(f"CREATE VIEW broken AS SELECT 1 / 0 AS {quoted(NAMES[7])}")
+    outputs.append(project.run("run", "--all", expect=None))
+    for output in outputs:
+        assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", output.both), output
+        assert not re.search(r"(?m)^12:00:00\.000", output.err), output
+    assert "\\n12:00:00.000 error" in outputs[0].err, "it is said, in a form that is seen"
 
 
 def test_objects_with_hostile_names(project):
@@ -276,6 +291,19 @@ def test_configurations_that_would_never_end(name, project):
 
 
 # ---------------------------------------------------------------- secrets
+
+def test_secrets_in_the_wrong_place(database, project):
+    """Where an option is no secret, whatever is said of it in an error still does not show the password that stands in it."""
+    database.execute("CREATE TABLE t (id int PRIMARY KEY)")
+    project.write(SECRET + "\n", "secret.txt")
+    password = {"SHOP_PASSWORD": SECRET}
+    for source in ({"table": "public.t", "where": "id = '${SHOP_PASSWORD}' AND ("}, {"table": "public.${SHOP_PASSWORD}"}, {"query": "select '${SHOP_PASSWORD}' from"},
+                   {"table": "public.t", "cursor": "${SHOP_PASSWORD}"}, {"table": "public.t", "where": "id = '${file:secret.txt}'"}):
+        project.pipeline(database, source, {"table": "s.t"}, retries={"max": 0})
+        for command in (["run", "--all", "--log-level", "debug", "--log-format", "json"], ["run", "--all", "--output", "json"], ["plan"], ["runs"]):
+            output = project.run(*command, expect=None, env=password)
+            assert SECRET not in output.both, output
+
 
 def test_secrets_are_in_no_list_of_processes(database, project):
     """What everybody on a machine can read of a server and of the runs it begins: their arguments and their names."""

@@ -9,12 +9,15 @@
 
 #include "app/terminal.h"
 #include "base/secret.h"
+#include "base/visible.h"
 
 namespace penstock::app {
 
 using Json = nlohmann::ordered_json;
 
-Status print(std::string_view text) {
+Status print(std::string_view result) {
+    std::string shown = visible(result, Shown::page);
+    std::string_view text = shown;
     while (!text.empty()) {
         auto written = ::write(STDOUT_FILENO, text.data(), text.size());
         if (written < 0 && errno == EINTR) continue;
@@ -51,7 +54,7 @@ void print_error(const Error& error, log::Format format) {
     std::string text = redact(error.text());
     constexpr std::string_view label = "error:";
     if (text.starts_with(label)) text = paint_stderr(Colour::red, label) + text.substr(label.size());
-    fmt::print(stderr, "{}\n", text);
+    fmt::print(stderr, "{}\n", visible(text, Shown::page));
 }
 
 }  // namespace penstock::app

@@ -8,7 +8,7 @@
 
 namespace penstock::app {
 
-/// Results go to standard output, once and whole; a closed or full one is an error.
+/// Results go to standard output, once and whole, without what a terminal would obey; a closed or full one is an error.
 Status print(std::string_view text);
 /// As JSON, indented; bytes that are no UTF-8 are replaced.
 Status print_json(const nlohmann::ordered_json& value);

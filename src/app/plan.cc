@@ -11,6 +11,7 @@
 #include "app/project.h"
 #include "app/terminal.h"
 #include "base/humane.h"
+#include "base/secret.h"
 #include "flow/attempt.h"
 
 namespace penstock::app {
@@ -121,7 +122,7 @@ Json pipeline_json(const PlannedPipeline& planned) {
 
 std::string pipeline_text(const PlannedPipeline& planned) {
     std::string text = fmt::format("{}\n\n", paint_stdout(Colour::bold, "pipeline " + planned.name));
-    if (!planned.tables) return text + "  cannot be planned: " + planned.tables.error().message + "\n\n";
+    if (!planned.tables) return text + "  cannot be planned: " + redact(planned.tables.error().message) + "\n\n";
     for (const auto& table : *planned.tables) text += table_text(table) + "\n";
     if (planned.price) text += fmt::format("price: {}\n\n", price_text(*planned.price));
     return text;

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/job_scope.h"
 #include "base/secret.h"
+#include "base/visible.h"
 
 namespace penstock::log {
 namespace {
@@ -73,7 +74,8 @@ std::string json_line(Level level, std::string_view message, std::string_view me
 
 std::string text_line(Level level, std::string_view message) {
     std::string prefix = scope_pipeline.empty() ? std::string() : scope_pipeline + ": ";
-    return fmt::format("{} {:<7} {}{}", iso_time(now()).substr(11, 12), name(level), prefix, message);
+    return fmt::format("{} {:<7} {}{}", iso_time(now()).substr(11, 12), name(level), prefix,
+                       visible(message, Shown::line));
 }
 
 }  // namespace

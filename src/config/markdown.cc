@@ -107,7 +107,9 @@ std::string configuration_markdown(const Catalog& catalog) {
         "| `${NAME:-default}` | the same, or the default where it is unset or empty |\n"
         "| `${file:/path}` | the content of a file, without its last line break |\n"
         "| `$${` | the two characters `${` themselves |\n"
-        "\nInside `{ }` or `[ ]` a reference must stand in quotes. Values of references are never shown.\n";
+        "\nInside `{ }` or `[ ]` a reference must stand in quotes. The content of files is never shown, nor are "
+        "variables whose names say that they are secrets (`DB_PASSWORD`, `API_TOKEN`, `SALT`), nor options that are "
+        "marked so.\n";
     return out;
 }
 

@@ -11,6 +11,7 @@
 #include <fstream>
 
 #include "base/humane.h"
+#include "base/secret.h"
 
 namespace penstock::config {
 namespace {
@@ -36,6 +37,18 @@ Result<std::string> file_of_process(const std::string& path) {
     text.resize(static_cast<size_t>(file.gcount()));
     if (text.size() > largest_file) return refuse(fmt::format("it is larger than {}", humane_bytes(largest_file)));
     return text;
+}
+
+/// Whether a variable says by its name that it must not be shown, wherever in the configuration it stands. What names a secret
+/// (a file, a URL, an id) is none.
+bool names_secret(std::string name) {
+    std::ranges::transform(name, name.begin(), [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+    for (std::string_view end : {"_FILE", "_PATH", "_URL", "_URI", "_ID", "_NAME"})
+        if (name.ends_with(end)) return false;
+    constexpr std::string_view words[] = {"PASSWORD",    "PASSWD",     "PASSPHRASE",    "SECRET",
+                                          "TOKEN",       "SALT",       "API_KEY",       "ACCESS_KEY",
+                                          "PRIVATE_KEY", "BACKUP_KEY", "ENCRYPTION_KEY"};
+    return std::ranges::any_of(words, [&](std::string_view word) { return name.find(word) != name.npos; });
 }
 
 bool is_variable_name(std::string_view name) {
@@ -112,6 +125,7 @@ class Replacement {
         if (!value)
             report("variable_not_set", fmt::format("the environment variable '{}' is not set", name),
                    fmt::format("set it (export {}=…), or give a default: ${{{}:-…}}", name, name));
+        if (value && names_secret(name)) remember_secret(*value);
         return value;
     }
 
@@ -131,6 +145,7 @@ class Replacement {
         }
         if (text->ends_with('\n')) text->pop_back();
         if (text->ends_with('\r')) text->pop_back();
+        remember_secret(*text);
         return std::move(*text);
     }
 

@@ -4,6 +4,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/secret.h"
+
 namespace penstock::state {
 namespace {
 
@@ -111,12 +113,13 @@ flow::TableResult table_from_json(const Json& json) {
     return table;
 }
 
+/// What is kept is read by others later, in processes that know of no secret.
 Json error_to_json(const Error& error) {
     Json json = {{"kind", to_string(error.kind)},
                  {"code", error.code},
-                 {"message", error.message},
-                 {"where", error.where},
-                 {"hint", error.hint}};
+                 {"message", redact(error.message)},
+                 {"where", redact(error.where)},
+                 {"hint", redact(error.hint)}};
     if (error.cause != nullptr) json["cause"] = error_to_json(*error.cause);
     return json;
 }
