@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "base/secret.h"
+
 namespace penstock::mysql {
 namespace {
 
@@ -25,7 +27,7 @@ std::string error_text(const flow::RunResult& result) {
     std::string text = result.error->message;
     if (!result.error->where.empty()) text += fmt::format(" ({})", result.error->where);
     if (result.error->cause) text += fmt::format(": {}", result.error->cause->message);
-    return cut(std::move(text));
+    return cut(redact(std::move(text)));
 }
 
 /// One step a table: that it is committed, and its counts.
