@@ -176,8 +176,8 @@ def test_any_time_that_was_witnessed_is_restored(project, source, place):
         record = back_up(project)
         witness.wait_for(40)
         with source.admin() as admin:
+            marked = len(witness.ended)  # what was there before, at least
             admin.execute("SELECT pg_create_restore_point('before the mistake')")
-            marked = len(witness.ended)
             marked_after = max(witness.began)
             admin.execute("SELECT pg_switch_wal()")
             witness.wait_for(40)

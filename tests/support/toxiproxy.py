@@ -16,16 +16,22 @@ class Toxiproxy:
     """One process; each proxy() is one way through it. Needs tools/bootstrap servers."""
 
     def __init__(self):
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            self._start()
+            while self._process.poll() is None and time.monotonic() < deadline:
+                try:
+                    self.call("GET", "version")
+                    return
+                except OSError:
+                    time.sleep(0.02)
+        raise RuntimeError("Toxiproxy did not start")
+
+    def _start(self) -> None:
+        """On a port that was free a moment ago; it ends where somebody else was quicker."""
         self.port = free_port()
         self._process = subprocess.Popen([PROGRAM, "-host", "127.0.0.1", "-port", str(self.port)], stdin=subprocess.DEVNULL,
                                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=_die_with_parent)
-        for _ in range(200):
-            try:
-                self.call("GET", "version")
-                return
-            except OSError:
-                time.sleep(0.02)
-        raise RuntimeError("Toxiproxy did not start")
 
     def call(self, method: str, path: str, body: dict | None = None):
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}/{path}", method=method,
