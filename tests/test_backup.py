@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from support.backups import KEY, PLAIN, Restored, Source, configure, flip, own_folder
+from support.backups import KEY, PLAIN, Restored, Source, configure, flip, own_folder, remove_meanwhile
 from support.objects import BUCKET
 from support.postgres import LOADER_PASSWORD, LOADER_PASSWORD_URL, PostgresServer, free_port
 from support.program import ROOT
@@ -38,7 +38,7 @@ def source15():
 def place():
     made = own_folder("penstock-restore-")
     yield made
-    shutil.rmtree(made, ignore_errors=True)
+    remove_meanwhile(made)
 
 
 @pytest.fixture

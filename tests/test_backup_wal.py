@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from support.backups import KEY, Restored, Source, configure, flip, own_folder
+from support.backups import KEY, Restored, Source, configure, flip, own_folder, remove_meanwhile
 from support.postgres import LOADER_PASSWORD, PostgresServer
 from support.program import Project
 
@@ -23,7 +23,7 @@ SLOT = "penstock_wal_shop_db"
 def place():
     made = own_folder("penstock-wal-")
     yield made
-    shutil.rmtree(made, ignore_errors=True)
+    remove_meanwhile(made)
 
 
 @pytest.fixture
