@@ -38,6 +38,12 @@ Response error_answer(int status, std::string_view code, std::string_view messag
                         Error{.code = std::string(code), .message = std::string(message), .hint = std::string(hint)});
 }
 
+std::string bearer(const Request& request) {
+    auto given = request.header("authorization");
+    bool is_one = given.size() > 7 && (given.starts_with("Bearer ") || given.starts_with("bearer "));
+    return is_one ? given.substr(7) : "";
+}
+
 void split_target(std::string_view target, Request& into) {
     auto mark = target.find('?');
     into.path = unescaped(target.substr(0, mark), false);

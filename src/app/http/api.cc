@@ -81,18 +81,17 @@ Result<Api::Asker> Api::asker(const Request& request) const {
         return fail(not_allowed("not_authenticated", "the configuration has no tokens, so only this machine may look",
                                 "add `api: {tokens: […]}` to the configuration"));
     }
-    auto given = request.header("authorization");
-    bool is_one = given.size() > 7 && (given.starts_with("Bearer ") || given.starts_with("bearer "));
-    auto digest = sha256_hex(is_one ? given.substr(7) : "");
+    auto given = bearer(request);
+    auto digest = sha256_hex(given);
     std::optional<Asker> found;
     for (const auto& one : tokens) {
         auto right = one.value.digest();
         bool same = CRYPTO_memcmp(digest.data(), right.data(), right.size()) == 0;
-        if (is_one && same) found = Asker{one.value.name.value, one.value.role};
+        if (!given.empty() && same) found = Asker{one.value.name.value, one.value.role};
     }
     if (found) return std::move(*found);
     return fail(not_allowed("not_authenticated",
-                            is_one ? "the token is not known" : "the request does not say who sends it",
+                            !given.empty() ? "the token is not known" : "the request does not say who sends it",
                             "send a token of `api.tokens` as Authorization: Bearer …"));
 }
 

@@ -23,13 +23,6 @@ bool same_secret(const std::string& one, const std::string& other) {
     return CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
 }
 
-/// What is after "Bearer "; "" for anything else.
-std::string bearer(const Request& request) {
-    auto given = request.header("authorization");
-    bool is_one = given.size() > 7 && (given.starts_with("Bearer ") || given.starts_with("bearer "));
-    return is_one ? given.substr(7) : "";
-}
-
 Response unauthorized(const Error& error) {
     auto answer = error_answer(error.kind == ErrorKind::unavailable ? 503 : 401, error);
     if (answer.status == 401) answer.headers.emplace_back("WWW-Authenticate", "Bearer");

@@ -43,16 +43,6 @@ Result<data::Int128> cursor_lag(const Cursor& cursor, const config::Text& lag);
 /// The value at a row of the cursor's column, as it was announced; nothing for NULL.
 std::optional<data::Int128> cursor_at(const arrow::Array& column, int64_t row);
 
-/// How far a table has got, kept as JSON in the checkpoint.
-struct ReadPosition {
-    std::string cursor;  ///< largest value read, as text; "" when none yet
-    std::string of;      ///< what was read: table, cursor, condition and query; another has positions of its own
-    int64_t batch = 0;   ///< of `batch_rows`: which of its run
-
-    std::string to_json() const;
-    static Result<ReadPosition> from_json(const std::string& json);
-};
-
 /// The condition for rows that are new since `last`: BigQuery keeps no word of when a row became visible, so everything from
 /// the largest value less the lag on is read again, and rows without value always are. "" where nothing was read yet.
 std::string increment_condition(const Cursor& cursor, const std::string& last);

@@ -8,6 +8,7 @@
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "connect/bigquery/rest_pages.h"
+#include "flow/read_position.h"
 
 namespace penstock::bigquery {
 namespace {
@@ -169,7 +170,7 @@ Result<Source::Reading> Source::reading_of(const flow::TableRead& wanted) const 
                                             read.info.name),
                                 "run once without --from, --to and --limit"));
     if (wanted.from && !wanted.whole && read.cursor.any() && !wanted.from->position.empty()) {
-        PN_TRY(auto parsed, ReadPosition::from_json(wanted.from->position));
+        PN_TRY(auto parsed, flow::ReadPosition::from_json(wanted.from->position));
         if (parsed.of == sequence(read)) reading.last = parsed.cursor;
         else
             log::warning("{}: table, cursor, where or query has changed since the last run; everything is read again",
@@ -250,7 +251,7 @@ flow::Checkpoint Source::checkpoint(const Reading& reading, const std::optional<
     flow::Checkpoint out;
     out.read_at = TimePoint(std::chrono::microseconds(moment_micros_));
     if (!read.cursor.any()) return out;
-    ReadPosition reached{.cursor = reading.last, .of = sequence(read), .batch = batch};
+    flow::ReadPosition reached{.cursor = reading.last, .of = sequence(read), .batch = batch};
     auto before = reading.last.empty() ? std::nullopt : read.cursor.raw(reading.last);
     if (largest && (!before || *largest > *before)) reached.cursor = read.cursor.text(*largest);
     out.cursor_from = reading.last;

@@ -2,10 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <nlohmann/json.hpp>
-
 #include "base/failpoint.h"
 #include "base/log.h"
+#include "flow/read_position.h"
 
 namespace penstock::duckdb {
 namespace {
@@ -13,30 +12,6 @@ namespace {
 Error usage_error(std::string code, std::string message, std::string hint) {
     return {.kind = ErrorKind::usage, .code = std::move(code), .message = std::move(message), .hint = std::move(hint)};
 }
-
-/// How far a table has got, kept in the checkpoint.
-struct ReadPosition {
-    std::string cursor;
-    std::string of;
-
-    std::string to_json() const {
-        nlohmann::ordered_json json = {{"cursor", cursor}, {"of", of}};
-        return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
-    }
-
-    static Result<ReadPosition> from_json(const std::string& text) {
-        auto json = nlohmann::json::parse(text, nullptr, false);
-        auto is_text = [&](const char* name) {
-            return json.is_object() && json.contains(name) && json[name].is_string();
-        };
-        if (is_text("cursor") && is_text("of"))
-            return ReadPosition{json["cursor"].get<std::string>(), json["of"].get<std::string>()};
-        return fail({.kind = ErrorKind::data,
-                     .code = "bad_position",
-                     .message = "the checkpoint's position cannot be read",
-                     .hint = "run with --full-refresh to start over"});
-    }
-};
 
 }  // namespace
 
@@ -100,7 +75,7 @@ Result<std::string> Source::condition(const TableRead& read, const std::string& 
 Result<std::string> Source::last_of(const flow::TableRead& wanted) const {
     const auto& read = reads_[wanted.table];
     if (!wanted.from || wanted.whole || !read.cursor.any() || wanted.from->position.empty()) return "";
-    PN_TRY(auto position, ReadPosition::from_json(wanted.from->position));
+    PN_TRY(auto position, flow::ReadPosition::from_json(wanted.from->position));
     if (position.of == read.sequence()) return position.cursor;
     log::warning("{}: table, cursor, where or query has changed since the last run; everything is read again",
                  read.info.name);
@@ -136,7 +111,7 @@ Result<flow::Segment> Source::segment_of(const flow::TableRead& wanted) {
         PN_TRY(auto rows, connection_->query(read.largest(condition, last)));
         reached.cursor_from = last;
         reached.cursor_to = rows.text(0, 0);
-        reached.position = ReadPosition{.cursor = reached.cursor_to, .of = read.sequence()}.to_json();
+        reached.position = flow::ReadPosition{.cursor = reached.cursor_to, .of = read.sequence()}.to_json();
     }
     flow::Segment segment;
     segment.parts.push_back(

@@ -54,7 +54,6 @@ class TableScan : public flow::Scan {
   public:
     TableScan(engine::Connection& connection, const TableRead& read, std::string condition, int64_t limit,
               flow::Checkpoint reached, flow::ScanContext context);
-    ~TableScan() override;
 
     const data::Schema& schema() const override;
     unsigned max_readers() const override { return 1; }

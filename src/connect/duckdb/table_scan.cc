@@ -98,8 +98,6 @@ TableScan::TableScan(engine::Connection& connection, const TableRead& read, std:
       reached_(std::move(reached)),
       context_(context) {}
 
-TableScan::~TableScan() = default;
-
 const data::Schema& TableScan::schema() const { return read_.info.schema; }
 
 Result<std::unique_ptr<flow::ScanReader>> TableScan::reader() { return std::make_unique<Reader>(*this); }
