@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import socket
 import sqlite3
 import time
 
@@ -164,8 +165,32 @@ def test_without_tokens_this_machine_alone_looks_and_nobody_acts(database, proje
         assert server.request("POST", "/api/v1/pipelines/orders/run").status == 403
         for host in ("penstock.example.com", "127.0.0.1.example.com", "", "[::2]"):
             assert server.request("GET", "/api/v1/me", headers={"Host": host}).status == 401, host
+        for proxy in ("Forwarded", "Via", "X-Forwarded-For"):
+            assert server.request("GET", "/api/v1/me", headers={proxy: "for=192.0.2.1"}).status == 401, proxy
     finally:
         server.stop()
+
+
+def test_a_host_that_is_forged_opens_nothing(database, project):
+    """Without tokens, whoever comes by another address of this machine is no one of this machine, whatever they say."""
+    make_orders(database, 1)
+    configure(project, database, {"orders": {"source": {"table": "public.orders"}, "target": dict(MERGE), "schedule": "0 0 1 1 *"}}, tokens=False)
+    server = Serving(project, listen="0.0.0.0:0")
+    try:
+        assert server.get("/api/v1/me").status == 200
+        for host in ("localhost", "127.0.0.1", f"localhost:{server.port}"):
+            assert server.request("GET", "/api/v1/me", headers={"Host": host}, to=outside_address()).status == 401, host
+    finally:
+        server.stop()
+
+
+def outside_address() -> str:
+    """One of this machine's that is not loopback: the one it would send to others from. Nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
+        asked.connect(("192.0.2.1", 9))
+        address = asked.getsockname()[0]
+    assert not address.startswith("127.")
+    return address
 
 
 def test_the_description_is_right(api):

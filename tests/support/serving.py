@@ -22,8 +22,8 @@ class Answer:
 class Serving:
     """A running server. Its log goes to a file, so that it never waits for a reader."""
 
-    def __init__(self, project, *options, env=None):
-        self.running = project.start("serve", "--listen", "127.0.0.1:0", *(() if "--grace-period" in options else ("--grace-period", "5")), *options, env=env, log_format="json")
+    def __init__(self, project, *options, env=None, listen="127.0.0.1:0"):
+        self.running = project.start("serve", "--listen", listen, *(() if "--grace-period" in options else ("--grace-period", "5")), *options, env=env, log_format="json")
         self.lines = []
         self._reader = threading.Thread(target=lambda: self.lines.extend(self.running.process.stderr), daemon=True)
         self._reader.start()
@@ -35,8 +35,8 @@ class Serving:
         self.port = int(first.rsplit(":", 1)[1])
 
     # -- asking ----------------------------------------------------------------------------------------------------
-    def request(self, method: str, path: str, body=None, headers=None, timeout: float = 60) -> Answer:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+    def request(self, method: str, path: str, body=None, headers=None, timeout: float = 60, to: str = "127.0.0.1") -> Answer:
+        connection = http.client.HTTPConnection(to, self.port, timeout=timeout)
         try:
             connection.request(method, path, body, headers or {})
             answer = connection.getresponse()

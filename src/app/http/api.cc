@@ -30,8 +30,12 @@ Error not_allowed(std::string code, std::string message, std::string hint) {
         .kind = ErrorKind::refused, .code = std::move(code), .message = std::move(message), .hint = std::move(hint)};
 }
 
-/// A page of another site whose name was made to mean this machine would send that name.
-bool names_this_machine(const Request& request) {
+/// The connection alone is not enough: a page of another site whose name was made to mean this machine would send that
+/// name, and a proxy on this machine speaks for others and says so.
+bool is_of_this_machine(const Request& request) {
+    if (!request.from_loopback) return false;
+    for (const auto* proxied : {"forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip"})
+        if (request.headers.contains(proxied)) return false;
     auto origin = io::origin_of("http://" + request.header("host"));
     return origin && origin->is_loopback();
 }
@@ -77,7 +81,7 @@ bool Api::take(const Request& request, const Reply& reply) {
 Result<Api::Asker> Api::asker(const Request& request) const {
     const auto& tokens = document_.api.tokens;
     if (tokens.empty()) {
-        if (names_this_machine(request)) return Asker{"(this machine)", config::Role::viewer};
+        if (is_of_this_machine(request)) return Asker{"(this machine)", config::Role::viewer};
         return fail(not_allowed("not_authenticated", "the configuration has no tokens, so only this machine may look",
                                 "add `api: {tokens: […]}` to the configuration"));
     }

@@ -70,8 +70,18 @@ bool is_malformed(const beast::error_code& error) {
     return error.category() == category && error != wire::error::end_of_stream && error != wire::error::partial_message;
 }
 
-Request read(wire::request<wire::string_body>&& from) {
+bool is_loopback(const tcp::socket& socket) {
+    boost::system::error_code gone;
+    auto address = socket.remote_endpoint(gone).address();
+    if (gone) return false;
+    if (address.is_v6() && address.to_v6().is_v4_mapped())
+        return asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6()).is_loopback();
+    return address.is_loopback();
+}
+
+Request read(wire::request<wire::string_body>&& from, bool from_loopback) {
     Request request;
+    request.from_loopback = from_loopback;
     request.method = std::string(from.method_string());
     split_target(std::string_view(from.target().data(), from.target().size()), request);
     for (const auto& field : from) {
@@ -95,7 +105,10 @@ void handle(const Server::Handler& handler, Request request, const Reply& reply)
 /// One connection: head, body, handler, answer, and again.
 class Session : public std::enable_shared_from_this<Session> {
   public:
-    Session(Loop& loop, tcp::socket socket) : loop_(loop), stream_(std::move(socket)) { loop_.sessions.insert(this); }
+    Session(Loop& loop, tcp::socket socket)
+        : loop_(loop), from_loopback_(is_loopback(socket)), stream_(std::move(socket)) {
+        loop_.sessions.insert(this);
+    }
     ~Session() {
         loop_.sessions.erase(this);
         if (loop_.sessions.empty() && loop_.when_empty) loop_.when_empty();
@@ -169,7 +182,7 @@ class Session : public std::enable_shared_from_this<Session> {
                 });
             });
         };
-        asio::post(loop_.handlers, [&handler = loop_.handler, request = read(parser_->release()),
+        asio::post(loop_.handlers, [&handler = loop_.handler, request = read(parser_->release(), from_loopback_),
                                     reply = Reply(std::move(send), std::move(later))]() mutable {
             handle(handler, std::move(request), reply);
         });
@@ -218,6 +231,7 @@ class Session : public std::enable_shared_from_this<Session> {
     }
 
     Loop& loop_;
+    bool from_loopback_;
     beast::tcp_stream stream_;
     beast::flat_buffer buffer_{size_t{64} * 1024};
     std::optional<wire::request_parser<wire::string_body>> parser_;

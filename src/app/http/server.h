@@ -19,6 +19,8 @@ struct Request {
     std::map<std::string, std::string> query;    ///< its parameters, unescaped
     std::map<std::string, std::string> headers;  ///< names in lower case
     std::string body;
+    /// Of the connection, whatever the headers say. A proxy on this machine has it too, on behalf of anybody.
+    bool from_loopback = false;
 
     /// "" when it is absent.
     std::string header(const std::string& lower_case_name) const;
