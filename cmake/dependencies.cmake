@@ -60,6 +60,8 @@ add_library(MariaDB::client SHARED IMPORTED GLOBAL)
 set_target_properties(MariaDB::client PROPERTIES IMPORTED_LOCATION ${MARIADB_FILE})
 target_link_libraries(SOCI::mysql INTERFACE SOCI::core MariaDB::client)
 
+penstock_archive(MaxMind::db libmaxminddb.a)
+
 # yaml-cpp's archive lies beside its shared library, which its own target prefers.
 find_library(YAML_CPP_ARCHIVE NAMES libyaml-cpp.a)
 if(YAML_CPP_ARCHIVE)

@@ -40,7 +40,7 @@ penstock_install_library(simdjson::simdjson)
 
 # Licences of all that is linked in or shipped beside. Debian keeps them by package, the pinned ones bring their own.
 foreach(package IN ITEMS libfmt-dev libspdlog-dev nlohmann-json3-dev libyaml-cpp-dev libcli11-dev libboost1.81-dev libvalijson-dev libsoci-dev libsqlite3-dev
-  libgrpc-dev libprotobuf-dev libabsl-dev libre2-dev libc-ares-dev zlib1g-dev librdkafka1 libsimdjson-dev libmariadb3 libdate-tz3)
+  libgrpc-dev libprotobuf-dev libabsl-dev libre2-dev libc-ares-dev zlib1g-dev librdkafka1 libsimdjson-dev libmariadb3 libdate-tz3 libmaxminddb-dev)
   if(EXISTS /usr/share/doc/${package}/copyright)
     install(FILES /usr/share/doc/${package}/copyright DESTINATION ${documents}/licenses RENAME ${package}.txt)
   else()

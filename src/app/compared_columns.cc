@@ -33,6 +33,7 @@ Result<std::map<std::string, std::string>> touched(const Pipeline& pipeline, con
         const auto& step = located.value;
         if (!concerns(step, table)) continue;
         bool rows = !step.sql.empty() || step.filter || step.dedupe || step.program ||
+                    (step.geoip && step.geoip->missing != config::GeoipStep::Missing::keep) ||
                     (step.lookup && step.lookup->missing != config::LookupStep::Missing::keep);
         if (rows) return fail(stepped(pipeline, located));
         std::string why = fmt::format("a step `{}` changes it on the way", step.kind());

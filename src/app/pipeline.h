@@ -96,6 +96,7 @@ class Pipeline {
     Status validate_log() const;
     Status validate_route() const;
     Status validate_archive() const;
+    Status validate_rejects() const;
     Status check_archive() const;
     const config::Located<config::Step>* step_over(const flow::Reject& reject) const;
     Status check_replay(const std::vector<flow::RejectRecord>& rejects) const;

@@ -14,6 +14,7 @@ Status Pipeline::validate() const {
     if (source_component_->validate_source != nullptr) PN_CHECK(source_component_->validate_source(source_));
     if (target_component_->validate_target != nullptr) PN_CHECK(target_component_->validate_target(target_));
     PN_CHECK(validate_checks());
+    PN_CHECK(validate_rejects());
     if (is_routed()) return validate_route();
     if (config_->route || config_->archive)
         return fail({.kind = ErrorKind::configuration,
@@ -22,6 +23,24 @@ Status Pipeline::validate() const {
                      .where = config_->place.text(),
                      .hint = "leave them out, or read events with `format: json`"});
     return is_stream() ? validate_stream() : validate_read();
+}
+
+Status Pipeline::validate_rejects() const {
+    if (!config_->rejects) return {};
+    const auto& connection = config_->rejects->connection;
+    bool same = connection.value == config_->target_connection;
+    if (same && target_component_->shows_rejects) return {};
+    return fail({.kind = ErrorKind::configuration,
+                 .code = "rejects_not_there",
+                 .message = same ? fmt::format("{}: a {} target has no views to show rejects by", name(),
+                                               target_component_->type)
+                                 : fmt::format("{}: rejects cannot be in connection '{}', for they are committed "
+                                               "together with the rows beside them",
+                                               name(), connection.value),
+                 .where = connection.place.text(),
+                 .hint = same ? "leave `rejects` out; `penstock rejects list` shows them"
+                              : fmt::format("name the target's connection, '{}', or leave `rejects` out",
+                                            config_->target_connection)});
 }
 
 Status Pipeline::validate_archive() const {

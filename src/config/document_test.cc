@@ -142,9 +142,6 @@ TEST_CASE("mistakes of a document are told exactly") {
                  "update_when: x}}",
              "error: pipelines.a.target: 'update_when' has no effect in mode 'append'\n  at: etc/penstock.yaml:3:107\n "
              " hint: it says which rows a merge updates: write mode: merge, or remove it"},
-            {connections + p + pipeline("a", ", rejects: []"),
-             "error: pipelines.a: 'rejects' is not available in this version\n  at: etc/penstock.yaml:3:81\n  hint: "
-             "rejected rows go to the table penstock.rejects of the target"},
             {connections + p + pipeline("a", ", schedule: daily"),
              "error: pipelines.a: the schedule is not a cron expression of five fields\n  at: etc/penstock.yaml:3:91\n "
              " hint: minute hour day-of-month month day-of-week, such as \"*/15 * * * *\" or \"0 2 * * 0\"; or @daily, "
@@ -186,15 +183,6 @@ TEST_CASE("two names of one system are one system") {
         pipeline("a") + "  b: {source: {connection: shop, table: x}, target: {connection: wh2, table: a}}");
     REQUIRE_FALSE(made);
     CHECK(made.error().code == "target_written_twice");
-}
-
-TEST_CASE("every key of later versions is refused by name") {
-    for (std::string key : {"rejects"}) {
-        CAPTURE(key);
-        auto made = document(connections + "pipelines:\n" + pipeline("a", ", " + key + ": {}"));
-        REQUIRE_FALSE(made);
-        CHECK(made.error().message == "pipelines.a: '" + key + "' is not available in this version");
-    }
 }
 
 TEST_CASE("a name on the command line that the file has not") {

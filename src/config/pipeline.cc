@@ -134,6 +134,32 @@ const Spec<JobTable>& jobs_spec() {
     return made;
 }
 
+const Spec<RejectsView>& rejects_spec() {
+    using R = RejectsView;
+    static const auto made =
+        Spec<R>("rejects", "A view of the pipeline's rejects, in the target.")
+            .required("connection", &R::connection,
+                      "The target's own connection: rejects are committed together with the rows beside them.",
+                      {.example = "warehouse"})
+            .required("table", &R::table,
+                      "The view's name, with its schema or dataset. It has the pipeline's rows of the bookkeeping's "
+                      "table `rejects`.",
+                      {.example = "backend_events_data.rejected_events"})
+            .check([](const R& view, const Node&) -> Status {
+                const auto& name = view.table.value;
+                auto dot = name.find('.');
+                bool two_parts = dot != name.npos && dot != 0 && dot + 1 != name.size() &&
+                                 name.find('.', dot + 1) == name.npos && name.find('{') == name.npos;
+                if (two_parts) return {};
+                return fail({.kind = ErrorKind::configuration,
+                             .code = "bad_table_name",
+                             .message = fmt::format("'{}' is no name of a table in a schema or dataset", name),
+                             .where = view.table.place.text(),
+                             .hint = "write schema.table, without placeholders"});
+            });
+    return made;
+}
+
 const Spec<PipelineConfig>& pipeline_spec() {
     using P = PipelineConfig;
     static const auto made =
@@ -160,7 +186,10 @@ const Spec<PipelineConfig>& pipeline_spec() {
                     "What happens to scheduled times that were missed.")
             .field("after", &P::after, "Pipelines that must have succeeded first.", {.example = "[customers]"})
             .include(settings_spec())
-            .unavailable("rejects", "rejected rows go to the table penstock.rejects of the target")
+            .field(
+                "rejects", &P::rejects, rejects_spec(),
+                "A name under which the target shows the pipeline's rejects; they are kept in the bookkeeping's table "
+                "`rejects` (penstock.rejects) in any case.")
             .field("route", &P::route, route_codec(), "Of an event stream: which events go into which table.")
             .field("archive", &P::archive, archive_spec(),
                    "Of an event stream: where its messages are kept as they came.")

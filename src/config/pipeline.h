@@ -76,6 +76,12 @@ struct JobTable {
     Text table;
 };
 
+/// `rejects`: where the pipeline's rejects can be read by a name of their own.
+struct RejectsView {
+    Text connection;
+    Text table;  ///< schema or dataset, and a name
+};
+
 /// One entry of `pipelines`. The settings are those of `defaults` with the pipeline's own over them. `source` and `target` are
 /// parsed by the spec of their component (`connect/<system>`); the document has already reported their mistakes.
 struct PipelineConfig : PipelineSettings {
@@ -95,6 +101,7 @@ struct PipelineConfig : PipelineSettings {
     std::optional<Trigger> trigger;
     std::optional<Route> route;
     std::optional<Archive> archive;
+    std::optional<RejectsView> rejects;
 
     // Of one that stands for a row of `for_each` (app/for_each.h).
     std::string origin;               ///< the pipeline of the file
@@ -108,6 +115,7 @@ struct PipelineConfig : PipelineSettings {
 
 const Spec<ForEach>& for_each_spec();
 const Spec<JobTable>& jobs_spec();
+const Spec<RejectsView>& rejects_spec();
 const Spec<PipelineConfig>& pipeline_spec();
 
 }  // namespace penstock::config

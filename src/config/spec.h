@@ -124,7 +124,8 @@ class Spec : public SpecBase {
             good = false;
             // A condition that looked closer has named the path itself.
             bool named = !node.path.empty() && status.error().message.starts_with(node.path);
-            Error located = named ? status.error() : problem(node, status.error().code, status.error().message, status.error().hint);
+            Error located = named ? status.error()
+                                  : problem(node, status.error().code, status.error().message, status.error().hint);
             if (!status.error().where.empty()) located.where = status.error().where;
             diagnostics.add(std::move(located));
         }
@@ -164,6 +165,20 @@ class Spec : public SpecBase {
                 Node node = write(value);
                 return node.entries.empty() ? Node{} : node;
             }};
+    }
+
+    /// The same, where a text alone stands for a map with this one option.
+    Codec<T> codec_or(std::string option) const {
+        Codec<T> made = codec();
+        made.shape.alternative = std::make_shared<const Shape>();
+        made.read = [whole = made.read, option = std::move(option)](const Node& node, T& into, const Reading& reading) {
+            if (!node.is_scalar()) return whole(node, into, reading);
+            Node map = Node::map({{option, node.place, node}});
+            map.place = node.place;
+            map.path = node.path;
+            return whole(map, into, reading);
+        };
+        return made;
     }
 
   private:

@@ -112,6 +112,30 @@ const Spec<DedupeStep>& dedupe_spec() {
     return made;
 }
 
+const Spec<GeoipStep>& geoip_spec() {
+    using G = GeoipStep;
+    using M = GeoipStep::Missing;
+    static const auto made =
+        Spec<G>("geoip", "Adds a column with what a database knows of an IP address, such as its country.")
+            .required("column", &G::column, "The column with the address, IPv4 or IPv6, as text.",
+                      {.example = "ip_address"})
+            .required("into", &G::into, "The name of the new column, of text.", {.example = "country"})
+            .required("database", &G::database,
+                      "A file in MaxMind's format (.mmdb), such as GeoLite2 or DB-IP. One that is put in its place "
+                      "(renamed over it, not written into) is taken up by the next commit.",
+                      {.example = "country.mmdb"})
+            .field("value", &G::value,
+                   "Where the value stands in the database's records: names and numbers of list "
+                   "elements, with dots between.",
+                   {.example = "city.names.en"})
+            .choice("missing", &G::missing,
+                    {{"keep", M::keep, "The column is NULL."},
+                     {"filter", M::filter, "The row is left out and counts as filtered."}},
+                    "What becomes of a row without address, with one that is none, or with one that the database does "
+                    "not know.");
+    return made;
+}
+
 const Spec<ProgramStep>& program_spec() {
     using P = ProgramStep;
     static const auto made =
@@ -144,6 +168,7 @@ std::string_view Step::kind() const {
     if (mask) return "mask";
     if (lookup) return "lookup";
     if (dedupe) return "dedupe";
+    if (geoip) return "geoip";
     if (program) return "program";
     return "hash";
 }
@@ -168,10 +193,11 @@ const Spec<Step>& step_spec() {
             .field("hash", &S::hash, hash_spec(), "Adds a digest of columns.")
             .field("lookup", &S::lookup, lookup_spec(), "Adds columns from a file.")
             .field("dedupe", &S::dedupe, dedupe_spec(), "Leaves out rows that came before.")
+            .field("geoip", &S::geoip, geoip_spec(), "Adds what a database knows of an IP address.")
             .field("program", &S::program, program_spec(), "Sends the rows through a program.")
             .field("tables", &S::tables, "The source's tables that the step is for.",
                    {.example = "[public.customers]", .default_note = "all"})
-            .one_of({"sql", "rename", "drop", "cast", "filter", "mask", "hash", "lookup", "dedupe", "program"})
+            .one_of({"sql", "rename", "drop", "cast", "filter", "mask", "hash", "lookup", "dedupe", "geoip", "program"})
             .check([](const S& step, const Node& node) -> Status {
                 for (auto kind : {"sql", "rename", "drop", "cast"})
                     if (const Node* given = node.find(kind); given != nullptr && step.kind() != kind)

@@ -51,6 +51,15 @@ struct DedupeStep {
     int64_t keys = 1'000'000;             ///< remembered at once
 };
 
+/// `geoip`: a column more, what a MaxMind database knows of an IP address.
+struct GeoipStep {
+    Text column;
+    Text into;
+    FilePath database;
+    Text value{.value = "country.iso_code"};  ///< a path in the database's records
+    enum class Missing { keep, filter } missing = Missing::keep;
+};
+
 /// `program`: rows go through a program beside the pipeline, as Arrow streams on its standard input and output.
 struct ProgramStep {
     std::vector<std::string> command;
@@ -68,6 +77,7 @@ struct Step {
     std::optional<HashStep> hash;
     std::optional<LookupStep> lookup;
     std::optional<DedupeStep> dedupe;
+    std::optional<GeoipStep> geoip;
     std::optional<ProgramStep> program;
     std::vector<Text> tables;  ///< of which tables; all where none is named
 

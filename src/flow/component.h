@@ -116,6 +116,7 @@ struct Component {
     std::chrono::microseconds (*commit_every)(const config::Node& target) = nullptr;
     bool keeps_streams = false;   ///< the sink keeps where a stream goes on (Segment::stream)
     bool answers_checks = false;  ///< Sink::checked and Ledger::checked are there
+    bool shows_rejects = false;   ///< the sink makes the pipeline's view of its rejects (flow/reject_view.h)
     bool takes_changes = false;   ///< the sink applies parts of changes (flow/change.h)
     bool logs_changes = false;    ///< …by keeping each as a row: in mode append, and in no other
     /// The target's own name of a column's type: "DECIMAL(12,2)". For `penstock types`.

@@ -35,6 +35,7 @@ Result<std::unique_ptr<flow::Sink>> build_sink(const flow::BuildContext& context
                           .pipeline = context.pipeline.name,
                           .engine = {}};
     settings.purse = context.purse;
+    settings.rejects = flow::reject_view(context.pipeline);
     uint64_t memory = context.memory_bytes > engine::outside_engine ? context.memory_bytes - engine::outside_engine : 0;
     settings.engine = {.threads = context.parallel, .memory_limit_bytes = std::max(engine::least_memory, memory)};
     return std::make_unique<Sink>(std::move(settings));
@@ -122,6 +123,7 @@ const flow::Component& component() {
         .commit_every = commit_every,
         .keeps_streams = true,
         .answers_checks = true,
+        .shows_rejects = true,
         .takes_changes = true,
         .target_type = [](const data::Field& field) { return type_name(field); },
         .doctor = doctor,

@@ -241,7 +241,10 @@ Status Sink::begin(const flow::RunIdentity& run) {
     PN_CHECK(open_engine());
     PN_FAILPOINT(target_open_after);
     fresh_.insert(settings_.connection.bookkeeping.value);
-    return bookkeeping_->create();
+    PN_CHECK(bookkeeping_->create());
+    if (!settings_.rejects || view_made_) return {};
+    view_made_ = true;
+    return make_view(*client_, *settings_.rejects);
 }
 
 /// What a killed run of this pipeline has left; it would expire in a day. Of processes that share a stream nobody knows here which

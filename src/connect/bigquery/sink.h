@@ -15,6 +15,7 @@
 #include "connect/bigquery/publish_sql.h"
 #include "connect/bigquery/storage_write.h"
 #include "engine/database.h"
+#include "flow/reject_view.h"
 #include "flow/shared_stream.h"
 #include "flow/sink.h"
 #include "flow/validation.h"
@@ -29,6 +30,7 @@ struct SinkSettings {
     std::string pipeline;
     std::shared_ptr<flow::Purse> purse = {};  ///< null where nothing is run or planned
     engine::Settings engine;
+    std::optional<flow::RejectView> rejects = {};
 };
 
 /// What a load's SQL is made of, before its rows are staged; `run` makes the names of its tables.
@@ -128,6 +130,7 @@ class Sink : public flow::Sink, public flow::CheckedTarget, public flow::SharedS
     int64_t stream_batch_ = 0;
     std::optional<flow::Checkpoint> stream_kept_;  ///< by the unit under way
     bool shared_ = false;
+    bool view_made_ = false;
     flow::StreamMerge merge_;         ///< of the unit under way, where the stream is shared
     std::optional<TableId> rejects_;  ///< of the unit under way, staged
     std::set<std::string> reaped_;

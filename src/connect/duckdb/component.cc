@@ -56,6 +56,7 @@ Result<std::unique_ptr<flow::Sink>> build_sink(const flow::BuildContext& context
     PN_TRY(auto connection, connection_spec().parse(context.connection));
     SinkSettings settings{.file = connection.path.value, .pipeline = context.pipeline.name};
     settings.engine = {.threads = context.parallel, .memory_limit_bytes = memory_for_duckdb(context.memory_bytes)};
+    settings.rejects = flow::reject_view(context.pipeline);
     return std::make_unique<Sink>(std::move(settings));
 }
 
@@ -99,6 +100,7 @@ const flow::Component& component() {
         .target_holds = {.infinite_dates = true, .end_of_day = true, .timetz = true, .interval = true},
         .keeps_streams = true,
         .answers_checks = true,
+        .shows_rejects = true,
         .takes_changes = true,
         .target_type = [](const data::Field& field) { return engine::sql_type(field.type); },
         .doctor = doctor,

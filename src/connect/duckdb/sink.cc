@@ -7,6 +7,7 @@
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "connect/duckdb/changes.h"
+#include "connect/duckdb/reject_view.h"
 #include "connect/duckdb/sink_volume.h"
 #include "connect/duckdb/validations.h"
 #include "engine/sql.h"
@@ -122,7 +123,8 @@ Status Sink::begin(const flow::RunIdentity& run) {
         return fail(at_file(std::move(opened.error())));
     }
     PN_CHECK(connection_->execute("BEGIN TRANSACTION"));
-    return bookkeeping_.create(*connection_);
+    PN_CHECK(bookkeeping_.create(*connection_));
+    return settings_.rejects ? make_view(*connection_, *settings_.rejects) : Status();
 }
 
 Error Sink::moved(const std::string& what) const {

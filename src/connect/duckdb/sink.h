@@ -11,6 +11,7 @@
 #include "connect/duckdb/load.h"
 #include "connect/duckdb/schema_change.h"
 #include "engine/database.h"
+#include "flow/reject_view.h"
 #include "flow/sink.h"
 #include "flow/validation.h"
 
@@ -20,6 +21,7 @@ struct SinkSettings {
     std::filesystem::path file;
     std::string pipeline;
     engine::Settings engine;
+    std::optional<flow::RejectView> rejects = {};
 };
 
 /// Writes tables of one DuckDB file. All of a unit of work (DDL, rows, the merge, rejects, decisions, the checkpoint) is one

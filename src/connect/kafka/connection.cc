@@ -99,9 +99,11 @@ const config::Spec<ConnectionOptions>& connection_spec() {
             .field("properties", &C::properties,
                    "Further properties of librdkafka, as they are. Those that Penstock's promises rest on are refused.",
                    {.example = "{socket.keepalive.enable: \"true\"}"})
-            .field("schema_registry", &C::schema_registry, payload::registry_spec(),
-                   "Where the schemas of messages are, for events in `format: avro` and `protobuf`, and in `json` behind "
-                   "the number of a schema.")
+            .field(
+                "schema_registry", &C::schema_registry, payload::registry_spec().codec_or("url"),
+                "Where the schemas of messages are, by an URL or with these options, for events in `format: avro` and "
+                "`protobuf`, and in `json` behind "
+                "the number of a schema.")
             .check(check_connection);
     return made;
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "transform/steps/dedupe.h"
+#include "transform/steps/geoip.h"
 #include "transform/steps/program.h"
 #include "transform/steps/query_stage.h"
 
@@ -18,7 +19,7 @@ bool is_for(const config::Step& step, const std::string& table) {
            std::ranges::any_of(step.tables, [&](const auto& name) { return name.value == table; });
 }
 
-bool is_query(const config::Step& step) { return !step.dedupe && !step.program; }
+bool is_query(const config::Step& step) { return !step.dedupe && !step.geoip && !step.program; }
 
 Error not_for_changes(const Step& step, const flow::TableInfo& info) {
     return at_step(step.place, "step_not_for_changes",
@@ -28,6 +29,7 @@ Error not_for_changes(const Step& step, const flow::TableInfo& info) {
 
 Result<std::unique_ptr<Stage>> plan_one(const Step& step, const flow::TableInfo& info, const Tools& tools) {
     if (step.value.dedupe) return Dedupe::plan(step, info);
+    if (step.value.geoip) return Geoip::plan(step, info);
     return Program::plan(step, info, tools);
 }
 
