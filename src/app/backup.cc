@@ -1,7 +1,10 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <nlohmann/json.hpp>
+#include <ranges>
+#include <set>
 
 #include "app/backup_place.h"
 #include "app/commands.h"
@@ -63,6 +66,29 @@ Result<Verified> verify_entry(const backup::Catalog& catalog, backup::Catalog::E
                                       .what = "is damaged, so that this backup cannot be restored",
                                       .files = {}});
     return verified;
+}
+
+/// A backup that is built on one that is damaged or gone cannot be restored, however whole it is itself.
+void note_broken_chain(const backup::Catalog& catalog, const backup::BackupRecord& record,
+                       const std::vector<Verified>& before, backup::VerifyReport& report) {
+    if (record.parent.empty()) return;
+    auto parent = std::ranges::find(before, record.parent, &Verified::id);
+    if (parent != before.end() && parent->report.faults.empty()) return;
+    report.faults.push_back(
+        {.object = catalog.url(fmt::format("catalog/{}.json", record.parent)),
+         .what = fmt::format("is {}, and this backup is built on it", parent == before.end() ? "missing" : "damaged"),
+         .files = {}});
+}
+
+/// Those whose id begins so, and what they are built on.
+std::set<std::string> chosen(const std::vector<backup::Catalog::Entry>& entries, const std::string& id) {
+    std::set<std::string> wanted;
+    for (const auto& entry : entries | std::views::reverse) {
+        if (!entry.id.starts_with(id) && !wanted.contains(entry.id)) continue;
+        wanted.insert(entry.id);
+        if (entry.record && !entry.record->parent.empty()) wanted.insert(entry.record->parent);
+    }
+    return wanted;
 }
 
 Json faults_json(const std::vector<backup::Fault>& faults) {
@@ -147,10 +173,12 @@ Result<int> command::backup_run(const Session& session) {
     PN_TRY(auto place, open_backup(session));
     PN_TRY(auto server, backup_server(place->document, *place->backup));
     auto begin = steady_clock::now();
-    PN_TRY(auto record,
-           backup::take_backup(server, place->catalog,
-                               {.id = new_run_id(), .name = place->backup->name, .threads = backup_threads()},
-                               session.stop));
+    PN_TRY(auto record, backup::take_backup(server, place->catalog,
+                                            {.id = new_run_id(),
+                                             .name = place->backup->name,
+                                             .threads = backup_threads(),
+                                             .incremental = session.options.incremental},
+                                            session.stop));
     double took = seconds_since(begin);
     put_on_record(place->document, place->backup->name, record);
     if (session.json()) {
@@ -159,9 +187,9 @@ Result<int> command::backup_run(const Session& session) {
         PN_CHECK(print_json(json));
         return 0;
     }
-    PN_CHECK(print(fmt::format("{}: {} files, {} stored as {}, in {}; restores the server as it was at {}\n", record.id,
-                               humane_count(static_cast<int64_t>(record.files)), humane_bytes(record.bytes()),
-                               humane_bytes(record.stored_bytes()),
+    PN_CHECK(print(fmt::format("{}: {}: {} files, {} stored as {}, in {}; restores the server as it was at {}\n",
+                               record.id, record.kind(), humane_count(static_cast<int64_t>(record.files)),
+                               humane_bytes(record.bytes()), humane_bytes(record.stored_bytes()),
                                humane_duration(std::chrono::duration<double>(took)), record.end_lsn)));
     return 0;
 }
@@ -172,6 +200,7 @@ Result<int> command::backup_list(const Session& session) {
     PN_TRY(auto windows, backup::recovery_windows(place->catalog, entries));
     Json list = Json::array();
     TextTable table({{.heading = "ID"},
+                     {.heading = "KIND"},
                      {.heading = "ENDED (UTC)"},
                      {.heading = "POSTGRESQL"},
                      {.heading = "TIMELINE", .align = Align::right},
@@ -185,16 +214,16 @@ Result<int> command::backup_list(const Session& session) {
         const auto& [id, record] = entries[i];
         if (!record) {
             list.push_back({{"id", id}, {"error", error_json(record.error())}});
-            table.add({id, "", "", "", "", "", "", "", "", record.error().message});
+            table.add({id, "", "", "", "", "", "", "", "", "", record.error().message});
             continue;
         }
         Json json = backup_json(*record);
         json["recoverable"] = window_json(windows[i]);
         list.push_back(std::move(json));
-        table.add({id, moment(record->ended_at), server_version_text(record->server_version),
-                   std::to_string(record->end_timeline), record->end_lsn, window_text(windows[i]),
-                   humane_count(static_cast<int64_t>(record->files)), humane_bytes(record->bytes()),
-                   humane_bytes(record->stored_bytes()), ""});
+        table.add({id, std::string(record->kind()), moment(record->ended_at),
+                   server_version_text(record->server_version), std::to_string(record->end_timeline), record->end_lsn,
+                   window_text(windows[i]), humane_count(static_cast<int64_t>(record->files)),
+                   humane_bytes(record->bytes()), humane_bytes(record->stored_bytes()), ""});
     }
     if (session.json()) PN_CHECK(print_json({{"backups", list}}));
     else
@@ -206,11 +235,13 @@ Result<int> command::backup_list(const Session& session) {
 Result<int> command::backup_verify(const Session& session) {
     PN_TRY(auto place, open_backup(session));
     PN_TRY(auto entries, place->catalog.list());
+    auto wanted = chosen(entries, session.options.backup);
     std::vector<Verified> all;
     bool whole = true;
     for (auto& entry : entries) {
-        if (!entry.id.starts_with(session.options.backup)) continue;
+        if (!wanted.contains(entry.id)) continue;
         PN_TRY(auto verified, verify_entry(place->catalog, entry, session.stop));
+        if (entry.record) note_broken_chain(place->catalog, *entry.record, all, verified.report);
         whole = whole && verified.report.faults.empty();
         all.push_back(std::move(verified));
     }

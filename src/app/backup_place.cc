@@ -107,7 +107,8 @@ std::string server_version_text(int version) { return fmt::format("{}.{}", versi
 
 nlohmann::ordered_json backup_json(const backup::BackupRecord& record) {
     return {{"id", record.id},
-            {"kind", "full"},
+            {"kind", record.kind()},
+            {"parent", record.parent.empty() ? nlohmann::ordered_json(nullptr) : nlohmann::ordered_json(record.parent)},
             {"system_identifier", record.system_identifier},
             {"server_version", server_version_text(record.server_version)},
             {"timeline", record.end_timeline},

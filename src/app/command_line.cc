@@ -332,7 +332,7 @@ class CommandLine {
     void declare_backups() {
         auto* backup = command(app_, "backup", "Back up whole servers, and restore them");
         backup->require_subcommand(1);
-        auto* run = command(*backup, "run", "Take a full backup");
+        auto* run = command(*backup, "run", "Take a backup");
         auto* wal = command(*backup, "wal", "Keep the server's log as it is written, so that any time can be restored");
         auto* fetch = command(*backup, "wal-fetch", "PostgreSQL's restore_command: write one file of the log");
         auto* list = command(*backup, "list", "List what can be restored");
@@ -350,6 +350,8 @@ class CommandLine {
         wal->add_flag("--drain", options_.drain, "Up to what the server has written now");
         wal->add_flag("--accept-gap", options_.accept_gap,
                       "Where the log behind what is stored is gone from the server: go on behind the gap");
+        run->add_flag("--incremental", options_.incremental,
+                      "Only what changed since the newest backup; all where there is none");
         for (auto* made : {verify, restore})
             made->add_option("--backup", options_.backup, "This one; the beginning of its id will do")->type_name("ID");
         restore->add_option("--into", options_.into, "The folder: a new one or an empty one")

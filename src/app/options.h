@@ -58,9 +58,10 @@ struct Options {
     bool dry_run = false;
 
     // backups
-    std::string backup;    ///< of several, the one with this id; the beginning of it will do
-    bool latest = false;   ///< what is done anyway
-    bool preview = false;  ///< only say what a restore would do
+    std::string backup;        ///< of several, the one with this id; the beginning of it will do
+    bool latest = false;       ///< what is done anyway
+    bool preview = false;      ///< only say what a restore would do
+    bool incremental = false;  ///< a backup of what changed since the newest one
 
     // verify
     std::string sample;

@@ -20,6 +20,7 @@ namespace {
 using Ordered = nlohmann::ordered_json;
 
 constexpr int format = 1;
+constexpr size_t most_parents = 1000;
 constexpr uint64_t most_entry_bytes = uint64_t{16} << 20;
 
 std::optional<TimePoint> time_of(const std::string& text) {
@@ -44,7 +45,8 @@ Ordered json_of(const BackupRecord& record, const Key& key) {
     return {{"format", format},
             {"id", record.id},
             {"backup", record.name},
-            {"kind", "full"},
+            {"kind", record.kind()},
+            {"parent", record.parent},
             {"system_identifier", record.system_identifier},
             {"server_version", record.server_version},
             {"start",
@@ -60,6 +62,7 @@ BackupRecord record_of(const Ordered& json, const Key& key) {
     BackupRecord record;
     record.id = json.at("id");
     record.name = json.at("backup");
+    record.parent = json.value("parent", "");
     record.system_identifier = json.at("system_identifier");
     record.server_version = json.at("server_version");
     record.start_timeline = json.at("start").at("timeline");
@@ -81,6 +84,8 @@ BackupRecord record_of(const Ordered& json, const Key& key) {
 }
 
 }  // namespace
+
+std::string_view BackupRecord::kind() const { return parent.empty() ? "full" : "incremental"; }
 
 uint64_t BackupRecord::bytes() const {
     uint64_t sum = 0;
@@ -160,6 +165,26 @@ Result<BackupRecord> Catalog::find(const std::string& id) const {
                      .message = fmt::format("{} backups have an id that begins with {}", found.size(), id),
                      .hint = "write more of it"});
     return std::move(found.back()->record);
+}
+
+Result<std::vector<BackupRecord>> Catalog::parents(const BackupRecord& record) const {
+    std::vector<BackupRecord> chain;
+    std::string child = record.id, wanted = record.parent;
+    while (!wanted.empty()) {
+        auto parent = load(wanted);
+        if (!parent && parent.error().kind == ErrorKind::unavailable) return fail(std::move(parent.error()));
+        if (!parent || chain.size() == most_parents)
+            return fail({.kind = ErrorKind::check_failed,
+                         .code = "backup_chain_broken",
+                         .message = fmt::format("backup {} is built on {}, which {}", child, wanted,
+                                                parent ? "is built on too many others" : "is missing or damaged"),
+                         .where = url(fmt::format("catalog/{}.json", wanted)),
+                         .hint = "restore another one with `--backup`, and take a full backup"});
+        child = parent->id, wanted = parent->parent;
+        chain.push_back(std::move(*parent));
+    }
+    std::ranges::reverse(chain);
+    return chain;
 }
 
 }  // namespace penstock::backup

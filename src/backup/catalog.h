@@ -29,7 +29,8 @@ struct ArchiveRecord {
 /// A backup as its catalog entry describes it.
 struct BackupRecord {
     std::string id;
-    std::string name;  ///< of the configuration
+    std::string name;         ///< of the configuration
+    std::string parent = {};  ///< the backup that this one has the changes since; "" of a full one
     std::string system_identifier;
     int server_version = 0;  ///< 150018
     uint32_t start_timeline = 0;
@@ -44,6 +45,7 @@ struct BackupRecord {
     std::map<std::string, std::string> settings;
     Key key = Key::random();  ///< of its parts
 
+    std::string_view kind() const;  ///< "full", "incremental"
     uint64_t bytes() const;
     uint64_t stored_bytes() const;
     const ArchiveRecord* archive(const std::string& archive) const;
@@ -75,6 +77,10 @@ class Catalog {
     /// The only one whose id begins so; the newest where `id` is "". What is damaged is an error, and never passed over: an older
     /// state is not restored unasked.
     Result<BackupRecord> find(const std::string& id) const;
+
+    /// What an incremental backup is built on, the full one first; nothing of a full one. Where one of them is missing or
+    /// damaged, the backup cannot be restored: code `backup_chain_broken`.
+    Result<std::vector<BackupRecord>> parents(const BackupRecord& record) const;
 
     Status put(const BackupRecord& record) const;
     std::string url(const std::string& name) const;

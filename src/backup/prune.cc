@@ -40,6 +40,7 @@ Result<std::map<std::string, Parts>> list_parts(const Catalog& catalog) {
 Result<RetainedBackup> retained(const BackupRecord& record, const std::optional<WalStore>& store,
                                 const WalIndex& index) {
     RetainedBackup backup{.id = record.id,
+                          .parent = record.parent,
                           .ended_at = record.ended_at,
                           .timeline = record.end_timeline,
                           .end = Lsn::parse(record.end_lsn).value_or(Lsn()),
@@ -49,6 +50,17 @@ Result<RetainedBackup> retained(const BackupRecord& record, const std::optional<
     for (const auto& leg : path.legs)
         if (leg.stretch->timeline != backup.timeline) backup.later_timelines.insert(leg.stretch->timeline);
     return backup;
+}
+
+/// Whether all that the backup is built on can be read.
+bool is_whole(const std::vector<Catalog::Entry>& entries, std::string id) {
+    for (size_t steps = 0; steps <= entries.size(); ++steps) {
+        auto found = std::ranges::find(entries, id, &Catalog::Entry::id);
+        if (found == entries.end() || !found->record) return false;
+        id = found->record->parent;
+        if (id.empty()) return true;
+    }
+    return false;
 }
 
 Status interrupted() {
@@ -104,8 +116,9 @@ Result<PrunePlan> plan_prune(const Catalog& catalog, const Retention& retention,
         backups.push_back(std::move(backup));
     }
     plan.what = plan_retention(retention, now, std::move(backups), store ? store->layout() : WalLayout(), index);
-    // Nobody knows what log an entry needs that cannot be read.
+    // Nobody knows what log an entry needs that cannot be read, nor what it is built on.
     if (!plan.unreadable.empty()) {
+        std::erase_if(plan.what.backups, [&](const std::string& id) { return !is_whole(entries, id); });
         plan.what.pieces.clear();
         plan.what.new_beginnings.clear();
         plan.what.beginnings.clear();

@@ -153,7 +153,9 @@ Result<RecoveryPlan> plan_recovery(const Catalog& catalog, const std::string& id
     for (auto& candidate : candidates) {
         if (!reaching.before_target(candidate)) continue;
         PN_TRY(auto plan, reaching.from(std::move(candidate)));
-        if (plan) return std::move(*plan);
+        if (!plan) continue;
+        PN_TRY(plan->parents, catalog.parents(plan->backup));
+        return std::move(*plan);
     }
     return fail(reaching.nowhere());
 }

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "backup/catalog.h"
 #include "backup/wal_records.h"
@@ -32,6 +33,7 @@ struct Recovery {
 
 struct RecoveryPlan {
     BackupRecord backup;
+    std::vector<BackupRecord> parents = {};  ///< what it is built on (Catalog::parents)
     std::optional<Recovery> recovery;  ///< nothing where no log is stored behind the backup: it is restored as it is
 };
 

@@ -4,13 +4,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <fstream>
+#include <iterator>
 #include <nlohmann/json.hpp>
+#include <set>
+#include <sstream>
 #include <system_error>
 #include <utility>
 
 #include "backup/download.h"
+#include "backup/incremental_file.h"
 #include "backup/manifest.h"
 #include "backup/recovery_settings.h"
 #include "base/failpoint.h"
@@ -78,6 +83,11 @@ Status empty_folder(const fs::path& folder) {
     return {};
 }
 
+std::string text_of(const fs::path& file) {
+    std::ifstream in(file);
+    return {std::istreambuf_iterator<char>(in), {}};
+}
+
 /// One restore on its way.
 class Restoring {
   public:
@@ -85,21 +95,10 @@ class Restoring {
         : catalog_(catalog), plan_(plan), threads_(threads), stop_(stop) {}
 
     Status run() {
-        PN_TRY(auto manifest_text, download_whole(catalog_, plan_.record, "manifest"));
-        PN_TRY(auto manifest, read_manifest(manifest_text));
         PN_CHECK(begin_folder(plan_.into));
         if (!plan_.tablespaces.empty()) PN_CHECK(begin_folder(tablespaces_of(plan_.into)));
-        for (const auto& archive : plan_.record.archives)
-            if (archive.name != "manifest" && archive.name != "files") PN_CHECK(unpack(archive));
-        auto faults = compare(found_, manifest);
-        if (!faults.empty())
-            return fail(
-                {.kind = ErrorKind::check_failed,
-                 .code = "backup_differs",
-                 .message = fmt::format("{} files of {} are not what the server's manifest says: {} {}", faults.size(),
-                                        plan_.record.id, faults.front().path, faults.front().what),
-                 .where = faults.front().path,
-                 .hint = "restore another backup; `penstock backup verify` tells of all"});
+        for (const auto& parent : plan_.parents) PN_CHECK(add(parent));
+        PN_CHECK(add(plan_.record));
         PN_CHECK(settle());
         return appear();
     }
@@ -112,18 +111,69 @@ class Restoring {
                                 Json{{"backup", plan_.record.id}, {"until", until(plan_)}}.dump() + "\n", plan_.owner);
     }
 
-    Status unpack(const ArchiveRecord& archive) {
+    /// A full backup, or the changes of an incremental one.
+    Status add(const BackupRecord& record) {
+        PN_TRY(auto manifest_text, download_whole(catalog_, record, "manifest"));
+        PN_TRY(auto manifest, read_manifest(manifest_text));
+        auto before = std::exchange(found_, {});
+        folders_.clear();
+        for (const auto& archive : record.archives)
+            if (archive.name != "manifest" && archive.name != "files") PN_CHECK(unpack(record, archive));
+        auto faults = compare(found_, manifest);
+        if (!faults.empty())
+            return fail({.kind = ErrorKind::check_failed,
+                         .code = "backup_differs",
+                         .message = fmt::format("{} files of {} are not what the server's manifest says: {} {}",
+                                                faults.size(), record.id, faults.front().path, faults.front().what),
+                         .where = faults.front().path,
+                         .hint = "restore another backup; `penstock backup verify` tells of all"});
+        return record.parent.empty() ? Status() : remove_gone(before);
+    }
+
+    /// What the backup before had and the server has no more: files, and the folders of databases.
+    Status remove_gone(const std::vector<FoundFile>& before) {
+        std::set<std::string> there;
+        for (const auto& file : found_) there.insert(path_in_server(file.path));
+        std::error_code failed;
+        for (const auto& file : before) {
+            auto path = path_in_server(file.path);
+            if (there.contains(path)) continue;
+            auto gone = place_of(path);
+            if (!gone.empty()) fs::remove(gone, failed);
+            if (failed) return fail(io::file_error("remove", gone, failed.value()));
+            auto folder = gone.parent_path();
+            if (!gone.empty() && !folders_.contains(folder) && fs::is_empty(folder, failed)) fs::remove(folder, failed);
+        }
+        return {};
+    }
+
+    /// Where a file of the server is restored; "" of one in a tablespace that is no more.
+    fs::path place_of(const std::string& path) const {
+        if (!path.starts_with("pg_tblspc/")) return plan_.into / path;
+        for (const auto& tablespace : plan_.tablespaces)
+            if (auto prefix = prefix_of(tablespace.oid); path.starts_with(prefix))
+                return tablespace.into / path.substr(prefix.size());
+        return {};
+    }
+
+    bool has_tablespace(const std::string& oid) const {
+        return std::ranges::find(plan_.tablespaces, oid, &RestoredTablespace::oid) != plan_.tablespaces.end();
+    }
+
+    Status unpack(const BackupRecord& record, const ArchiveRecord& archive) {
         bool base = archive.name == "base";
         fs::path root = plan_.into;
         std::map<std::string, std::string> replaced;
         if (base && !plan_.tablespaces.empty()) replaced["tablespace_map"] = tablespace_map(plan_.tablespaces);
         for (const auto& tablespace : plan_.tablespaces)
             if (tablespace.oid == archive.name) root = tablespace.into;
-        if (!base) PN_CHECK(make_private_folder(root, plan_.owner));
+        if (!base && has_tablespace(archive.name)) PN_CHECK(make_private_folder(root, plan_.owner));
         FolderWriter writer(root, plan_.owner, std::move(replaced));
-        FileNotes notes(archive.name, prefix_of(archive.name), found_, &writer);
+        // One that was dropped since is read all the same, for its files are in the manifest.
+        bool wanted = base || has_tablespace(archive.name);
+        FileNotes notes(archive.name, prefix_of(archive.name), found_, wanted ? &writer : nullptr);
         TarReader tar(notes);
-        Download download(catalog_, plan_.record, archive, threads_);
+        Download download(catalog_, record, archive, threads_);
         while (true) {
             if (stop_.stop_requested())
                 return fail({.kind = ErrorKind::interrupted,
@@ -131,16 +181,29 @@ class Restoring {
                              .message = fmt::format("stopped while restoring into {}", plan_.into.string()),
                              .hint = "the same command begins again; what is there cannot be started"});
             PN_TRY(auto part, download.next());
-            if (!part) return tar.finish();
-            PN_CHECK(tar.add(*part));
+            if (part) {
+                PN_CHECK(tar.add(*part));
+                continue;
+            }
+            folders_.merge(writer.folders());
+            return tar.finish();
         }
+    }
+
+    /// PostgreSQL does not start what says that it has changes only.
+    Status make_label_full() {
+        std::istringstream label(text_of(plan_.into / "backup_label"));
+        std::string line, kept;
+        while (std::getline(label, line))
+            if (!line.starts_with("INCREMENTAL FROM ")) kept += line + "\n";
+        return write_small_file(plan_.into / "backup_label", kept, plan_.owner);
     }
 
     /// Settings, links to tablespaces, and no signal of a standby.
     Status settle() {
         const auto& into = plan_.into;
-        std::ifstream in(into / "postgresql.auto.conf");
-        std::string kept{std::istreambuf_iterator<char>(in), {}};
+        if (!plan_.parents.empty()) PN_CHECK(make_label_full());
+        std::string kept = text_of(into / "postgresql.auto.conf");
         PN_CHECK(write_small_file(into / "postgresql.auto.conf",
                                   kept + recovery_settings(plan_.record, plan_.recovery, plan_.restore_command),
                                   plan_.owner));
@@ -182,7 +245,8 @@ class Restoring {
     const RestorePlan& plan_;
     unsigned threads_;
     const std::stop_token& stop_;
-    std::vector<FoundFile> found_;
+    std::vector<FoundFile> found_;  ///< of the backup that was added last
+    std::set<fs::path> folders_;    ///< likewise
 };
 
 Status remove_marks(const RestorePlan& plan) {
@@ -199,7 +263,9 @@ Status remove_marks(const RestorePlan& plan) {
 
 Result<RestorePlan> plan_restore(RecoveryPlan wanted, const fs::path& into) {
     RestorePlan plan{.record = std::move(wanted.backup), .into = fs::absolute(into).lexically_normal()};
+    plan.parents = std::move(wanted.parents);
     plan.recovery = std::move(wanted.recovery);
+    for (const auto& parent : plan.parents) plan.bytes += parent.bytes();
     if (!plan.into.has_filename()) plan.into = plan.into.parent_path();
     std::error_code failed;
     plan.done =

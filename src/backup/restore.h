@@ -22,7 +22,8 @@ struct RestoredTablespace {
 /// What a restore is going to do.
 struct RestorePlan {
     BackupRecord record;
-    std::filesystem::path into;  ///< absolute
+    std::vector<BackupRecord> parents;  ///< what it is built on, the full one first
+    std::filesystem::path into;         ///< absolute
     std::vector<RestoredTablespace> tablespaces;
     uint64_t bytes = 0;       ///< needed
     uint64_t free_bytes = 0;  ///< there

@@ -52,9 +52,15 @@ Status FolderWriter::make_folders(const fs::path& folder, unsigned mode) {
 Status FolderWriter::begin(const TarEntry& entry) {
     path_ = root_ / (entry.path == "global/pg_control" ? std::string(held_control_file) : entry.path);
     switch (entry.kind) {
-        case TarEntry::Kind::folder: return make_folders(path_, entry.mode);
+        case TarEntry::Kind::folder: folders_.insert(path_); return make_folders(path_, entry.mode);
         case TarEntry::Kind::link: return {};  // tablespaces' links are made anew, to where they are restored
         case TarEntry::Kind::file: break;
+    }
+    if (path_.filename().string().starts_with(incremental_prefix)) {
+        path_ = root_ / path_in_server(entry.path);
+        PN_TRY(auto changes, IncrementalFile::open(path_, entry.size));
+        changes_.emplace(std::move(changes));
+        return {};
     }
     unsigned mode = entry.mode & 0640;
     out_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, mode);
@@ -68,9 +74,17 @@ Status FolderWriter::begin(const TarEntry& entry) {
     return replaces_ ? write_all(out_, other->second, path_) : Status();
 }
 
-Status FolderWriter::content(std::string_view bytes) { return replaces_ ? Status() : write_all(out_, bytes, path_); }
+Status FolderWriter::content(std::string_view bytes) {
+    if (changes_) return changes_->add(bytes);
+    return replaces_ ? Status() : write_all(out_, bytes, path_);
+}
 
 Status FolderWriter::end() {
+    if (changes_) {
+        auto done = changes_->finish();
+        changes_.reset();
+        return done;
+    }
     if (out_ < 0) return {};
     int out = std::exchange(out_, -1);
     if (::close(out) != 0) return fail(file_error("write", path_, errno));

@@ -4,10 +4,13 @@
 
 #include <filesystem>
 #include <map>
+#include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "backup/incremental_file.h"
 #include "backup/tar.h"
 #include "base/error.h"
 
@@ -18,7 +21,8 @@ inline constexpr std::string_view held_control_file = "global/pg_control.restori
 /// Says of a folder that a restore is filling it, and which.
 inline constexpr std::string_view restore_mark = "penstock_restore.json";
 
-/// Writes the members of an archive below a folder, with their permissions. As root, everything belongs to `owner`.
+/// Writes the members of an archive below a folder, with their permissions; incremental ones into the files that are there. As
+/// root, everything belongs to `owner`.
 class FolderWriter : public TarTaker {
   public:
     struct Owner {
@@ -37,6 +41,9 @@ class FolderWriter : public TarTaker {
     Status content(std::string_view bytes) override;
     Status end() override;
 
+    /// Those that the archive has.
+    std::set<std::filesystem::path> folders() { return std::move(folders_); }
+
   private:
     Status make_folders(const std::filesystem::path& folder, unsigned mode);
 
@@ -44,6 +51,8 @@ class FolderWriter : public TarTaker {
     Owner owner_;
     std::map<std::string, std::string> replaced_;
     std::filesystem::path path_;
+    std::set<std::filesystem::path> folders_;
+    std::optional<IncrementalFile> changes_;  ///< the member is one
     bool replaces_ = false;
     int out_ = -1;
 };

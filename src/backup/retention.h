@@ -15,12 +15,13 @@ namespace penstock::backup {
 /// What has to stay: where both are given, what either keeps.
 struct Retention {
     std::optional<int64_t> days;  ///< any time of the last so many days can be restored
-    std::optional<int64_t> full;  ///< the newest so many full backups
+    std::optional<int64_t> full;  ///< the newest so many full backups, and what is built on them
 };
 
 /// A backup as retention sees it.
 struct RetainedBackup {
     std::string id;
+    std::string parent = {};  ///< what it is built on; "" of a full one
     TimePoint ended_at;
     uint32_t timeline = 0;
     Lsn end;
@@ -29,7 +30,7 @@ struct RetainedBackup {
 
 /// What may go, in the order in which it goes: whatever ends it in between, what is left is whole.
 struct RetentionPlan {
-    std::vector<std::string> backups;                      ///< ids, the oldest first
+    std::vector<std::string> backups;                      ///< ids, none before what is built on it
     std::vector<std::pair<uint32_t, Lsn>> new_beginnings;  ///< marked before any piece goes
     std::vector<WalPiece> pieces;
     std::vector<std::pair<uint32_t, Lsn>> beginnings;  ///< of stretches that are gone

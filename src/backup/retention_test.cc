@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <random>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -37,7 +38,9 @@ History history_of(std::mt19937& random) {
             history.names.emplace_back(layout.piece_name({.timeline = timeline, .from = at, .to = at + segment}), 1);
             at += segment;
         } else if (what < 8) {
+            bool incremental = !history.backups.empty() && pick(2) == 0;
             history.backups.push_back({.id = std::to_string(1000 + step),
+                                       .parent = incremental ? history.backups.back().id : "",
                                        .ended_at = time,
                                        .timeline = timeline,
                                        .end = at - static_cast<uint64_t>(pick(2) * pick(1000)),
@@ -66,18 +69,37 @@ WalIndex after(const Names& names, const RetentionPlan& plan, size_t steps) {
     return index_wal(layout, left);
 }
 
-/// By the definition: whether a backup has to stay, each seen for itself.
-bool must_stay(const History& history, const Retention& retention, const RetainedBackup& one) {
-    auto newer = std::ranges::count_if(history.backups, [&](const auto& other) {
-        return std::pair(other.ended_at, other.id) > std::pair(one.ended_at, one.id);
-    });
-    if (newer == 0 || newer < retention.full.value_or(0)) return true;
+const RetainedBackup* parent_of(const History& history, const RetainedBackup& one) {
+    auto found = std::ranges::find(history.backups, one.parent, &RetainedBackup::id);
+    return found == history.backups.end() ? nullptr : &*found;
+}
+
+/// By the definition: whether a backup has to stay for its own sake.
+bool is_wanted(const History& history, const Retention& retention, const RetainedBackup& one) {
+    auto is_newer = [&](const auto& other, const auto& than) {
+        return std::pair(other.ended_at, other.id) > std::pair(than.ended_at, than.id);
+    };
+    if (std::ranges::none_of(history.backups, [&](const auto& other) { return is_newer(other, one); })) return true;
+    const auto* full = &one;
+    while (const auto* parent = parent_of(history, *full)) full = parent;
+    auto newer_full = std::ranges::count_if(
+        history.backups, [&](const auto& other) { return other.parent.empty() && is_newer(other, *full); });
+    if (newer_full < retention.full.value_or(0)) return true;
     if (!retention.days) return false;
     // Some moment of the window is restored from it: the next one ended within the window, or it did itself.
     auto since = clock_now - std::chrono::days(*retention.days);
     if (one.ended_at > since) return true;
     return std::ranges::none_of(history.backups, [&](const auto& other) {
         return std::pair(other.ended_at, other.id) > std::pair(one.ended_at, one.id) && other.ended_at <= since;
+    });
+}
+
+/// Whether it has to stay, for itself or for what is built on it.
+bool must_stay(const History& history, const Retention& retention, const RetainedBackup& one) {
+    return std::ranges::any_of(history.backups, [&](const auto& other) {
+        const auto* link = &other;
+        while (link != nullptr && link->id != one.id) link = parent_of(history, *link);
+        return link != nullptr && is_wanted(history, retention, other);
     });
 }
 
@@ -103,6 +125,12 @@ TEST_CASE(
             bool stays = std::ranges::find(plan.backups, backup.id) == plan.backups.end();
             REQUIRE(stays == must_stay(history, retention, backup));
             if (stays) kept.push_back(backup);
+        }
+        std::set<std::string> gone;
+        for (const auto& id : plan.backups) {
+            gone.insert(id);  // a kill behind this leaves nothing that is built on it
+            for (const auto& backup : history.backups)
+                if (backup.parent == id) REQUIRE(gone.contains(backup.id));
         }
         for (const auto& stretch : index.stretches)
             for (const auto& piece : stretch.pieces) {

@@ -4,8 +4,10 @@
 
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <utility>
 
+#include "backup/download.h"
 #include "backup/manifest.h"
 #include "backup/tar.h"
 #include "backup/upload.h"
@@ -106,18 +108,51 @@ Status note_settings(postgres::Session& session, BackupRecord& record) {
     return {};
 }
 
+Result<std::optional<BackupRecord>> newest(const Catalog& catalog) {
+    PN_TRY(auto entries, catalog.list());
+    if (entries.empty()) return std::optional<BackupRecord>();
+    if (!entries.back().record) return fail(std::move(entries.back().record.error()));
+    return std::optional(std::move(*entries.back().record));
+}
+
+/// The server finds out for itself whether it has noted all that changed since.
+Status check_parent(const BackupRecord& parent, const BackupRecord& record, const Catalog& catalog) {
+    bool same = parent.system_identifier == record.system_identifier;
+    if (same && parent.server_version / 10000 == record.server_version / 10000) {
+        PN_CHECK(catalog.parents(parent));
+        return {};
+    }
+    return fail({.kind = ErrorKind::refused,
+                 .code = "no_parent_backup",
+                 .message = same ? fmt::format("backup {} was taken from PostgreSQL {}, and the server is {} now",
+                                               parent.id, parent.server_version / 10000, record.server_version / 10000)
+                                 : fmt::format("backup {} is of another server (system {})", parent.id,
+                                               parent.system_identifier),
+                 .where = "backups." + record.name,
+                 .hint = "take a full backup: `penstock backup run " + record.name + "`"});
+}
+
 Result<BackupRecord> take_into(Upload& upload, BackupRecord& record, const postgres::ConnectionOptions& server,
-                               const Catalog& catalog, const std::stop_token& stop) {
+                               const Catalog& catalog, const std::optional<BackupRecord>& parent,
+                               const std::stop_token& stop) {
     PN_TRY(auto session, postgres::Session::connect(server, "penstock backup " + record.name, stop,
                                                     postgres::Session::Channel::replication));
     record.server_version = session->server_version();
     PN_TRY(auto identity, postgres::identify_system(*session));
     record.system_identifier = identity.system;
     PN_CHECK(note_settings(*session, record));
+    std::string manifest;
+    if (parent) {
+        PN_CHECK(check_parent(*parent, record, catalog));
+        PN_TRY(manifest, download_whole(catalog, *parent, "manifest"));
+        record.parent = parent->id;
+    }
     Taking taking(upload, record);
     PN_TRY(auto end,
-           postgres::base_backup(*session, {.label = "penstock " + record.id, .slot = "penstock_backup_" + record.id},
-                                 taking, stop));
+           postgres::base_backup(
+               *session,
+               {.label = "penstock " + record.id, .slot = "penstock_backup_" + record.id, .manifest_before = manifest},
+               taking, stop));
     record.end_lsn = end.at.text();
     record.end_timeline = end.timeline;
     PN_CHECK(taking.finish());
@@ -140,9 +175,16 @@ void remove_parts(const Catalog& catalog, const std::string& id) {
 Result<BackupRecord> take_backup(const postgres::ConnectionOptions& server, const Catalog& catalog,
                                  const TakeRequest& request, std::stop_token stop) {
     BackupRecord record{.id = request.id, .name = request.name, .started_at = now()};
+    std::optional<BackupRecord> parent;
+    if (request.incremental) {
+        PN_TRY(parent, newest(catalog));
+        if (!parent)
+            log::info("backup {}: there is none yet that an incremental one could be built on, so it is full",
+                      request.name);
+    }
     Result<BackupRecord> taken = [&]() -> Result<BackupRecord> {
         Upload upload(catalog, record, request.threads);
-        return take_into(upload, record, server, catalog, stop);
+        return take_into(upload, record, server, catalog, parent, stop);
     }();
     // An entry whose putting was in doubt may be there: then the parts are needed.
     if (!taken && record.archives.empty()) remove_parts(catalog, record.id);

@@ -12,9 +12,11 @@ struct TakeRequest {
     std::string id;    ///< new: no other backup has it
     std::string name;  ///< of the configuration
     unsigned threads = 2;
+    /// What changed since the newest backup, where there is one; else all.
+    bool incremental = false;
 };
 
-/// Takes a full backup of the connection's server and puts it into the catalog's store, through memory alone. Every file is
+/// Takes a backup of the connection's server and puts it into the catalog's store, through memory alone. Every file is
 /// compared with the server's manifest on its way; one that differs is an error of code `backup_differs`. The catalog entry
 /// comes last, when all parts are there. What an error leaves is removed as far as the store allows; what a kill leaves is
 /// never used.

@@ -64,7 +64,9 @@ const Spec<Backup>& backup_spec() {
             .unavailable("rpo", "goals of recovery are planned")
             .unavailable("full",
                          "schedules of backups are planned; cron or a systemd timer can run `penstock backup run`")
-            .unavailable("incremental", "incremental backups are planned")
+            .unavailable(
+                "incremental",
+                "schedules of backups are planned; cron or a systemd timer can run `penstock backup run --incremental`")
             .unavailable("logical", "logical backups are planned; pg_dump makes them")
             .unavailable("drill", "drills are planned; `penstock backup restore` and a start by hand is one");
     return made;

@@ -29,6 +29,30 @@ class Receiver {
     Receiver(Session& session, BaseBackupTaker& taker, std::stop_token stop)
         : session_(session), taker_(taker), stop_(std::move(stop)) {}
 
+    /// UPLOAD_MANIFEST: what the server has to know of the backup before.
+    Status send_manifest(std::string_view manifest) {
+        constexpr size_t most_bytes = 64 * 1024;
+        if (PQsendQuery(session_.raw(), "UPLOAD_MANIFEST") == 0)
+            return fail(broken(session_, PQerrorMessage(session_.raw())));
+        PN_TRY(auto copying, next("its manifest"));
+        if (PQresultStatus(copying.raw()) != PGRES_COPY_IN) return fail(broken(session_, "it takes no manifest"));
+        while (!manifest.empty()) {
+            auto some = manifest.substr(0, most_bytes);
+            if (stop_.stop_requested()) PN_CHECK(readable());
+            if (PQputCopyData(session_.raw(), some.data(), static_cast<int>(some.size())) != 1)
+                return fail(broken(session_, redact(PQerrorMessage(session_.raw()))));
+            manifest.remove_prefix(some.size());
+        }
+        if (PQputCopyEnd(session_.raw(), nullptr) != 1)
+            return fail(broken(session_, redact(PQerrorMessage(session_.raw()))));
+        PN_CHECK(next("its manifest"));
+        while (PGresult* rest = PQgetResult(session_.raw())) {
+            Rows done(rest);
+            PN_CHECK(good(done, "its manifest"));
+        }
+        return {};
+    }
+
     Result<BackupBound> run(const std::string& command) {
         if (PQsendQuery(session_.raw(), command.c_str()) == 0)
             return fail(broken(session_, PQerrorMessage(session_.raw())));
@@ -77,7 +101,9 @@ class Receiver {
 
     Status good(const Rows& rows, std::string_view what) {
         auto status = PQresultStatus(rows.raw());
-        if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK || status == PGRES_COPY_OUT) return {};
+        if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK || status == PGRES_COPY_OUT ||
+            status == PGRES_COPY_IN)
+            return {};
         auto field = [&](int code) {
             const char* value = PQresultErrorField(rows.raw(), code);
             return std::string(value == nullptr ? "" : value);
@@ -142,6 +168,28 @@ class Receiver {
 
 }  // namespace
 
+namespace {
+
+/// The server notes which blocks change only where it is told to.
+Status summarizes(Session& session) {
+    bool able = session.server_version() >= 170000;
+    if (able) {
+        PN_TRY(auto rows, session.query("SHOW summarize_wal"));
+        if (rows.text(0, 0) == "on") return {};
+    }
+    return fail({.kind = ErrorKind::refused,
+                 .code = "no_incremental_backups",
+                 .message = able ? fmt::format("{} does not note which blocks change: summarize_wal is off",
+                                               session.place().text())
+                                 : fmt::format("{} is PostgreSQL {}: incremental backups need 17 or later",
+                                               session.place().text(), session.server_version() / 10000),
+                 .where = "connections." + session.place().connection,
+                 .hint = able ? "ALTER SYSTEM SET summarize_wal = on, reload, and take a full backup first"
+                              : "take full backups; the log between them (`penstock backup wal`) restores any time"});
+}
+
+}  // namespace
+
 Result<BackupBound> base_backup(Session& session, const BaseBackupRequest& request, BaseBackupTaker& taker,
                                 std::stop_token stop) {
     if (session.server_version() < 150000)
@@ -152,12 +200,15 @@ Result<BackupBound> base_backup(Session& session, const BaseBackupRequest& reque
                      .where = "connections." + session.place().connection,
                      .hint = "use pg_basebackup of its own version, or upgrade the server"});
     PN_CHECK(create_physical_slot(session, request.slot, true));
+    Receiver receiver(session, taker, std::move(stop));
+    bool incremental = !request.manifest_before.empty();
+    if (incremental) PN_CHECK(summarizes(session));
+    if (incremental) PN_CHECK(receiver.send_manifest(request.manifest_before));
     // WAIT false: what the server's own archive does is of no concern to a backup that brings its log along.
-    return Receiver(session, taker, std::move(stop))
-        .run(fmt::format(
-            "BASE_BACKUP (LABEL {}, CHECKPOINT 'fast', WAL true, WAIT false, TABLESPACE_MAP true, MANIFEST 'yes', "
-            "MANIFEST_CHECKSUMS 'SHA256')",
-            quote_literal(request.label)));
+    return receiver.run(fmt::format(
+        "BASE_BACKUP (LABEL {}, CHECKPOINT 'fast', WAL true, WAIT false, TABLESPACE_MAP true, MANIFEST 'yes', "
+        "MANIFEST_CHECKSUMS 'SHA256'{})",
+        quote_literal(request.label), incremental ? ", INCREMENTAL true" : ""));
 }
 
 }  // namespace penstock::postgres

@@ -16,6 +16,8 @@ struct BaseBackupRequest {
     std::string label;
     /// Keeps the log that the backup needs until the session ends: a temporary physical slot of this name.
     std::string slot;
+    /// Of the backup that this one is to hold the changes since; "" of a full one. Needs 17 or later with summarize_wal.
+    std::string_view manifest_before = {};
 };
 
 /// A tablespace as the server announces it; the main one has no oid.
