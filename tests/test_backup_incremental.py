@@ -1,6 +1,5 @@
 """Incremental backups (PostgreSQL 17 and later): what is restored from a chain is the server, block by block as pg_combinebackup makes it."""
 
-import os
 import shutil
 import subprocess
 
@@ -8,9 +7,10 @@ import pytest
 from test_backup import flip, listed, place, restore, verify  # noqa: F401  (place is a fixture)
 
 from support.backups import Restored, Source, configure, own_folder, remove_meanwhile
-from support.postgres import LOADER_PASSWORD, PostgresServer
+from support.postgres import DEPS, LOADER_PASSWORD, PostgresServer
 from support.program import Project
 
+TOOLS = DEPS / "servers/postgres-18-tools/bin"
 TABLES = ("kept", "grown", "shrunk", "emptied", "moved", "made", "elsewhere")
 CHANGES = (  # each between two backups
     """UPDATE kept SET n = n + 1 WHERE id % 97 = 0; INSERT INTO grown SELECT i, repeat('x', 500) FROM generate_series(1, 20000) i;
@@ -72,9 +72,8 @@ def chain(tmp_path_factory):
 
 
 def run(source, tool, *arguments):
-    environment = {**os.environ, "PGPASSWORD": LOADER_PASSWORD}
-    done = subprocess.run([source.bindir / tool, *arguments, *(["-d", source.url("postgres", user="backuper")] if tool == "pg_basebackup" else [])],
-                          capture_output=True, text=True, timeout=120, cwd="/", env=environment, **source._account)
+    where = ["-h", source.base, "-p", str(source.port), "-U", "backuper"] if tool == "pg_basebackup" else []
+    done = subprocess.run([TOOLS / tool, *where, *arguments], capture_output=True, text=True, timeout=120, cwd="/", **source._account)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -15,7 +15,7 @@
 namespace penstock::backup {
 namespace {
 
-constexpr uint32_t magic = 0xd3ae1f0d;
+constexpr uint32_t incremental_magic = 0xd3ae1f0d;
 constexpr size_t block_bytes = 8192;
 constexpr size_t fixed_bytes = 12;          ///< of the header
 constexpr uint32_t most_blocks = 1U << 17;  ///< of a file of 1 GiB, in which PostgreSQL divides tables
@@ -59,7 +59,7 @@ IncrementalFile::~IncrementalFile() {
 
 Status IncrementalFile::read_header() {
     if (buffer_.size() < fixed_bytes) return {};
-    if (number_at(buffer_, 0) != magic) return fail(bad("is none that PostgreSQL wrote"));
+    if (number_at(buffer_, 0) != incremental_magic) return fail(bad("is none that PostgreSQL wrote"));
     uint64_t count = number_at(buffer_, 4);
     if (count > most_blocks) return fail(bad(fmt::format("has {} blocks", count)));
     uint64_t header = fixed_bytes + count * sizeof(uint32_t);

@@ -24,7 +24,8 @@ std::string target_setting(const Recovery& recovery) {
         // Names of zones, "Z" among them, are not known yet where PostgreSQL reads this.
         case RecoveryTarget::Kind::time: {
             auto text = iso_time(target.time);
-            return fmt::format("recovery_target_time = '{} {}+00'\n", text.substr(0, 10), text.substr(11, text.size() - 12));
+            return fmt::format("recovery_target_time = '{} {}+00'\n", text.substr(0, 10),
+                               text.substr(11, text.size() - 12));
         }
         case RecoveryTarget::Kind::lsn:
             return fmt::format("recovery_target_lsn = '{}'\n", recovery.record.value_or(target.lsn).text());
