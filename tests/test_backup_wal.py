@@ -248,6 +248,11 @@ def test_what_is_lost_with_the_server_is_what_is_said(project, place):
         server.destroy()
 
 
+def place_in_log(lsn: str) -> int:
+    high, low = lsn.split("/")
+    return (int(high, 16) << 32) + int(low, 16)
+
+
 def test_a_kill_at_any_point_leaves_no_gap_and_nothing_twice(shop, source15, place):
     fresh(source15)
     killed = shop.run("backup", "wal", "shop_db", "--drain", expect=None, env={"PENSTOCK_FAILPOINT": "wal_slot_after=kill"})
@@ -264,9 +269,10 @@ def test_a_kill_at_any_point_leaves_no_gap_and_nothing_twice(shop, source15, pla
         assert verify(shop)["whole"]
         failed = drain(shop, expect=None, env={"PENSTOCK_FAILPOINT": f"{failpoint}=error"})
         assert failed.code in (0, 1) and (failed.code == 0 or failpoint in failed.err), failed
+    written = end_of_log(source15)  # the server writes of itself, now and then
     drain(shop)
     whole = verify(shop)
-    assert whole["whole"] and len(whole["stretches"]) == 1 and whole["stretches"][0]["to_lsn"] == end_of_log(source15)
+    assert whole["whole"] and len(whole["stretches"]) == 1 and place_in_log(whole["stretches"][0]["to_lsn"]) >= place_in_log(written)
     full = [piece for piece in pieces(shop) if piece.name == "00000000-01000000"]
     assert len(full) >= 4 and all(len(list(piece.parent.glob("0*"))) == 1 for piece in full), "a full segment is one object"
     restore(shop, place / "data")
