@@ -189,7 +189,8 @@ def test_any_time_that_was_witnessed_is_restored(project, source, place):
     receiver.signal(signal.SIGTERM)
     stopped = receiver.wait()
     assert stopped.code == 130 and stopped.json["stopped"], stopped
-    assert drain(project).json["to_lsn"] == end_of_log(source)
+    written = end_of_log(source)
+    assert place_in_log(drain(project).json["to_lsn"]) >= place_in_log(written)
     archived = sorted(p.name for p in source.archive.iterdir())
 
     listed = project.run("backup", "list", "shop_db", "--output", "json").json["backups"][0]
@@ -374,7 +375,7 @@ def test_targets_that_the_log_does_not_reach(shop, source15, place):
     assert "is no place" in restore(shop, place / "data", "--to-lsn", "here", expect=2).err
     assert "exclude one another" in restore(shop, place / "data", "--to-lsn", "0/1", "--latest", expect=2).err
     assert not (place / "data").exists()
-    preview = shop.run("backup", "restore", "shop_db", "--into", place / "data", "--to-lsn", end_of_log(source15), "--preview").out
+    preview = shop.run("backup", "restore", "shop_db", "--into", place / "data", "--to-lsn", drain(shop).json["to_lsn"], "--preview").out
     assert "stored up to" in preview and "not in it" in preview
     # The first backup ended before its log was stored, and is there all the same.
     restore(shop, place / "first", "--backup", record["id"], "--latest")
