@@ -202,6 +202,8 @@ def test_messages_are_done_once_there_too(shop, state):
         first = server.push("/orders", {"note": "ünï"}, "m-2")
         assert first.status == 200 and server.push("/orders", {"note": "ünï"}, "m-2").json == first.json
         assert server.push("/orders", {}, "m-1").json["attempts"] == 2
+        runs = server.get("/api/v1/runs").json["runs"]
+        assert len(runs) > 1 and server.get(f"/api/v1/runs?before={runs[0]['run_id']}").json["runs"] == runs[1:]
         assert server.push("/orders", b"\xff\x00", "m-3").json["status"] == "rejected"
         state.crash()
         away = server.push("/orders", {}, "m-4")

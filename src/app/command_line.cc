@@ -271,6 +271,9 @@ class CommandLine {
         names(show, "ID", "The reject", true);
         auto* replay = command(*rejects, "replay", "Read rejected rows again from the source and write them");
         name(replay, "PIPELINE", "The pipeline", true);
+        replay->add_option("--id", options_.ids, "Only this reject; may be repeated")
+            ->type_name("ID")
+            ->allow_extra_args(false);
         replay->add_flag("--dry-run", options_.dry_run, "Only say what would be read again");
         auto* discard = command(*rejects, "discard", "Mark rejected rows as dealt with, without writing them");
         names(discard, "PIPELINE|ID", "All of a pipeline, or single rejects", true);

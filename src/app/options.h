@@ -48,6 +48,7 @@ struct Options {
     // lists
     std::string pipeline;
     std::string table;
+    std::vector<std::string> ids;  ///< single rejects
     int64_t most = 20;
     bool closed = false;  ///< rejects that were replayed or discarded, too
 

@@ -56,6 +56,17 @@ Rejects replayable(const Pipeline& pipeline, Rejects open) {
     return open;
 }
 
+/// Somebody who names a row wants to know that it was not read again.
+Status check_all_open(const std::vector<std::string>& ids, const Rejects& open) {
+    for (const auto& id : ids)
+        if (std::ranges::find(open, id, &flow::RejectRecord::id) == open.end())
+            return fail({.kind = ErrorKind::usage,
+                         .code = "unknown_reject",
+                         .message = fmt::format("there is no open reject '{}' of this pipeline", id),
+                         .hint = "`penstock rejects list` shows those that are open"});
+    return {};
+}
+
 Status show(const Session& session, const Rejects& open) {
     std::map<std::pair<std::string, std::string>, int64_t> counts;
     for (const auto& record : open) ++counts[{record.reject.table, record.reject.code}];
@@ -89,8 +100,10 @@ Result<int> command::rejects_replay(const Session& session) {
     PN_TRY(auto ledger, pipeline.open_ledger());
     Rejects open;
     if (ledger != nullptr) {
-        PN_TRY(open, ledger->rejects({.pipeline = pipeline.name(), .table = options.table, .open_only = true}));
+        PN_TRY(open, ledger->rejects(
+                         {.pipeline = pipeline.name(), .table = options.table, .ids = options.ids, .open_only = true}));
     }
+    PN_CHECK(check_all_open(options.ids, open));
     ledger.reset();  // the run opens the target itself
     open = replayable(pipeline, std::move(open));
     if (open.empty()) {

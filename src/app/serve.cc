@@ -139,7 +139,7 @@ class Serving {
         if (request.path == "/healthz")
             return reply.send(http::json_answer(200, {{"status", "ok"}, {"version", version}}));
         if (request.path == "/readyz") return reply.send(readiness());
-        if (request.path == "/metrics") return reply.send(metrics());
+        if (request.path == "/metrics") return reply.send(metrics(request));
         if (request.path.starts_with("/runs/")) return reply.send(triggers_->show(request, request.path.substr(6)));
         reply.send(http::error_answer(404, "not_found", "there is nothing at this path",
                                       "the paths: those of triggers, /runs/ID, /metrics, /api/v1, /healthz, /readyz"));
@@ -155,7 +155,8 @@ class Serving {
                                        {"scheduler", schedules_.leads() ? "leader" : "standby"}});
     }
 
-    http::Response metrics() const {
+    http::Response metrics(const http::Request& request) const {
+        if (auto refusal = api_.refusal_to_look(request)) return std::move(*refusal);
         auto text = metrics_text(document_, now());
         if (!text) return http::error_answer(503, text.error());
         return {.body = std::move(*text), .type = Exposition::content_type};

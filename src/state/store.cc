@@ -247,7 +247,8 @@ Status Store::end_run(const flow::RunResult& result, int64_t keep) {
     });
 }
 
-Result<std::vector<RunRecord>> Store::select(const std::string& where, const std::string& parameter, int limit) {
+Result<std::vector<RunRecord>> Store::select(const std::string& where, const std::string& parameter, int limit,
+                                             const std::string& before) {
     std::vector<RunRow> rows;
     std::vector<LockHolder> locks;
     PN_CHECK(connection_->read([&](soci::session& sql) -> Status {
@@ -260,14 +261,16 @@ Result<std::vector<RunRecord>> Store::select(const std::string& where, const std
             (sql.prepare
                  << "SELECT run_id, pipeline, status, started_at, duration_seconds, attempts, peak_memory_bytes, "
                     "tables, error, pid, pid_started, host, machine, deferred_until, origin, window_start, window_end, "
-                 << spent_of_run << " FROM penstock.runs AS r WHERE " << where
-                 << " ORDER BY started_at DESC, run_id DESC LIMIT :rows",
+                 << spent_of_run << " FROM penstock.runs AS r WHERE (" << where
+                 << ") AND (:every = '' OR (started_at, run_id) < (SELECT b.started_at, b.run_id FROM penstock.runs AS "
+                    "b "
+                    "WHERE b.run_id = :before)) ORDER BY started_at DESC, run_id DESC LIMIT :rows",
              soci::into(record.run_id), soci::into(record.pipeline), soci::into(record.status), soci::into(started),
              soci::into(duration), soci::into(record.attempts), soci::into(peak), soci::into(row.tables),
              soci::into(row.error), soci::into(pid), soci::into(pid_started), soci::into(row.process.host),
              soci::into(row.process.machine), soci::into(until), soci::into(record.origin), soci::into(from),
              soci::into(to), soci::into(bytes), soci::into(nano_usd), soci::into(slots), soci::use(parameter),
-             soci::use(limit));
+             soci::use(before), soci::use(before), soci::use(limit));
         for (select.execute(); select.fetch(); rows.push_back(row)) {
             record.started_at = from_micros(started);
             record.duration = std::chrono::duration<double>(duration);
@@ -288,8 +291,8 @@ Result<std::vector<RunRecord>> Store::select(const std::string& where, const std
     return records;
 }
 
-Result<std::vector<RunRecord>> Store::runs(int limit, const std::string& pipeline) {
-    return select(pipeline.empty() ? ":pipeline = ''" : "pipeline = :pipeline", pipeline, limit);
+Result<std::vector<RunRecord>> Store::runs(int limit, const std::string& pipeline, const std::string& before) {
+    return select(pipeline.empty() ? ":pipeline = ''" : "pipeline = :pipeline", pipeline, limit, before);
 }
 
 Result<std::optional<RunRecord>> Store::run(const std::string& run_id) {

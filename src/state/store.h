@@ -54,15 +54,17 @@ class Store {
     /// ended only the newest `keep` stay in the history.
     Status end_run(const flow::RunResult& result, int64_t keep = 1000);
 
-    /// Newest first. Runs recorded as running whose process is gone are shown as failed.
-    Result<std::vector<RunRecord>> runs(int limit, const std::string& pipeline = {});
+    /// Newest first; with `before`, a run's id, only those behind that one, none if there is no such run. Runs recorded as running
+    /// whose process is gone are shown as failed.
+    Result<std::vector<RunRecord>> runs(int limit, const std::string& pipeline = {}, const std::string& before = {});
     Result<std::optional<RunRecord>> run(const std::string& run_id);
     /// The newest run of each pipeline, by pipeline.
     Result<std::vector<RunRecord>> last_runs();
 
   private:
     explicit Store(std::unique_ptr<Connection> connection);
-    Result<std::vector<RunRecord>> select(const std::string& where, const std::string& parameter, int limit);
+    Result<std::vector<RunRecord>> select(const std::string& where, const std::string& parameter, int limit,
+                                          const std::string& before = {});
 
     std::unique_ptr<Connection> connection_;
     RunCause cause_;

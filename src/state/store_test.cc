@@ -95,6 +95,12 @@ TEST_CASE("runs come newest first, by pipeline and by limit") {
     auto odd = store.runs(10, "odd");
     REQUIRE(odd);
     CHECK(odd->size() == 3);
+    auto behind = store.runs(10, "odd", "run_4");
+    REQUIRE(behind);
+    REQUIRE(behind->size() == 2);
+    CHECK(behind->front().run_id == "run_3");
+    CHECK(store.runs(10, "", "run_0")->empty());
+    CHECK(store.runs(10, "", "nothing")->empty());
     auto last = store.last_runs();
     REQUIRE(last);
     REQUIRE(last->size() == 2);

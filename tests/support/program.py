@@ -197,6 +197,13 @@ class Project:
             connection.execute("SET TimeZone = 'UTC'")
             return connection.execute(sql, parameters).fetchall()
 
+    def is_free(self) -> bool:
+        """Whether nobody has the warehouse open: a run is on record a moment before its process ends."""
+        try:
+            return bool(self.duck("SELECT 1"))
+        except duckdb.IOException:
+            return False
+
     def duck_value(self, sql: str):
         return self.duck(sql)[0][0]
 

@@ -5,6 +5,7 @@ import http.client
 import json
 import signal
 import threading
+import time
 from dataclasses import dataclass
 
 
@@ -74,6 +75,14 @@ class Serving:
         self._reader.join(5)
         self.running.process.stdout.close()
         return code
+
+
+def wait_for(what, seconds: float = 40):
+    deadline = time.monotonic() + seconds
+    while not (found := what()):
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.1)
+    return found
 
 
 def bearer(token: str | None) -> dict:

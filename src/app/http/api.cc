@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <openssl/crypto.h>
+#include <strings.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -41,12 +43,23 @@ bool is_of_this_machine(const Request& request) {
 }
 
 int status_of(const Error& error) {
-    if (error.code == "not_found") return 404;
+    static const std::set<std::string_view> missing = {"not_found", "unknown_reject", "unknown_table"};
+    // What a command of ours says has no kind.
+    static const std::set<std::string_view> in_the_way = {"already_running", "database_locked"};
+    if (missing.contains(error.code)) return 404;
+    if (in_the_way.contains(error.code)) return 409;
     switch (error.kind) {
         case ErrorKind::usage:
         case ErrorKind::configuration: return 400;
         default: return 503;
     }
+}
+
+bool is_json(const Request& request) {
+    auto type = request.header("content-type");
+    type.erase(std::min(type.find(';'), type.size()));
+    type.erase(type.find_last_not_of(' ') + 1);
+    return ::strcasecmp(type.c_str(), "application/json") == 0;
 }
 
 Response say_who(const Error& error) {
@@ -76,6 +89,12 @@ bool Api::take(const Request& request, const Reply& reply) {
     if (request.path.size() > api_prefix.size() && request.path[api_prefix.size()] != '/') return false;
     reply.send(answer(request));
     return true;
+}
+
+std::optional<Response> Api::refusal_to_look(const Request& request) const {
+    if (document_.api.tokens.empty()) return std::nullopt;
+    auto who = asker(request);
+    return who ? std::nullopt : std::optional(say_who(who.error()));
 }
 
 Result<Api::Asker> Api::asker(const Request& request) const {
@@ -112,6 +131,9 @@ Response Api::answer(const Request& request) {
         if (route.method != (is_head ? "GET" : request.method)) continue;
         ApiCall call{
             .session = session_, .document = document_, .actor = who->name, .texts = {}, .wholes = {}, .truths = {}};
+        if (route.takes_body() && !request.body.empty() && !is_json(request))
+            return error_answer(415, "not_json", "the body is not said to be JSON",
+                                "send Content-Type: application/json");
         if (auto read = read_arguments(route, request, *places, call); !read) return error_answer(400, read.error());
         if (who->role < route.role) {
             auto refused = not_allowed("not_allowed",
@@ -168,7 +190,7 @@ Response Api::handle(const ApiRoute& route, const ApiCall& call) {
     if (answered) return json_answer(200, *answered);
     int status = status_of(answered.error());
     auto response = error_answer(status, answered.error());
-    if (status == 503) response.headers.emplace_back("Retry-After", "10");
+    if (status == 503 || status == 409) response.headers.emplace_back("Retry-After", "10");
     return response;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <optional>
 #include <string>
 
 #include "app/commands.h"
@@ -18,6 +19,8 @@ class Api {
 
     /// Whether this is one of its paths; if so it is answered.
     bool take(const Request& request, const Reply& reply);
+    /// For what is beside the API, such as metrics: where the configuration has tokens, nothing is shown without one.
+    std::optional<Response> refusal_to_look(const Request& request) const;
 
   private:
     struct Asker {

@@ -68,6 +68,7 @@ Result<Ordered> backfill_pipeline(const ApiCall& call) {
 Result<Ordered> replay_rejects(const ApiCall& call) {
     std::vector<std::string> command = {"rejects", "replay", call.text("pipeline")};
     if (auto table = call.text("table"); !table.empty()) command.push_back("--table=" + table);
+    if (auto id = call.text("id"); !id.empty()) command.push_back("--id=" + id);
     if (call.truth("dry_run")) command.emplace_back("--dry-run");
     return ask_own(call.session, command, replay_time);
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 #include <nlohmann/json.hpp>
+#include <regex>
 
 namespace penstock::app::http {
 namespace {
@@ -19,6 +20,8 @@ std::unexpected<Error> refuse(std::string_view name, std::string_view why) {
                  .message = fmt::format("`{}` {}", name, why),
                  .hint = "/api/v1/openapi.json describes every parameter"});
 }
+
+bool is_text(const ApiParameter& parameter) { return parameter.type == Type::text || parameter.type == Type::moment; }
 
 const ApiParameter* find_in(const ApiRoute& route, In in, std::string_view name) {
     auto found = std::ranges::find_if(route.parameters,
@@ -44,6 +47,9 @@ Status set_text(const ApiParameter& parameter, const std::string& value, ApiCall
         return refuse(parameter.name, fmt::format("is longer than {} characters", most_api_text));
     if (std::ranges::any_of(value, [](unsigned char c) { return c < 0x20 || c == 0x7F; }))
         return refuse(parameter.name, "has control characters");
+    static const std::regex moment(moment_pattern);
+    if (parameter.type == Type::moment && !std::regex_match(value, moment))
+        return refuse(parameter.name, "is no day or moment, such as 2026-11-01 or 2026-11-01T06:30:00Z");
     call.texts[std::string(parameter.name)] = value;
     return {};
 }
@@ -57,7 +63,7 @@ Status set_whole(const ApiParameter& parameter, int64_t value, ApiCall& call) {
 
 /// As paths and queries have it.
 Status set_written(const ApiParameter& parameter, const std::string& value, ApiCall& call) {
-    if (parameter.type == Type::text) return set_text(parameter, value, call);
+    if (is_text(parameter)) return set_text(parameter, value, call);
     if (parameter.type == Type::truth) {
         if (value != "true" && value != "false") return refuse(parameter.name, "is neither true nor false");
         call.truths[std::string(parameter.name)] = value == "true";
@@ -73,6 +79,7 @@ Status set_written(const ApiParameter& parameter, const std::string& value, ApiC
 Status set_json(const ApiParameter& parameter, const Json& value, ApiCall& call) {
     switch (parameter.type) {
         case Type::text:
+        case Type::moment:
             return value.is_string() ? set_text(parameter, value.get<std::string>(), call)
                                      : refuse(parameter.name, "is no text");
         case Type::whole:
@@ -87,9 +94,8 @@ Status set_json(const ApiParameter& parameter, const Json& value, ApiCall& call)
 }
 
 Status read_body(const ApiRoute& route, const Request& request, ApiCall& call) {
-    bool takes = std::ranges::any_of(route.parameters, [](const auto& one) { return one.in == In::body; });
     if (request.body.empty()) return {};
-    if (!takes) return refuse("body", "is not empty, and nothing is taken from it");
+    if (!route.takes_body()) return refuse("body", "is not empty, and nothing is taken from it");
     auto body = Json::parse(request.body, nullptr, false);
     if (!body.is_object()) return refuse("body", "is no JSON object");
     for (const auto& [name, value] : body.items()) {
@@ -129,8 +135,7 @@ Status read_arguments(const ApiRoute& route, const Request& request, const std::
     }
     PN_CHECK(read_body(route, request, call));
     for (const auto& one : route.parameters)
-        if (one.required && one.type == Type::text && !call.texts.contains(one.name))
-            return refuse(one.name, "is missing");
+        if (one.required && is_text(one) && !call.texts.contains(one.name)) return refuse(one.name, "is missing");
     return {};
 }
 

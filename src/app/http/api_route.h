@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <nlohmann/json_fwd.hpp>
 #include <span>
@@ -14,7 +15,7 @@ namespace penstock::app::http {
 
 struct ApiParameter {
     enum class In { path, query, body };
-    enum class Type { text, whole, truth };
+    enum class Type { text, moment, whole, truth };  ///< a moment is a text that moment_pattern describes
     std::string_view name;
     In in = In::query;
     Type type = Type::text;
@@ -53,6 +54,9 @@ struct ApiRoute {
     bool asks_own = false;  ///< by another process of ours, of which there are only so many at once
 
     bool changes() const { return method == "POST"; }
+    bool takes_body() const {
+        return std::ranges::any_of(parameters, [](const auto& one) { return one.in == ApiParameter::In::body; });
+    }
 };
 
 /// All of them: the one table.
@@ -62,6 +66,7 @@ nlohmann::ordered_json open_api(std::span<const ApiRoute> routes);
 
 /// Texts of requests are no longer.
 inline constexpr size_t most_api_text = 500;
+inline constexpr const char* moment_pattern = R"(^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2})?)?Z?$)";
 inline constexpr std::string_view api_prefix = "/api/v1";
 
 }  // namespace penstock::app::http

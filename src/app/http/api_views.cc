@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "app/operate/overview.h"
@@ -9,6 +11,7 @@
 #include "app/project.h"
 #include "app/run_history.h"
 #include "state/audit.h"
+#include "state/measures.h"
 
 namespace penstock::app::http {
 namespace {
@@ -16,6 +19,25 @@ namespace {
 using Ordered = nlohmann::ordered_json;
 
 constexpr std::chrono::seconds look_time{30};
+
+constexpr size_t most_searched = 10'000;
+
+std::string lower(std::string text) {
+    for (char& c : text)
+        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    return text;
+}
+
+/// Whether a rejected row has this text anywhere where people would look for it.
+bool has(const Ordered& reject, const std::string& lower_case) {
+    for (const auto* name : {"reason", "code", "table", "column", "key", "payload"}) {
+        const auto& value = reject[name];
+        auto text = value.is_string() ? value.get<std::string>()
+                                      : value.dump(-1, ' ', false, Ordered::error_handler_t::replace);
+        if (!value.is_null() && lower(std::move(text)).find(lower_case) != std::string::npos) return true;
+    }
+    return false;
+}
 
 Error not_found(std::string what) {
     return {.kind = ErrorKind::usage, .code = "not_found", .message = std::move(what)};
@@ -53,7 +75,8 @@ Result<Ordered> list_runs(const ApiCall& call) {
     Ordered list = Ordered::array();
     PN_TRY(auto store, look_at_state(call.document));
     if (!store) return Ordered{{"runs", list}};
-    PN_TRY(auto records, store->runs(static_cast<int>(call.whole("limit")), call.text("pipeline")));
+    PN_TRY(auto records,
+           store->runs(static_cast<int>(call.whole("limit")), call.text("pipeline"), call.text("before")));
     for (const auto& record : records) list.push_back(record_json(record));
     return Ordered{{"runs", list}};
 }
@@ -71,12 +94,16 @@ Result<Ordered> show_run(const ApiCall& call) {
 /// Paged by taking what is before the page, too: lists end at ten thousand.
 Result<Ordered> list_rejects(const ApiCall& call) {
     auto offset = static_cast<size_t>(call.whole("offset")), limit = static_cast<size_t>(call.whole("limit"));
-    std::vector<std::string> command = {"rejects", "list", "--most", std::to_string(offset + limit + 1)};
+    auto search = lower(call.text("search"));
+    auto most = search.empty() ? offset + limit + 1 : most_searched;
+    std::vector<std::string> command = {"rejects", "list", "--most", std::to_string(most)};
     if (auto table = call.text("table"); !table.empty()) command.push_back("--table=" + table);
     command.push_back(call.text("pipeline"));
     PN_TRY(auto all, ask_own(call.session, command, look_time));
     Ordered page = Ordered::array();
-    const auto& found = all["rejects"];
+    auto& found = all["rejects"];
+    if (!search.empty())
+        std::erase_if(found.get_ref<Ordered::array_t&>(), [&](const auto& one) { return !has(one, search); });
     for (size_t i = offset; i < found.size() && page.size() < limit; ++i) page.push_back(found[i]);
     return Ordered{{"rejects", page}, {"more", found.size() > offset + limit}};
 }
@@ -87,6 +114,29 @@ Result<Ordered> list_schema(const ApiCall& call) {
 }
 
 Result<Ordered> list_slots(const ApiCall& call) { return ask_own(call.session, {"slots", "list"}, look_time); }
+
+Result<Ordered> list_configured_backups(const ApiCall& call) {
+    std::map<std::string, TimePoint> newest;
+    PN_TRY(auto measures, state::Measures::open_existing(call.document.state.reveal(), call.document.state_directory));
+    if (measures) {
+        PN_TRY(auto all, measures->all());
+        for (const auto& one : all)
+            if (one.kind == state::Measure::Kind::backup_at)
+                newest[one.owner] = TimePoint(std::chrono::microseconds(one.amount));
+    }
+    Ordered list = Ordered::array();
+    for (const auto& backup : call.document.backups) {
+        auto found = newest.find(backup.name);
+        bool known = found != newest.end();
+        auto age = known ? std::chrono::duration<double>(now() - found->second).count() : 0;
+        list.push_back({{"backup", backup.name},
+                        {"connection", backup.connection.value},
+                        {"store", backup.store.connection.value},
+                        {"newest_at", known ? Ordered(iso_time(found->second)) : Ordered(nullptr)},
+                        {"age_seconds", known ? Ordered(std::max(0.0, age)) : Ordered(nullptr)}});
+    }
+    return Ordered{{"backups", list}};
+}
 
 Result<Ordered> list_backups(const ApiCall& call) {
     if (call.document.backup(call.text("backup")) == nullptr)

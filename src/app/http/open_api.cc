@@ -19,6 +19,10 @@ Ordered schema_of(const ApiParameter& parameter) {
                     {"minLength", 1},
                     {"maxLength", most_api_text},
                     {"pattern", "^[^\\u0000-\\u001f\\u007f]*$"}};
+        case Type::moment:
+            return {{"type", "string"},
+                    {"pattern", moment_pattern},
+                    {"examples", Ordered::array({"2026-11-01", "2026-11-01T06:30:00Z"})}};
         case Type::whole:
             return {{"type", "integer"},
                     {"minimum", parameter.least},
@@ -46,6 +50,9 @@ Ordered answers(const ApiRoute& route) {
     all["400"] = refusal("An argument is wrong, or the configuration does not allow what was asked for.");
     if (route.role != config::Role::viewer) all["403"] = refusal("The token's role may not do this.");
     if (route.path.find('{') != route.path.npos) all["404"] = refusal("There is no such thing.");
+    if (route.asks_own)
+        all["409"] = refusal("Somebody else is at it: a run of the pipeline, or a process that has the target open.");
+    if (route.takes_body()) all["415"] = refusal("The body is not said to be JSON.");
     if (route.asks_own) all["429"] = refusal("Too many requests ask targets and servers at once.");
     all["503"] = refusal("The state, the target or the source does not answer, or what was asked for failed.");
     return all;
