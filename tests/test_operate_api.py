@@ -5,14 +5,14 @@ import json
 import re
 import socket
 import sqlite3
-import time
 
+import duckdb
 import jsonschema
 import pytest
 import yaml
 from openapi_spec_validator import validate
 
-from support.serving import Serving
+from support.serving import Serving, wait_for
 from support.shop import MERGE, make_orders
 
 TOKENS = {"viewer": "viewer-token-0123456789", "operator": "operator-token-0123456789", "admin": "admin-token-0123456789"}
@@ -28,14 +28,6 @@ def configure(project, database, pipelines, tokens=True):
     path = project.folder / "penstock.yaml"
     path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "api": API}))
     project.environment.update(VERAS_TOKEN=TOKENS["viewer"], OTTOS_TOKEN=TOKENS["operator"])
-
-
-def wait_for(what, seconds: float = 40):
-    deadline = time.monotonic() + seconds
-    while not (found := what()):
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.1)
-    return found
 
 
 @pytest.fixture
@@ -83,10 +75,16 @@ def test_what_is_shown_is_what_commands_print(api, project):
         assert run["rows_read"] == run["rows_written"] + run["rows_rejected"] + run["rows_filtered"]
         assert get(api, "/runs/" + run["run_id"]).json == run
     assert [run["pipeline"] for run in get(api, "/runs?pipeline=bad&limit=1").json["runs"]] == ["bad"]
+    behind = lambda run, more="": get(api, f"/runs?limit=2&before={run['run_id']}{more}").json["runs"]
+    assert behind(runs[0]) == runs[1:] and behind(runs[1]) == runs[2:] and behind(runs[2]) == []
+    assert behind(runs[0], "&pipeline=orders") == [run for run in runs[1:] if run["pipeline"] == "orders"] and behind({"run_id": "none"}) == []
 
     (reject,) = get(api, "/pipelines/bad/rejects", "operator").json["rejects"]
     assert reject == project.run("rejects", "list", "--output", "json").json["rejects"][0] and reject["code"]
     assert get(api, "/pipelines/bad/rejects?offset=1", "operator").json == {"rejects": [], "more": False}
+    for text, found in (("nan", [reject]), ('%22ID%22:2', [reject]), ("public.bad", [reject]), ("elsewhere", [])):
+        assert get(api, "/pipelines/bad/rejects?search=" + text, "operator").json == {"rejects": found, "more": False}, text
+    assert get(api, "/backups").json == {"backups": []}
     assert get(api, "/pipelines/orders/schema?table=shop.orders").json["history"] == project.run("schema", "history", "shop.orders", "--output", "json").json["history"]
     assert "slots" in get(api, "/slots").json
 
@@ -108,13 +106,20 @@ def test_who_may_what(api):
     assert get(api, "/audit", "admin").json == {"audit": []}, "what was refused was not done"
 
 
+def test_metrics_are_for_who_may_look(api):
+    assert api.get("/metrics", TOKENS["viewer"]).text.count("penstock_pipeline_runs_total{") >= 3
+    for token in (None, "wrong"):
+        answer = api.get("/metrics", token)
+        assert answer.status == 401 and "penstock_" not in answer.text and answer.headers["www-authenticate"] == "Bearer"
+
+
 def test_what_is_wrong_is_refused(api):
     for path, status, code in [
             ("/runs?limit=0", 400, "bad_parameter"), ("/runs?limit=1001", 400, "bad_parameter"), ("/runs?limit=x", 400, "bad_parameter"),
             ("/runs?limt=1", 400, "bad_parameter"), ("/runs?pipeline=", 400, "bad_parameter"), ("/runs?pipeline=" + "x" * 501, 400, "bad_parameter"),
             ("/runs?pipeline=%00", 400, "bad_parameter"), ("/runs?pipeline=%FF", 400, "bad_parameter"), ("/runs/nothing", 404, "not_found"),
             ("/pipelines/ordrs", 404, "unknown_pipeline"), ("/pipelines/--help/rejects", 404, "unknown_pipeline"), ("/backups/x", 404, "not_found"),
-            ("/pipelines/orders/schema", 400, "bad_parameter"), ("/nowhere", 404, "not_found"), ("", 404, "not_found"), ("/pipelines/", 404, "not_found")]:
+            ("/pipelines/orders/schema", 400, "bad_parameter"), ("/pipelines/orders/schema?table=none", 404, "unknown_table"), ("/nowhere", 404, "not_found"), ("", 404, "not_found"), ("/pipelines/", 404, "not_found")]:
         answer = get(api, path, "admin")
         assert (answer.status, answer.json["error"]["code"]) == (status, code), path
     assert "orders" in get(api, "/pipelines/ordrs").json["error"]["message"]
@@ -122,9 +127,15 @@ def test_what_is_wrong_is_refused(api):
     assert (answer.status, answer.headers["allow"]) == (405, "GET")
     for path, body in [("/pause", {"x": 1}), ("/backfill", {"from": "2026-01-01"}), ("/backfill", {"from": 1, "to": "2026-01-02"}), ("/backfill", []),
                        ("/backfill", {"from": "--help", "to": "2026-01-02"}), ("/backfill", {"from": "2026-01-02", "to": "2026-01-01"}),
-                       ("/rejects/discard", {"id": "orders"})]:
+                       ("/backfill", {"from": "2026- 1- 1", "to": "2026-02-01"}), ("/backfill", {"from": "2026-13-01", "to": "2027-02-01"}), ("/rejects/discard", {"id": "orders"})]:
         answer = post(api, "/pipelines/orders" + path, body, "admin")
         assert answer.status == 400 and answer.json["error"]["message"], (path, body)
+    for path in ("/rejects/discard", "/rejects/replay"):
+        answer = post(api, "/pipelines/bad" + path, {"id": "no such"}, "admin")
+        assert (answer.status, answer.json["error"]["code"]) == (404, "unknown_reject"), path
+    for kind, status in (("text/plain", 415), ("application/jsonx", 415), (None, 415), ("Application/JSON ; charset=utf-8", 200)):
+        answer = api.request("POST", "/api/v1/pipelines/bad/rejects/replay", '{"dry_run": true}', {"Authorization": "Bearer " + TOKENS["operator"], **({"Content-Type": kind} if kind else {})})
+        assert answer.status == status, kind
     assert api.get("/api/v1x").status == 404 and api.get("/api").status == 404
 
 
@@ -140,6 +151,7 @@ def test_what_is_done_is_done_and_on_record(api, database, project):
     planned = post(api, "/pipelines/orders/backfill", {"from": "2026-01-01", "to": "2026-02-01", "contiguous": True, "dry_run": True}).json
     assert len(planned["windows"]) == 1 and planned["requested"] == 0
     database.execute("UPDATE bad SET n = 2 WHERE id = 2")
+    wait_for(project.is_free)
     assert post(api, "/pipelines/bad/rejects/replay", {}).json["runs"][0]["rows_written"] == 1
     assert get(api, "/pipelines/bad").json["open_rejects"] == 0
     assert project.duck("SELECT count(*) FROM t.bad") == [(2,)]
@@ -154,6 +166,22 @@ def test_what_is_done_is_done_and_on_record(api, database, project):
     with sqlite3.connect(project.folder / ".penstock/state.db") as state:
         dump = "".join(state.iterdump())
     assert not any(token in dump for token in TOKENS.values())
+
+
+def test_one_rejected_row_is_read_again_and_a_locked_target_is_a_conflict(api, database, project):
+    database.execute("INSERT INTO bad VALUES (3, 'NaN')")
+    project.load("bad")
+    ids = {one["key"]["id"]: one["id"] for one in get(api, "/pipelines/bad/rejects", "operator").json["rejects"]}
+    database.execute("UPDATE bad SET n = 2 WHERE id > 1")
+    (run,) = post(api, "/pipelines/bad/rejects/replay", {"id": ids[3]}).json["runs"]
+    assert (run["rows_read"], run["rows_written"]) == (1, 1)
+    assert project.duck("SELECT id FROM t.bad ORDER BY id") == [(1,), (3,)]
+    left = get(api, "/pipelines/bad/rejects", "operator").json["rejects"]
+    assert [one["key"]["id"] for one in left] == [2, 2] and get(api, "/pipelines/bad").json["open_rejects"] == 2
+    assert project.run("rejects", "replay", "bad", "--id", ids[3], expect=2).both.count("no open reject") == 1
+    with duckdb.connect(str(project.warehouse)):
+        answer = post(api, "/pipelines/bad/rejects/replay", {"id": ids[2]})
+        assert (answer.status, answer.json["error"]["code"]) == (409, "database_locked") and answer.headers["retry-after"]
 
 
 def test_without_tokens_this_machine_alone_looks_and_nobody_acts(database, project):
@@ -198,7 +226,7 @@ def test_the_description_is_right(api):
     document = get(api, "/openapi.json").json
     validate(document)
     names = [operation["operationId"] for path in document["paths"].values() for operation in path.values()]
-    assert len(names) == len(set(names)) == 17
+    assert len(names) == len(set(names)) == 18
     for path, operations in document["paths"].items():
         operation = operations.get("get")
         if operation is None:
@@ -214,8 +242,10 @@ def test_the_dashboard_is_files_without_anything_of_others(api):
     assert page.status == 200 and page.headers["content-type"].startswith("text/html")
     assert "default-src 'none'" in page.headers["content-security-policy"] and "unsafe" not in page.headers["content-security-policy"]
     assert not re.search(r"<script>|<style|\son\w+=|\sstyle=|https?://", page.text)
-    for name, kind in (("/dashboard.js", "text/javascript"), ("/dashboard.css", "text/css")):
-        assert name in page.text
-        answer = api.get(name)
-        assert answer.status == 200 and answer.headers["content-type"].startswith(kind) and "//cdn" not in answer.text
-        assert not re.search(r"innerHTML\s*=|eval\(|https?://", answer.text)
+    scripts = re.findall(r'from "\./(\w+\.js)"', api.get("/dashboard.js").text)
+    assert len(scripts) >= 4
+    for name, kind in (("dashboard.css", "text/css"), ("dashboard.js", "text/javascript"), *((name, "text/javascript") for name in [*scripts, "charts.js"])):
+        answer = api.get("/" + name)
+        assert answer.status == 200 and answer.headers["content-type"].startswith(kind) and "default-src 'none'" in answer.headers["content-security-policy"]
+        assert not re.search(r"innerHTML|eval\(|https?://", answer.text.replace("http://www.w3.org/2000/svg", "")), name
+    assert api.get("/index.html").status == 404 and api.get("/dashboard").status == 404
