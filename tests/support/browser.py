@@ -34,7 +34,7 @@ class Browser:
         chromium = shutil.which("chromium")
         assert chromium, "no Chromium here: tools/bootstrap servers installs it"
         self._playwright = sync_playwright().start()
-        self._chromium = self._playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        self._chromium = self._playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-dev-shm-usage"])
 
     def visitor(self, server, token: str | None = None) -> "Visitor":
         return Visitor(self._chromium.new_context(viewport=DESK, color_scheme="light", locale="en-GB"), server, token)
