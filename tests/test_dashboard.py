@@ -316,6 +316,7 @@ def test_an_empty_project_and_a_server_that_goes_away(browser, empty, project):
         anna.page.get_by_text(text).wait_for()
         anna.judge()
     anna.page.get_by_role("link", name="Runs").click()
+    anna.page.get_by_text("Nothing has run yet").wait_for()
     server.kill()
     anna.page.get_by_role("alert").filter(has_text="The server does not answer").wait_for()
     anna.page.get_by_text("Nothing has run yet").wait_for()
