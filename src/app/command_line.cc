@@ -7,6 +7,7 @@
 #include <array>
 #include <memory>
 
+#include "app/export/command_line.h"
 #include "app/usage_mistake.h"
 #include "base/version.h"
 
@@ -81,6 +82,7 @@ class CommandLine {
         declare_why();
         declare_quality();
         declare_backups();
+        declare_exports(app_, options_);
         declare_slots();
         declare_reference();
         app_.footer(exit_codes);

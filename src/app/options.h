@@ -83,6 +83,13 @@ struct Options {
     // backfill
     bool contiguous = false;
 
+    // exports
+    std::vector<std::string> shards;  ///< NAME=N
+    std::string out;                  ///< a folder
+    std::string image = "ghcr.io/example/penstock:0.1.0";
+    std::string project;
+    bool serve = false;
+
     std::string shell;  ///< completion
     std::string page;   ///< docs
 
