@@ -1,11 +1,7 @@
 #include "app/throwaway_postgres.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <grp.h>
 #include <libpq-fe.h>
-#include <pwd.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,11 +12,8 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
 #include <sstream>
 #include <thread>
-
-#include "app/interruption.h"
 
 namespace penstock::app {
 namespace {
@@ -56,73 +49,6 @@ Result<fs::path> find_programs() {
         "postgres://…"));
 }
 
-std::string tail(const fs::path& file) {
-    std::ifstream in(file);
-    std::string text((std::istreambuf_iterator<char>(in)), {});
-    while (text.ends_with('\n')) text.pop_back();
-    auto line = text.rfind('\n');
-    return line == text.npos ? text : text.substr(line + 1);
-}
-
-}  // namespace
-
-/// Whom the server runs as; root gives itself up.
-struct ThrowawayPostgres::Account {
-    uid_t user = geteuid();
-    gid_t group = getegid();
-    bool other = false;
-
-    static Result<Account> choose() {
-        if (geteuid() != 0) return Account{};
-        for (const char* name : {"postgres", "nobody"})
-            if (const passwd* found = getpwnam(name); found != nullptr)
-                return Account{.user = found->pw_uid, .group = found->pw_gid, .other = true};
-        return fail(demo_error("no_account",
-                               "PostgreSQL does not run as root, and there is no account 'postgres' or 'nobody'",
-                               "run the demonstration as another user"));
-    }
-
-    /// In a child process. Once given up, root cannot be had back.
-    bool become() const { return !other || (setgroups(0, nullptr) == 0 && setgid(group) == 0 && setuid(user) == 0); }
-};
-
-namespace {
-
-/// Starts a program that dies with this process; its output goes to `log`.
-template <class Account>
-Result<pid_t> spawn(const std::vector<std::string>& command, const Account& account, const fs::path& log) {
-    std::vector<char*> arguments;
-    for (const auto& word : command) arguments.push_back(const_cast<char*>(word.c_str()));
-    arguments.push_back(nullptr);
-    int output = open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-    pid_t parent = getpid();
-    pid_t child = fork();
-    if (child == 0) {
-        restore_signals();
-        int nothing = open("/dev/null", O_RDONLY);
-        dup2(nothing, STDIN_FILENO);
-        dup2(output, STDOUT_FILENO);
-        dup2(output, STDERR_FILENO);
-        // After the change of account, which would undo it. SIGQUIT is PostgreSQL's immediate shutdown.
-        bool ready =
-            account.become() && chdir("/") == 0 && prctl(PR_SET_PDEATHSIG, SIGQUIT) == 0 && getppid() == parent;
-        if (ready) execv(arguments.front(), arguments.data());
-        _exit(127);
-    }
-    if (output >= 0) close(output);
-    if (child > 0) return child;
-    return fail(demo_error("no_process",
-                           fmt::format("{} could not be started: {}", command.front(), std::strerror(errno)),
-                           "look at the limits of this machine"));
-}
-
-int wait_for(pid_t child) {
-    int status = 0;
-    while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
-    }
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-
 /// A session that lives as long as one statement; the server is a few bytes of socket away.
 struct Answer {
     PGconn* connection;
@@ -148,7 +74,7 @@ Result<std::unique_ptr<Answer>> ask(const std::string& where, const std::string&
 
 Result<std::unique_ptr<ThrowawayPostgres>> ThrowawayPostgres::start(std::stop_token stop) {
     PN_TRY(auto programs, find_programs());
-    PN_TRY(auto account, Account::choose());
+    PN_TRY(auto account, ServerAccount::choose());
     std::unique_ptr<ThrowawayPostgres> made(new ThrowawayPostgres);
     PN_CHECK(made->make_folder(account));
     PN_CHECK(made->make_cluster(programs, account));
@@ -156,7 +82,7 @@ Result<std::unique_ptr<ThrowawayPostgres>> ThrowawayPostgres::start(std::stop_to
     return made;
 }
 
-Status ThrowawayPostgres::make_folder(const Account& account) {
+Status ThrowawayPostgres::make_folder(const ServerAccount& account) {
     // A socket's path has room for 107 bytes, and another account must be able to get there.
     fs::path above = account.other ? fs::path("/tmp") : fs::temp_directory_path();
     if (above.native().size() > 70) above = "/tmp";
@@ -174,16 +100,17 @@ Status ThrowawayPostgres::make_folder(const Account& account) {
     return {};
 }
 
-Status ThrowawayPostgres::make_cluster(const fs::path& programs, const Account& account) {
-    PN_TRY(pid_t child, spawn({programs / "initdb", "-D", folder_ / "data", "-U", "shop", "-A", "trust", "-E", "UTF8",
-                               "--locale=C", "--no-sync"},
-                              account, folder_ / "log"));
-    if (wait_for(child) == 0) return {};
-    return fail(demo_error("initdb_failed", fmt::format("initdb failed: {}", tail(folder_ / "log")),
+Status ThrowawayPostgres::make_cluster(const fs::path& programs, const ServerAccount& account) {
+    PN_TRY(pid_t child, start_program({.command = {programs / "initdb", "-D", folder_ / "data", "-U", "shop", "-A",
+                                                   "trust", "-E", "UTF8", "--locale=C", "--no-sync"},
+                                       .log = folder_ / "log"},
+                                      account));
+    if (wait_for_end(child) == 0) return {};
+    return fail(demo_error("initdb_failed", fmt::format("initdb failed: {}", last_line(folder_ / "log")),
                            "look at free disk space and shared memory"));
 }
 
-Status ThrowawayPostgres::start_server(const fs::path& programs, const Account& account, std::stop_token stop) {
+Status ThrowawayPostgres::start_server(const fs::path& programs, const ServerAccount& account, std::stop_token stop) {
     std::vector<std::string> command = {programs / "postgres", "-D", folder_ / "data"};
     for (const std::string& setting :
          {std::string("listen_addresses="), "unix_socket_directories=" + folder_.string(), std::string("fsync=off"),
@@ -191,7 +118,7 @@ Status ThrowawayPostgres::start_server(const fs::path& programs, const Account& 
         command.push_back("-c");
         command.push_back(setting);
     }
-    PN_TRY(server_, spawn(command, account, folder_ / "log"));
+    PN_TRY(server_, start_program({.command = command, .log = folder_ / "log"}, account));
     for (int i = 0; i < 600 && !stop.stop_requested(); ++i) {
         if (PQping((connection_string() + " connect_timeout=2").c_str()) == PQPING_OK) return {};
         if (waitpid(server_, nullptr, WNOHANG) == server_) {
@@ -200,7 +127,7 @@ Status ThrowawayPostgres::start_server(const fs::path& programs, const Account& 
         }
         std::this_thread::sleep_for(std::chrono::milliseconds(50));
     }
-    return fail(demo_error("no_server", fmt::format("PostgreSQL did not start: {}", tail(folder_ / "log")),
+    return fail(demo_error("no_server", fmt::format("PostgreSQL did not start: {}", last_line(folder_ / "log")),
                            "look at free disk space and shared memory"));
 }
 
@@ -213,7 +140,7 @@ ThrowawayPostgres::~ThrowawayPostgres() {
         }
         if (server_ > 0) {
             kill(server_, SIGQUIT);
-            wait_for(server_);
+            wait_for_end(server_);
         }
     }
     std::error_code ignored;

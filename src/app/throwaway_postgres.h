@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "app/server_process.h"
 #include "base/error.h"
 
 namespace penstock::app {
@@ -32,12 +33,11 @@ class ThrowawayPostgres {
     Result<std::vector<std::string>> first_row(const std::string& sql);
 
   private:
-    struct Account;
     ThrowawayPostgres() = default;
 
-    Status make_folder(const Account& account);
-    Status make_cluster(const std::filesystem::path& programs, const Account& account);
-    Status start_server(const std::filesystem::path& programs, const Account& account, std::stop_token stop);
+    Status make_folder(const ServerAccount& account);
+    Status make_cluster(const std::filesystem::path& programs, const ServerAccount& account);
+    Status start_server(const std::filesystem::path& programs, const ServerAccount& account, std::stop_token stop);
 
     std::filesystem::path folder_;
     pid_t server_ = -1;

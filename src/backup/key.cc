@@ -1,6 +1,7 @@
 #include "backup/key.h"
 
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <openssl/rand.h>
 
 #include <array>
@@ -89,6 +90,14 @@ std::optional<std::string> Key::open(std::string_view sealed, std::string_view c
     PN_ASSERT(EVP_CIPHER_CTX_ctrl(cipher.get(), EVP_CTRL_GCM_SET_TAG, tag_bytes, tag.data()) == 1);
     if (EVP_DecryptFinal_ex(cipher.get(), bytes_of(plain) + done, &done) != 1) return std::nullopt;
     return plain;
+}
+
+std::string Key::sign(std::string_view text) const {
+    std::string out(32, '\0');
+    unsigned size = 0;
+    PN_ASSERT(HMAC(EVP_sha256(), bytes_.data(), static_cast<int>(bytes_.size()), bytes_of(text), text.size(),
+                   bytes_of(out), &size) != nullptr);
+    return to_hex(out);
 }
 
 }  // namespace penstock::backup

@@ -27,6 +27,9 @@ class Key {
     /// Nothing where a bit is not as it was, or key or context are others.
     std::optional<std::string> open(std::string_view sealed, std::string_view context) const;
 
+    /// HMAC-SHA256 in hexadecimal digits: whoever has the key can tell that nobody else wrote the text.
+    std::string sign(std::string_view text) const;
+
     const std::string& bytes() const { return bytes_; }
 
   private:

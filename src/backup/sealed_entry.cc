@@ -1,7 +1,6 @@
 #include "backup/sealed_entry.h"
 
 #include <fmt/format.h>
-#include <openssl/hmac.h>
 
 #include <nlohmann/json.hpp>
 
@@ -17,15 +16,6 @@ using Ordered = nlohmann::ordered_json;
 constexpr int known_format = 1;
 constexpr std::string_view seal_mark = "\nhmac-sha256 ";
 
-std::string mac(const Key& key, std::string_view text) {
-    std::string out(32, '\0');
-    unsigned size = 0;
-    PN_ASSERT(HMAC(EVP_sha256(), key.bytes().data(), static_cast<int>(key.bytes().size()),
-                   reinterpret_cast<const unsigned char*>(text.data()), text.size(),
-                   reinterpret_cast<unsigned char*>(out.data()), &size) != nullptr);
-    return to_hex(out);
-}
-
 Error wrong_key(const std::string& url, const std::string& written, const std::string& ours) {
     return {.kind = ErrorKind::configuration,
             .code = "wrong_backup_key",
@@ -40,7 +30,7 @@ Error wrong_key(const std::string& url, const std::string& written, const std::s
 
 std::string seal_entry(const Ordered& entry, const Key& key) {
     std::string text = entry.dump(1);
-    return text + fmt::format("{}{}\n", seal_mark, mac(key, text));
+    return text + fmt::format("{}{}\n", seal_mark, key.sign(text));
 }
 
 Result<Ordered> open_entry(const std::string& text, const Key& key, const std::string& url) {
@@ -50,7 +40,7 @@ Result<Ordered> open_entry(const std::string& text, const Key& key, const std::s
     auto body = std::string_view(text).substr(0, mark);
     auto seal = std::string_view(text).substr(mark + seal_mark.size());
     Ordered json = Ordered::parse(body, nullptr, false);
-    if (seal != mac(key, body) + "\n") {
+    if (seal != key.sign(body) + "\n") {
         auto by = json.is_object() ? json.value("key", Ordered::object()) : Ordered();
         std::string written = by.is_object() && by.contains("fingerprint") && by["fingerprint"].is_string()
                                   ? by["fingerprint"].get<std::string>()
