@@ -197,7 +197,10 @@ Result<int> command::backup_run(const Session& session) {
 Result<int> command::backup_list(const Session& session) {
     PN_TRY(auto place, open_backup(session));
     PN_TRY(auto entries, place->catalog.list());
-    PN_TRY(auto windows, backup::recovery_windows(place->catalog, entries));
+    auto windows = backup::recovery_windows(place->catalog, entries);
+    // Whoever looks at a damaged store has to see what is whole in it.
+    bool damaged = !windows && windows.error().code == "backup_damaged";
+    if (!windows && !damaged) return fail(std::move(windows.error()));
     Json list = Json::array();
     TextTable table({{.heading = "ID"},
                      {.heading = "KIND"},
@@ -218,17 +221,22 @@ Result<int> command::backup_list(const Session& session) {
             continue;
         }
         Json json = backup_json(*record);
-        json["recoverable"] = window_json(windows[i]);
+        json["recoverable"] = damaged ? Json(nullptr) : window_json((*windows)[i]);
         list.push_back(std::move(json));
         table.add({id, std::string(record->kind()), moment(record->ended_at),
                    server_version_text(record->server_version), std::to_string(record->end_timeline), record->end_lsn,
-                   window_text(windows[i]), humane_count(static_cast<int64_t>(record->files)),
-                   humane_bytes(record->bytes()), humane_bytes(record->stored_bytes()), ""});
+                   damaged ? "log is DAMAGED" : window_text((*windows)[i]),
+                   humane_count(static_cast<int64_t>(record->files)), humane_bytes(record->bytes()),
+                   humane_bytes(record->stored_bytes()), ""});
     }
-    if (session.json()) PN_CHECK(print_json({{"backups", list}}));
-    else
-        PN_CHECK(
-            print(entries.empty() ? fmt::format("there is no backup in {}\n", place->catalog.url("")) : table.text()));
+    if (session.json()) {
+        Json log = damaged ? Json{{"error", error_json(windows.error())}} : Json(nullptr);
+        PN_CHECK(print_json({{"backups", list}, {"wal", log}}));
+        return 0;
+    }
+    auto text = entries.empty() ? fmt::format("there is no backup in {}\n", place->catalog.url("")) : table.text();
+    if (damaged) text += fmt::format("log: {}\n", windows.error().message);
+    PN_CHECK(print(text));
     return 0;
 }
 
