@@ -138,6 +138,10 @@ def test_alert_rules_fire(tmp_path):
         "PenstockSlotRetainsLog": ([up, {"series": 'penstock_slot_retained_bytes{connection="c",slot="s"}', "values": "30000000000x2000"}], {"connection": "c", "slot": "s"}),
         "PenstockRejects": ([up, {"series": 'penstock_rejects{pipeline="p"}', "values": "3x2000"}], {"pipeline": "p"}),
         "PenstockBackupOld": ([up, {"series": 'penstock_backup_age_seconds{backup="b"}', "values": "800000x2000"}], {"backup": "b"}),
+        "PenstockDrillFailed": ([up, {"series": 'penstock_drill_passed{backup="b"}', "values": "0x2000"}], {"backup": "b"}),
+        "PenstockRecoveryGoalMissed": ([up, {"series": 'penstock_drill_rto_seconds{backup="b"}', "values": "4000x2000"},
+                                        {"series": 'penstock_backup_rto_goal_seconds{backup="b"}', "values": "3600x2000"}], {"backup": "b"}),
+        "PenstockDrillOld": ([up, {"series": 'penstock_drill_age_seconds{backup="b"}', "values": "4000000x2000"}], {"backup": "b"}),
     }
     assert cases.keys() == names
     severity = {rule["alert"]: rule["labels"]["severity"] for group in rules["groups"] for rule in group["rules"]}

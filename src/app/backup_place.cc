@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "app/components.h"
+#include "app/drill/compared_pipelines.h"
 #include "app/project.h"
 #include "base/clock.h"
 #include "config/diagnostics.h"
@@ -75,6 +76,7 @@ Status check_backups(const config::Document& document) {
             key.error().message = fmt::format("backups.{}.store.encrypt: {}", backup.name, key.error().message);
             diagnostics.add(std::move(key.error()));
         }
+        check_compared(document, backup, diagnostics);
     }
     return diagnostics.status();
 }

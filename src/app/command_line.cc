@@ -103,7 +103,7 @@ class CommandLine {
 
     void finish() {
         options_.command = chosen();
-        options_.output = output_ == "json" || components_json_ ? OutputFormat::json : OutputFormat::text;
+        options_.output = output_ == "json" || json_ ? OutputFormat::json : OutputFormat::text;
         if (!log_format_.empty()) options_.log_format = log_format_ == "json" ? log::Format::json : log::Format::text;
     }
 
@@ -344,9 +344,14 @@ class CommandLine {
         auto* verify =
             command(*backup, "verify", "Read everything again, and compare each file with what the server said");
         auto* restore = command(*backup, "restore", "Restore a server into a folder, ready to start");
+        auto* status =
+            command(*backup, "status", "Show what a recovery would take and lose now, and whether the goals hold");
+        names(status, "NAME", "Only these of the configuration's `backups`");
+        auto* drill =
+            command(*backup, "drill", "Prove that a backup can be restored: restore, start, ask and check it");
         auto* prune = command(*backup, "prune", "Remove what `keep` does not keep, and what killed runs left");
         prune->add_flag("--dry-run", options_.dry_run, "Only say what would be removed");
-        for (auto* made : {run, wal, list, verify, restore, prune})
+        for (auto* made : {run, wal, list, verify, restore, drill, prune})
             name(made, "NAME", "One of the configuration's `backups`", true);
         names(fetch, "NAME FILE PATH", "One of the configuration's `backups`, the file (%f), and where it goes (%p)",
               true)
@@ -357,20 +362,24 @@ class CommandLine {
                       "Where the log behind what is stored is gone from the server: go on behind the gap");
         run->add_flag("--incremental", options_.incremental,
                       "Only what changed since the newest backup; all where there is none");
-        for (auto* made : {verify, restore})
+        for (auto* made : {verify, restore, drill})
             made->add_option("--backup", options_.backup, "This one; the beginning of its id will do")->type_name("ID");
         restore->add_option("--into", options_.into, "The folder: a new one or an empty one")
             ->type_name("DIR")
             ->required();
-        restore->add_flag("--latest", options_.latest,
-                          "As far as the stored log reaches, which is what is restored where nothing is said");
-        restore->add_option("--to-time", options_.to_time, "As it was then: 2026-11-22T12:30:00Z, or with an offset")
-            ->type_name("TIME");
+        for (auto* made : {restore, drill}) {
+            made->add_flag("--latest", options_.latest,
+                           "As far as the stored log reaches, which is what is restored where nothing is said");
+            made->add_option("--to-time", options_.to_time, "As it was then: 2026-11-22T12:30:00Z, or with an offset")
+                ->type_name("TIME");
+        }
         restore->add_option("--to-lsn", options_.to_lsn, "All that had ended at this place of the log")
             ->type_name("LSN");
         restore->add_option("--to-name", options_.to_name, "Up to a restore point (pg_create_restore_point)")
             ->type_name("NAME");
         restore->add_option("--to-xid", options_.to_xid, "Up to this transaction, and with it")->type_name("XID");
+        drill->add_flag("--keep", options_.keep_sandbox, "Leave the restored server's folder, until the next drill");
+        for (auto* made : {status, drill}) made->add_flag("--json", json_, "The same as --output json");
         restore->add_flag("--preview", options_.preview, "Only say what would be restored, and what would be lost");
     }
 
@@ -394,7 +403,7 @@ class CommandLine {
 
     void declare_reference() {
         auto* components = command(app_, "components", "Show the kinds of connections and all their options");
-        components->add_flag("--json", components_json_, "The same as --output json");
+        components->add_flag("--json", json_, "The same as --output json");
         command(app_, "config-schema", "Print the JSON Schema of the configuration");
         auto* completion = command(app_, "completion", "Print the completions for a shell");
         completion->add_option("SHELL", options_.shell, "The shell")
@@ -412,7 +421,7 @@ class CommandLine {
     std::string log_format_;
     std::string log_level_;
     bool manual_ = false;
-    bool components_json_ = false;
+    bool json_ = false;
     bool per_interval_ = false;  ///< what is done anyway
 };
 

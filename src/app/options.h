@@ -99,6 +99,8 @@ struct Options {
     std::string to_name;
     std::string to_xid;
     bool accept_gap = false;
+
+    bool keep_sandbox = false;  ///< of a drill
 };
 
 }  // namespace penstock::app

@@ -1,5 +1,7 @@
 #include "config/backup.h"
 
+#include <utility>
+
 #include "config/spec.h"
 
 namespace penstock::config {
@@ -47,6 +49,35 @@ const Spec<BackupKeep>& backup_keep_spec() {
     return made;
 }
 
+const Spec<BackupDrill>& backup_drill_spec() {
+    using D = BackupDrill;
+    static const auto made =
+        Spec<D>("backup drill", "What `penstock backup drill` asks of the server that it restores and throws away.")
+            .field("queries", &D::queries,
+                   "Queries of yours, read only, as a superuser of the restored server: an error fails the drill.",
+                   {.example = "[\"SELECT count(*) FROM orders\"]"})
+            .field("verify", &D::verify,
+                   "Batch pipelines from this server's tables: their targets are compared with the restored server.",
+                   {.example = "[orders]"})
+            .field("database", &D::database, "The database that the queries are asked in.",
+                   {.default_note = "that of the backup's connection"})
+            .field("folder", &D::folder,
+                   "The server is restored into a folder of its own in here, which needs the room for it.",
+                   {.default_note = "/var/tmp"})
+            .field("programs", &D::programs, "The folder of the `postgres` to start, of the backup's major version.",
+                   {.example = "/usr/lib/postgresql/15/bin",
+                    .default_note = "where Debian and Red Hat have it, else PATH"})
+            .field(
+                "libraries", &D::libraries,
+                "What the restored server loads for its tables or its log (`shared_preload_libraries`). Nothing else "
+                "is, for "
+                "some libraries run jobs of their own.",
+                {.example = "[timescaledb]"})
+            .unavailable("schedule",
+                         "drills by schedule are planned; cron or a systemd timer can run `penstock backup drill`");
+    return made;
+}
+
 }  // namespace
 
 const Spec<Backup>& backup_spec() {
@@ -59,17 +90,35 @@ const Spec<Backup>& backup_spec() {
             .required("store", &B::store, backup_store_spec(), "Where the backups are.")
             .field("wal", &B::wal, backup_wal_spec(), "How the log between backups is kept, by `penstock backup wal`.")
             .field("keep", &B::keep, backup_keep_spec(), "What stays when old backups and log are removed.")
-            .unavailable("tier", "goals of recovery are planned")
-            .unavailable("rto", "goals of recovery are planned")
-            .unavailable("rpo", "goals of recovery are planned")
+            .choice("tier", &B::tier,
+                    {{"critical", RecoveryTier::critical, "An hour to recover, five minutes lost."},
+                     {"important", RecoveryTier::important, "Four hours to recover, an hour lost."},
+                     {"standard", RecoveryTier::standard, "A day to recover, a day lost."}},
+                    "The goals of recovery, which `penstock backup status` compares with what is measured.")
+            .field("rto", &B::rto, "Instead of a tier: how long a recovery may take.", {.example = "2h"})
+            .field("rpo", &B::rpo, "Instead of a tier: how much of the past may be lost.", {.example = "10min"})
+            .at_most_one_of({"tier", "rto"})
+            .at_most_one_of({"tier", "rpo"})
             .unavailable("full",
                          "schedules of backups are planned; cron or a systemd timer can run `penstock backup run`")
             .unavailable(
                 "incremental",
                 "schedules of backups are planned; cron or a systemd timer can run `penstock backup run --incremental`")
-            .unavailable("logical", "logical backups are planned; pg_dump makes them")
-            .unavailable("drill", "drills are planned; `penstock backup restore` and a start by hand is one");
+            .field("drill", &B::drill, backup_drill_spec(), "What `penstock backup drill` does beside restoring.")
+            .include(notifying_spec())
+            .unavailable("logical", "logical backups are planned; pg_dump makes them");
     return made;
+}
+
+RecoveryGoals Backup::goals() const {
+    using std::chrono::hours;
+    if (!tier) return {.rto = rto, .rpo = rpo};
+    switch (*tier) {
+        case RecoveryTier::critical: return {.rto = hours(1), .rpo = std::chrono::minutes(5)};
+        case RecoveryTier::important: return {.rto = hours(4), .rpo = hours(1)};
+        case RecoveryTier::standard: return {.rto = hours(24), .rpo = hours(24)};
+    }
+    std::unreachable();
 }
 
 }  // namespace penstock::config

@@ -129,6 +129,7 @@ class DocumentReader {
         Backup backup;
         backup.name = entry.key;
         backup.place = entry.place;
+        backup.notify = notify_;
         if (!backup_spec().read(entry.value, backup, diagnostics_)) return;
         auto names = names_of(document_.connections);
         const Node* store = entry.value.find("store");
@@ -168,13 +169,15 @@ class DocumentReader {
         return connection->name;
     }
 
-    /// Names in `defaults` stand in every pipeline: told of once.
+    /// Names in `defaults` stand in every pipeline and backup: told of once.
     void check_notify() {
+        std::vector<const Notify*> all;
+        for (const auto& pipeline : document_.pipelines) all.push_back(&document_.scheduling_of(pipeline).notify);
+        for (const auto& backup : document_.backups) all.push_back(&backup.notify);
         auto names = names_of(document_.connections);
         std::set<std::string> told;
-        for (const auto& pipeline : document_.pipelines) {
-            const auto& notify = document_.scheduling_of(pipeline).notify;
-            for (const auto* list : {&notify.failure, &notify.recovery, &notify.sla, &notify.missed})
+        for (const auto* notify : all)
+            for (const auto* list : {&notify->failure, &notify->recovery, &notify->sla, &notify->missed})
                 for (const auto& name : *list) {
                     const Connection* connection = document_.connection(name.value);
                     const auto* component = connection ? find(catalog_, connection->type) : nullptr;
@@ -182,7 +185,6 @@ class DocumentReader {
                     if (unread || (component != nullptr && component->takes_news)) continue;
                     if (told.insert(name.place.text()).second) diagnostics_.add(no_receiver(name, connection, names));
                 }
-        }
     }
 
     static Error no_receiver(const Text& name, const Connection* connection, const std::vector<std::string>& names) {

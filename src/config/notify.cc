@@ -7,8 +7,9 @@ const Spec<Notify>& notify_spec() {
     static const auto made =
         Spec<N>("notify", "Which connections are told of what; a list of their names for each kind of news.")
             .field("failure", &N::failure,
-                   "A run has failed for good, or was stopped by its budget. Not: one that was interrupted, or found "
-                   "another one of the pipeline under way.",
+                   "A run has failed for good, or was stopped by its budget; a drill of a backup has failed. Not: a "
+                   "run that "
+                   "was interrupted, or found another one of the pipeline under way.",
                    {.example = "[slack]"})
             .field("recovery", &N::recovery, "The first success of a pipeline after a failure.", {.example = "[slack]"})
             .field("sla", &N::sla, "A scheduled window has not succeeded within `sla`. Told by `penstock serve`.",

@@ -15,9 +15,10 @@ namespace {
 using Kind = Measure::Kind;
 
 constexpr std::array<int64_t, 12> bounds = {1, 5, 15, 60, 300, 900, 1800, 3600, 7200, 14400, 43200, 86400};
-constexpr std::array kinds = {Kind::runs,         Kind::duration,     Kind::duration_sum,
-                              Kind::rows,         Kind::bytes_billed, Kind::loaded_until,
-                              Kind::open_rejects, Kind::slot_bytes,   Kind::backup_at};
+constexpr std::array kinds = {Kind::runs,         Kind::duration,     Kind::duration_sum, Kind::rows,
+                              Kind::bytes_billed, Kind::loaded_until, Kind::open_rejects, Kind::slot_bytes,
+                              Kind::backup_at,    Kind::drill_at,     Kind::drill_passed, Kind::drill_rto,
+                              Kind::drill_rpo};
 
 /// A name that is too long for a key loses its end: metrics are no place where rows are told apart.
 std::string as_key(const std::string& text) {
@@ -82,6 +83,10 @@ std::string_view to_string(Kind kind) {
         case Kind::open_rejects: return "open_rejects";
         case Kind::slot_bytes: return "slot_bytes";
         case Kind::backup_at: return "backup_at";
+        case Kind::drill_at: return "drill_at";
+        case Kind::drill_passed: return "drill_passed";
+        case Kind::drill_rto: return "drill_rto";
+        case Kind::drill_rpo: return "drill_rpo";
     }
     std::unreachable();
 }

@@ -26,6 +26,10 @@ struct Measure {
         open_rejects,  ///< rejected rows that are neither replayed nor discarded
         slot_bytes,    ///< what a server keeps for a slot, by `owner`: the connection, and `subject`: the slot
         backup_at,     ///< microseconds since 1970: when the newest backup of `owner` was complete
+        drill_at,      ///< microseconds since 1970: when the last drill of `owner`, a backup, ended
+        drill_passed,  ///< 1 or 0
+        drill_rto,     ///< microseconds
+        drill_rpo,     ///< microseconds
     };
     std::string owner;  ///< a pipeline, a connection or a backup
     Kind kind{};

@@ -24,12 +24,18 @@ double seconds_since(int64_t micros, TimePoint now) {
     return std::max(0.0, std::chrono::duration<double>(since).count());
 }
 
+bool is_of_backups(Measure::Kind kind) {
+    using Kind = Measure::Kind;
+    return kind == Kind::backup_at || kind == Kind::drill_at || kind == Kind::drill_rto || kind == Kind::drill_rpo ||
+           kind == Kind::drill_passed;
+}
+
 /// Of what the file still has.
 std::vector<Measure> current(const config::Document& document, std::vector<Measure> all, TimePoint now) {
     std::erase_if(all, [&](const Measure& one) {
         if (one.kind == Measure::Kind::slot_bytes)
             return document.connection(one.owner) == nullptr || now - one.measured_at > stale_slot;
-        if (one.kind == Measure::Kind::backup_at) return document.backup(one.owner) == nullptr;
+        if (is_of_backups(one.kind)) return document.backup(one.owner) == nullptr;
         const auto* pipeline = pipeline_behind(document, one.owner);
         // One that follows has no end to measure from.
         return pipeline == nullptr ||
@@ -57,7 +63,8 @@ void begin_with_zero(const config::Document& document, std::vector<Measure>& all
 
 class MetricsPage {
   public:
-    MetricsPage(std::vector<Measure> measures, TimePoint now) : measures_(std::move(measures)), now_(now) {}
+    MetricsPage(const config::Document& document, std::vector<Measure> measures, TimePoint now)
+        : document_(document), measures_(std::move(measures)), now_(now) {}
 
     std::string text() {
         out_.family("penstock_build_info", "gauge", "The version of the program; the value is always 1.");
@@ -82,12 +89,30 @@ class MetricsPage {
              "Bytes that warehouses have billed.", [&](const Measure& one) { sample({{"pipeline", one.owner}}, one); });
         each(Measure::Kind::backup_at, "penstock_backup_age_seconds", "gauge", "Since the newest backup was complete.",
              [&](const Measure& one) { age({{"backup", one.owner}}, one); });
+        each(Measure::Kind::drill_rto, "penstock_drill_rto_seconds", "gauge",
+             "What the last drill took until the restored server answered.",
+             [&](const Measure& one) { seconds({{"backup", one.owner}}, one); });
+        each(Measure::Kind::drill_rpo, "penstock_drill_rpo_seconds", "gauge",
+             "Between the last transaction that the store had and the begin of the last drill.",
+             [&](const Measure& one) { seconds({{"backup", one.owner}}, one); });
+        each(Measure::Kind::drill_at, "penstock_drill_age_seconds", "gauge", "Since the last drill ended.",
+             [&](const Measure& one) { age({{"backup", one.owner}}, one); });
+        each(Measure::Kind::drill_passed, "penstock_drill_passed", "gauge",
+             "Whether the last drill found nothing wrong.",
+             [&](const Measure& one) { sample({{"backup", one.owner}}, one); });
+        goals("penstock_backup_rto_goal_seconds", "How long a recovery may take: tier or rto of the backup.",
+              &config::RecoveryGoals::rto);
+        goals("penstock_backup_rpo_goal_seconds", "How much of the past may be lost: tier or rpo of the backup.",
+              &config::RecoveryGoals::rpo);
         return out_.text();
     }
 
   private:
     void sample(const Exposition::Labels& labels, const Measure& one) {
         out_.sample(labels, static_cast<double>(one.amount));
+    }
+    void seconds(const Exposition::Labels& labels, const Measure& one) {
+        out_.sample(labels, static_cast<double>(one.amount) / 1e6);
     }
     void age(const Exposition::Labels& labels, const Measure& one) {
         out_.sample(labels, seconds_since(one.amount, now_));
@@ -100,6 +125,18 @@ class MetricsPage {
             if (one.kind != kind) continue;
             if (!std::exchange(any, true)) out_.family(name, type, help);
             show(one);
+        }
+    }
+
+    /// Of the configuration, beside what was measured: rules compare the two.
+    void goals(std::string_view name, std::string_view help,
+               std::optional<std::chrono::microseconds> config::RecoveryGoals::* which) {
+        bool any = false;
+        for (const auto& backup : document_.backups) {
+            auto goal = backup.goals().*which;
+            if (!goal) continue;
+            if (!std::exchange(any, true)) out_.family(name, "gauge", help);
+            out_.sample({{"backup", backup.name}}, std::chrono::duration<double>(*goal).count());
         }
     }
 
@@ -126,6 +163,7 @@ class MetricsPage {
         }
     }
 
+    const config::Document& document_;
     std::vector<Measure> measures_;
     TimePoint now_;
     Exposition out_;
@@ -141,7 +179,7 @@ Result<std::string> metrics_text(const config::Document& document, TimePoint now
     }
     auto shown = current(document, std::move(all), now);
     begin_with_zero(document, shown);
-    return MetricsPage(std::move(shown), now).text();
+    return MetricsPage(document, std::move(shown), now).text();
 }
 
 }  // namespace penstock::app

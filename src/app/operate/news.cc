@@ -132,7 +132,22 @@ void News::scheduled(const ScheduleEvent& event) const {
     }
 }
 
+void News::drill_failed(const config::Backup& backup, const std::string& drill,
+                        const std::vector<std::string>& why) const {
+    constexpr size_t most_told = 10;
+    Item item{.event = "drill_failed",
+              .pipeline = "backups." + backup.name,  // no pipeline has a name with a dot
+              .occasion = drill,
+              .subject = sha256_hex(why.front()).substr(0, 16),
+              .title = fmt::format("the drill of backup {} failed", backup.name),
+              .more = {{"pipeline", nullptr}, {"backup", backup.name}, {"drill", drill}}};
+    for (size_t i = 0; i < std::min(why.size(), most_told); ++i) item.text += why[i] + "\n";
+    if (why.size() > most_told) item.text += fmt::format("and {} more\n", why.size() - most_told);
+    tell(backup.notify.failure, backup.notify, item);
+}
+
 bool tells_anybody(const config::Document& document) {
+    if (std::ranges::any_of(document.backups, [](const auto& one) { return one.notify.any(); })) return true;
     return std::ranges::any_of(document.pipelines,
                                [&](const auto& one) { return document.scheduling_of(one).notify.any(); });
 }

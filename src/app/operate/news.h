@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "app/schedule/scheduler.h"
 #include "config/document.h"
@@ -18,6 +19,9 @@ class News {
 
     /// A run that has ended and is on record; `cause` is why it was begun. A scheduled one is told of by the attempt at its interval.
     void run_ended(const flow::RunResult& result, const state::RunCause& cause, state::Store& store) const;
+    /// A drill of this backup has failed, for these reasons.
+    void drill_failed(const config::Backup& backup, const std::string& drill,
+                      const std::vector<std::string>& why) const;
     /// Of these what runs cannot say of themselves: that they died, are late, or were missed.
     void scheduled(const ScheduleEvent& event) const;
 
