@@ -89,9 +89,9 @@ TEST_CASE("mistakes of a document are told exactly") {
             {"", "error: the configuration is empty\n  hint: write one with 'penstock init'"},
             {"version: 2", "error: version: '2' is not supported; write 1\n  at: etc/penstock.yaml:1:10"},
             {"pipeline: {}", "error: unknown key 'pipeline'; did you mean 'pipelines'?\n  at: etc/penstock.yaml:1:1"},
-            {"backups: {b: {connection: x, store: {connection: x, path: p, encrypt: k}, drill: {}}}",
-             "error: backups.b: 'drill' is not available in this version\n  at: etc/penstock.yaml:1:75\n  hint: drills "
-             "are planned; `penstock backup restore` and a start by hand is one"},
+            {"backups: {b: {connection: x, store: {connection: x, path: p, encrypt: k}, logical: {}}}",
+             "error: backups.b: 'logical' is not available in this version\n  at: etc/penstock.yaml:1:75\n  hint: "
+             "logical backups are planned; pg_dump makes them"},
             {"connections: [a]", "error: connections: expected a map, found a list\n  at: etc/penstock.yaml:1:14"},
             {"connections: {a b: {type: land}}",
              "error: connections.a b: 'a b' is not a name\n  at: etc/penstock.yaml:1:15\n  hint: use letters, digits, "
