@@ -63,7 +63,7 @@ TEST_CASE("mistakes are usage errors that name what was meant") {
           Mistake{{"rejects", "lst"}, "there is no command 'rejects lst'", "did you mean list?"},
           Mistake{{"run", "--al"}, "`penstock run` takes no option '--al'", "did you mean --all?"},
           Mistake{{"rejects"}, "`penstock rejects` needs a command", "`penstock rejects --help` says how it is used"},
-          Mistake{{"export"}, "`penstock export` is not in this version", "`penstock --help` lists what is there"},
+          Mistake{{"export"}, "`penstock export` needs a command", "`penstock export --help` says how it is used"},
           Mistake{{"run", "--limit", "0"},
                   "penstock run: --limit: '0' is not a whole number above 0",
                   "`penstock run --help` says how it is used"}}) {
