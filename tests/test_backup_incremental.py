@@ -1,7 +1,9 @@
 """Incremental backups (PostgreSQL 17 and later): what is restored from a chain is the server, block by block as pg_combinebackup makes it."""
 
+import json
 import shutil
 import subprocess
+import time
 
 import pytest
 from test_backup import flip, listed, place, restore, verify  # noqa: F401  (place is a fixture)
@@ -184,3 +186,82 @@ def test_what_is_needed_is_said(chain, tmp_path):
         with source.admin() as admin:
             admin.execute("ALTER SYSTEM SET summarize_wal = on")
             admin.execute("SELECT pg_reload_conf()")
+
+
+def test_what_is_built_on_an_unreadable_entry_s_parents_stays(chain, tmp_path):
+    source, project, _, ids = chain
+    copy = Project(tmp_path / "copy")
+    configure(copy, source, keep={"full": 1})
+    shutil.copytree(project.lake, copy.lake)
+    entry = copy.lake / f"backups/shop/catalog/{ids[2]}.json"
+    whole = entry.read_bytes()
+    flip(entry, 700)
+    back_up(copy)
+    pruned = copy.run("backup", "prune", "shop_db", "--output", "json")
+    assert pruned.json["backups"] == [] and "may need" in pruned.err
+    entry.write_bytes(whole)
+    assert all(one["whole"] for one in verify(copy).json["backups"])
+
+
+def test_a_backup_that_began_earlier_and_ended_later_is_the_newest(chain, tmp_path):
+    source, _, _, _ = chain
+    project = Project(tmp_path / "overlap")
+    configure(project, source)
+    first = back_up(project)["id"]
+    slow = project.start("backup", "run", "shop_db", "--output", "json", env={"PENSTOCK_FAILPOINT": "backup_part_before=delay,backup_catalog_before=delay"})
+    wait_until(lambda: len(list((project.lake / "backups/shop/parts").iterdir())) == 2)
+    quick = back_up(project, "--incremental")
+    assert quick["parent"] == first
+    full = json.loads(slow.wait(120).out)
+    assert full["kind"] == "full" and full["id"] < quick["id"]
+    assert back_up(project, "--incremental")["parent"] == full["id"]
+
+
+def test_checksums_that_were_switched_want_a_full_backup(tmp_path):
+    source, project = Noting(), Project(tmp_path / "switched")
+    try:
+        configure(project, source)
+        back_up(project)
+        source.stop()
+        run(source, "pg_checksums", "--disable", "-D", source.data)
+        source.start()
+        refused = project.run("backup", "run", "shop_db", "--incremental", expect=1).err
+        assert "data checksums were on in backup" in refused and "take a full backup" in refused
+    finally:
+        source.destroy()
+
+
+def test_a_backup_with_log_that_the_server_never_had_is_no_parent(tmp_path):
+    primary = PostgresServer(version=18, settings="summarize_wal = on\nautovacuum = off\n")
+    standby, project = None, Project(tmp_path / "promoted")
+    try:
+        with primary.admin() as admin:
+            admin.execute(f"CREATE ROLE backuper LOGIN REPLICATION PASSWORD '{LOADER_PASSWORD}'")
+        standby = primary.standby("follower")
+        configure(project, primary)
+        back_up(project)
+        with standby.admin() as admin:
+            admin.execute("ALTER SYSTEM SET primary_conninfo = ''")
+            admin.execute("SELECT pg_reload_conf()")
+            wait_until(lambda: admin.execute("SELECT count(*) FROM pg_stat_wal_receiver").fetchone()[0] == 0)
+        with primary.admin() as admin:
+            admin.execute("CREATE TABLE lost AS SELECT i AS id FROM generate_series(1, 10000) i")
+        back_up(project)
+        primary.stop()
+        standby.promote()
+        configure(project, standby)
+        refused = project.run("backup", "run", "shop_db", "--incremental", expect=1).err
+        assert "which the server (timeline 2) never had" in refused
+        back_up(project)
+        assert back_up(project, "--incremental")["kind"] == "incremental"
+    finally:
+        for server in (standby, primary):
+            if server:
+                server.destroy()
+
+
+def wait_until(true, seconds: float = 30) -> None:
+    until = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < until
+        time.sleep(0.05)

@@ -39,7 +39,7 @@ Result<int> command::backup_prune(const Session& session) {
                      .hint = "add one, as `keep: {days: 30, full: 4}`"});
     PN_TRY(auto plan, backup::plan_prune(place->catalog, {.days = keep->days, .full = keep->full}, now()));
     for (const auto& id : plan.unreadable)
-        log::warning("backup {} cannot be read: it stays, and so does all of the log", id);
+        log::warning("backup {} cannot be read: it stays, and so do all others and the log, which it may need", id);
     bool dry = session.options.dry_run;
     if (!dry) PN_CHECK(backup::prune(place->catalog, plan, session.stop));
     if (session.json())

@@ -67,7 +67,7 @@ Result<pid_t> start_program(const ServerProgram& program, const ServerAccount& a
     char path[] = "PATH=/usr/local/bin:/usr/bin:/bin", language[] = "LC_ALL=C", home[] = "HOME=/nonexistent";
     char* bare[] = {path, language, home, nullptr};
     Identity identity;
-    int output = open(program.log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    int output = open(program.log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0644);
     pid_t parent = getpid();
     pid_t child = fork();
     if (child == 0) {

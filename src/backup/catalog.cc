@@ -55,6 +55,7 @@ Ordered json_of(const BackupRecord& record, const Key& key) {
             {"files", record.files},
             {"archives", archives},
             {"settings", record.settings},
+            {"data_checksums", record.data_checksums},
             {"key", sealed_key(record.key, key, record.id)}};
 }
 
@@ -73,6 +74,7 @@ BackupRecord record_of(const Ordered& json, const Key& key) {
     record.ended_at = time_of(json.at("end").at("at")).value_or(TimePoint{});
     record.files = json.at("files");
     record.settings = json.at("settings");
+    record.data_checksums = json.value("data_checksums", "");
     for (const auto& archive : json.at("archives"))
         record.archives.push_back({.name = archive.at("name"),
                                    .location = archive.at("location"),
@@ -81,6 +83,12 @@ BackupRecord record_of(const Ordered& json, const Key& key) {
                                    .parts = archive.at("parts")});
     record.key = opened_key(json, key, record.id);
     return record;
+}
+
+/// Ids tell when backups began. One that cannot be read counts as newer than what began before it.
+bool ends_before(const Catalog::Entry* left, const Catalog::Entry* right) {
+    if (!left->record || !right->record) return left->id < right->id;
+    return std::pair(left->record->ended_at, left->id) < std::pair(right->record->ended_at, right->id);
 }
 
 }  // namespace
@@ -164,7 +172,7 @@ Result<BackupRecord> Catalog::find(const std::string& id) const {
                      .code = "ambiguous_backup",
                      .message = fmt::format("{} backups have an id that begins with {}", found.size(), id),
                      .hint = "write more of it"});
-    return std::move(found.back()->record);
+    return std::move((*std::ranges::max_element(found, ends_before))->record);
 }
 
 Result<std::vector<BackupRecord>> Catalog::parents(const BackupRecord& record) const {

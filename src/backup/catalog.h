@@ -43,7 +43,8 @@ struct BackupRecord {
     std::vector<ArchiveRecord> archives;
     /// What the server's configuration files set, where they are not among its data (Debian): to start without them.
     std::map<std::string, std::string> settings;
-    Key key = Key::random();  ///< of its parts
+    std::string data_checksums = {};  ///< "on", "off"; "" of older entries
+    Key key = Key::random();          ///< of its parts
 
     std::string_view kind() const;  ///< "full", "incremental"
     uint64_t bytes() const;
@@ -74,7 +75,7 @@ class Catalog {
     /// Oldest first.
     Result<std::vector<Entry>> list() const;
 
-    /// The only one whose id begins so; the newest where `id` is "". What is damaged is an error, and never passed over: an older
+    /// The only one whose id begins so; the one that ended last where `id` is "". What is damaged is an error, and never passed over: an older
     /// state is not restored unasked.
     Result<BackupRecord> find(const std::string& id) const;
 

@@ -29,6 +29,8 @@ uint32_t number_at(std::string_view bytes, size_t offset) {
 }  // namespace
 
 std::string path_in_server(const std::string& path) {
+    constexpr std::string_view tables[] = {"base/", "global/", "pg_tblspc/", "PG_"};  // the last within a tablespace
+    if (std::ranges::none_of(tables, [&](std::string_view folder) { return path.starts_with(folder); })) return path;
     auto name = path.rfind('/') == path.npos ? 0 : path.rfind('/') + 1;
     if (!std::string_view(path).substr(name).starts_with(incremental_prefix)) return path;
     return path.substr(0, name) + path.substr(name + incremental_prefix.size());

@@ -13,7 +13,7 @@ namespace penstock::backup {
 /// What the names of files begin with of which an incremental backup has some blocks only.
 inline constexpr std::string_view incremental_prefix = "INCREMENTAL.";
 
-/// The path that the file has in a server: without the prefix of its name.
+/// The path that a file of an incremental backup has in the server: without the prefix of its name, where tables are.
 std::string path_in_server(const std::string& path);
 
 /// Brings a file of the backup before to the state of an incremental one, from PostgreSQL's own format (17 and later,

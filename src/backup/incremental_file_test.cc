@@ -98,7 +98,9 @@ TEST_CASE("any bytes end in an error or a file, never in a length that no table 
 
 TEST_CASE("the path that a file has in the server") {
     CHECK(path_in_server("base/5/INCREMENTAL.1259") == "base/5/1259");
-    CHECK(path_in_server("INCREMENTAL.x") == "x");
+    CHECK(path_in_server("INCREMENTAL.x") == "INCREMENTAL.x");
+    CHECK(path_in_server("mine/INCREMENTAL.x") == "mine/INCREMENTAL.x");
+    CHECK(path_in_server("pg_tblspc/7/PG_18/5/INCREMENTAL.1") == "pg_tblspc/7/PG_18/5/1");
     CHECK(path_in_server("base/5/1259") == "base/5/1259");
 }
 

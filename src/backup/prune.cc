@@ -52,17 +52,6 @@ Result<RetainedBackup> retained(const BackupRecord& record, const std::optional<
     return backup;
 }
 
-/// Whether all that the backup is built on can be read.
-bool is_whole(const std::vector<Catalog::Entry>& entries, std::string id) {
-    for (size_t steps = 0; steps <= entries.size(); ++steps) {
-        auto found = std::ranges::find(entries, id, &Catalog::Entry::id);
-        if (found == entries.end() || !found->record) return false;
-        id = found->record->parent;
-        if (id.empty()) return true;
-    }
-    return false;
-}
-
 Status interrupted() {
     return fail({.kind = ErrorKind::interrupted,
                  .code = "interrupted",
@@ -118,7 +107,7 @@ Result<PrunePlan> plan_prune(const Catalog& catalog, const Retention& retention,
     plan.what = plan_retention(retention, now, std::move(backups), store ? store->layout() : WalLayout(), index);
     // Nobody knows what log an entry needs that cannot be read, nor what it is built on.
     if (!plan.unreadable.empty()) {
-        std::erase_if(plan.what.backups, [&](const std::string& id) { return !is_whole(entries, id); });
+        plan.what.backups.clear();
         plan.what.pieces.clear();
         plan.what.new_beginnings.clear();
         plan.what.beginnings.clear();

@@ -168,7 +168,7 @@ class Restoring {
         for (const auto& tablespace : plan_.tablespaces)
             if (tablespace.oid == archive.name) root = tablespace.into;
         if (!base && has_tablespace(archive.name)) PN_CHECK(make_private_folder(root, plan_.owner));
-        FolderWriter writer(root, plan_.owner, std::move(replaced));
+        FolderWriter writer(root, plan_.owner, std::move(replaced), !record.parent.empty());
         // One that was dropped since is read all the same, for its files are in the manifest.
         bool wanted = base || has_tablespace(archive.name);
         FileNotes notes(archive.name, prefix_of(archive.name), found_, wanted ? &writer : nullptr);
@@ -265,18 +265,21 @@ Result<RestorePlan> plan_restore(RecoveryPlan wanted, const fs::path& into) {
     RestorePlan plan{.record = std::move(wanted.backup), .into = fs::absolute(into).lexically_normal()};
     plan.parents = std::move(wanted.parents);
     plan.recovery = std::move(wanted.recovery);
-    for (const auto& parent : plan.parents) plan.bytes += parent.bytes();
+    // Changes are written into what is there: the largest of the chain has to have room, and what was added since.
+    for (const auto& parent : plan.parents) plan.bytes = std::max(plan.bytes, parent.bytes());
     if (!plan.into.has_filename()) plan.into = plan.into.parent_path();
     std::error_code failed;
     plan.done =
         marked_with(plan.into) == plan.record.id + until(plan) && fs::exists(plan.into / "global/pg_control", failed);
     if (!plan.done) PN_CHECK(check_folder(plan.into));
+    uint64_t own = 0;
     for (const auto& archive : plan.record.archives)
         if (archive.name != "manifest" && archive.name != "files") {
-            plan.bytes += archive.bytes;
+            own += archive.bytes;
             if (archive.name != "base")
                 plan.tablespaces.push_back({archive.name, archive.location, tablespaces_of(plan.into) / archive.name});
         }
+    plan.bytes = std::max(plan.bytes, own);
     if (!plan.tablespaces.empty() && !plan.done) PN_CHECK(check_folder(tablespaces_of(plan.into)));
     auto there = nearest(plan.into);
     struct stat found{};

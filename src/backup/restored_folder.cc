@@ -56,8 +56,8 @@ Status FolderWriter::begin(const TarEntry& entry) {
         case TarEntry::Kind::link: return {};  // tablespaces' links are made anew, to where they are restored
         case TarEntry::Kind::file: break;
     }
-    if (path_.filename().string().starts_with(incremental_prefix)) {
-        path_ = root_ / path_in_server(entry.path);
+    if (auto changed = path_in_server(entry.path); incremental_ && changed != entry.path) {
+        path_ = root_ / changed;
         PN_TRY(auto changes, IncrementalFile::open(path_, entry.size));
         changes_.emplace(std::move(changes));
         return {};

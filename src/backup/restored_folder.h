@@ -30,9 +30,10 @@ class FolderWriter : public TarTaker {
         gid_t group;
     };
 
-    /// `replaced`: the content that some files get instead of their own.
-    FolderWriter(std::filesystem::path root, Owner owner, std::map<std::string, std::string> replaced = {})
-        : root_(std::move(root)), owner_(owner), replaced_(std::move(replaced)) {}
+    /// `replaced`: the content that some files get instead of their own. `incremental`: of a backup that has changes only.
+    FolderWriter(std::filesystem::path root, Owner owner, std::map<std::string, std::string> replaced = {},
+                 bool incremental = false)
+        : root_(std::move(root)), owner_(owner), replaced_(std::move(replaced)), incremental_(incremental) {}
     ~FolderWriter() override;
     FolderWriter(const FolderWriter&) = delete;
     FolderWriter& operator=(const FolderWriter&) = delete;
@@ -50,6 +51,7 @@ class FolderWriter : public TarTaker {
     std::filesystem::path root_;
     Owner owner_;
     std::map<std::string, std::string> replaced_;
+    bool incremental_;
     std::filesystem::path path_;
     std::set<std::filesystem::path> folders_;
     std::optional<IncrementalFile> changes_;  ///< the member is one

@@ -11,6 +11,7 @@
 #include "backup/manifest.h"
 #include "backup/tar.h"
 #include "backup/upload.h"
+#include "backup/wal_start.h"
 #include "base/log.h"
 #include "connect/postgres/replication/base_backup.h"
 #include "connect/postgres/replication/slot.h"
@@ -105,31 +106,49 @@ Status note_settings(postgres::Session& session, BackupRecord& record) {
             "'max_prepared_transactions', 'max_locks_per_transaction', 'max_replication_slots', 'wal_level', "
             "'shared_preload_libraries', 'track_commit_timestamp')"));
     for (int row = 0; row < rows.count(); ++row) record.settings[rows.text(row, 0)] = rows.text(row, 1);
+    PN_TRY(auto checksums, session.query("SHOW data_checksums"));
+    record.data_checksums = checksums.text(0, 0);
     return {};
 }
 
 Result<std::optional<BackupRecord>> newest(const Catalog& catalog) {
     PN_TRY(auto entries, catalog.list());
     if (entries.empty()) return std::optional<BackupRecord>();
-    if (!entries.back().record) return fail(std::move(entries.back().record.error()));
-    return std::optional(std::move(*entries.back().record));
+    PN_TRY(auto found, catalog.find(""));
+    return std::optional(std::move(found));
 }
 
-/// The server finds out for itself whether it has noted all that changed since.
-Status check_parent(const BackupRecord& parent, const BackupRecord& record, const Catalog& catalog) {
-    bool same = parent.system_identifier == record.system_identifier;
-    if (same && parent.server_version / 10000 == record.server_version / 10000) {
-        PN_CHECK(catalog.parents(parent));
-        return {};
+Error no_parent(const BackupRecord& record, std::string why) {
+    return {.kind = ErrorKind::refused,
+            .code = "no_parent_backup",
+            .message = std::move(why),
+            .where = "backups." + record.name,
+            .hint = "take a full backup: `penstock backup run " + record.name + "`"};
+}
+
+/// The server looks whether it has noted all that changed since the backup before began, and at nothing else: not whether that one
+/// has log that this server never had, nor whether pages have had no checksums then.
+Status check_parent(const BackupRecord& parent, const BackupRecord& record, const postgres::SystemIdentity& server,
+                    const Catalog& catalog) {
+    if (parent.system_identifier != record.system_identifier)
+        return fail(no_parent(
+            record, fmt::format("backup {} is of another server (system {})", parent.id, parent.system_identifier)));
+    if (parent.server_version / 10000 != record.server_version / 10000)
+        return fail(
+            no_parent(record, fmt::format("backup {} was taken from PostgreSQL {}, and the server is {} now", parent.id,
+                                          parent.server_version / 10000, record.server_version / 10000)));
+    if (!parent.data_checksums.empty() && parent.data_checksums != record.data_checksums)
+        return fail(no_parent(record, fmt::format("data checksums were {} in backup {}, and are {} now",
+                                                  parent.data_checksums, parent.id, record.data_checksums)));
+    if (static_cast<uint32_t>(server.timeline) != parent.end_timeline) {
+        auto left = next_timeline(server, parent.end_timeline);
+        if (!left || Lsn::parse(parent.end_lsn).value_or(Lsn()) > left->at)
+            return fail(no_parent(
+                record, fmt::format("backup {} ends on timeline {} at {}, which the server (timeline {}) never had",
+                                    parent.id, parent.end_timeline, parent.end_lsn, server.timeline)));
     }
-    return fail({.kind = ErrorKind::refused,
-                 .code = "no_parent_backup",
-                 .message = same ? fmt::format("backup {} was taken from PostgreSQL {}, and the server is {} now",
-                                               parent.id, parent.server_version / 10000, record.server_version / 10000)
-                                 : fmt::format("backup {} is of another server (system {})", parent.id,
-                                               parent.system_identifier),
-                 .where = "backups." + record.name,
-                 .hint = "take a full backup: `penstock backup run " + record.name + "`"});
+    PN_CHECK(catalog.parents(parent));
+    return {};
 }
 
 Result<BackupRecord> take_into(Upload& upload, BackupRecord& record, const postgres::ConnectionOptions& server,
@@ -143,7 +162,7 @@ Result<BackupRecord> take_into(Upload& upload, BackupRecord& record, const postg
     PN_CHECK(note_settings(*session, record));
     std::string manifest;
     if (parent) {
-        PN_CHECK(check_parent(*parent, record, catalog));
+        PN_CHECK(check_parent(*parent, record, identity, catalog));
         PN_TRY(manifest, download_whole(catalog, *parent, "manifest"));
         record.parent = parent->id;
     }
@@ -158,6 +177,8 @@ Result<BackupRecord> take_into(Upload& upload, BackupRecord& record, const postg
     PN_CHECK(taking.finish());
     PN_TRY(record.archives, upload.finish());
     record.ended_at = now();
+    // One of them may have been removed meanwhile.
+    PN_CHECK(catalog.parents(record));
     PN_CHECK(catalog.put(record));
     return record;
 }

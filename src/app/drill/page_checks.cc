@@ -15,11 +15,12 @@ constexpr int most_of_a_relation = 100;
 /// Whatever has a file of its own. Temporary ones are of sessions that are gone.
 constexpr const char* relations_sql = R"(
 SELECT c.oid, format('%I.%I', n.nspname, c.relname), c.relkind, am.amname, pg_relation_filepath(c.oid),
-    CASE WHEN t.oid IS NOT NULL THEN format('%I.%I', tn.nspname, t.relname) ELSE '' END,
+    CASE WHEN tn.oid IS NOT NULL THEN format('%I.%I', tn.nspname, coalesce(t.relname, o.relname)) ELSE '' END,
     i.indisvalid AND i.indisready, coalesce(i.indisunique, false)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_am am ON am.oid = c.relam
-    LEFT JOIN pg_index i ON i.indexrelid = c.oid LEFT JOIN pg_class t ON t.oid = i.indrelid OR t.reltoastrelid = c.oid
-    LEFT JOIN pg_namespace tn ON tn.oid = t.relnamespace
+    LEFT JOIN pg_index i ON i.indexrelid = c.oid LEFT JOIN pg_class t ON t.oid = i.indrelid
+    LEFT JOIN pg_class o ON o.reltoastrelid = c.oid AND c.relkind = 't'
+    LEFT JOIN pg_namespace tn ON tn.oid = coalesce(t.relnamespace, o.relnamespace)
 WHERE c.relkind IN ('r', 't', 'm', 'i', 'S') AND c.relpersistence <> 't' ORDER BY c.oid)";
 
 struct Relation {

@@ -134,7 +134,9 @@ Status Sandbox::start(const backup::RestorePlan& plan, const SandboxServer& serv
                                    .bare = true,
                                    .isolated = isolated_},
                                   account_));
-    return wait_until_ready(server, stop);
+    PN_CHECK(wait_until_ready(server, stop));
+    feed_.reset();  // whatever runs in the server from now on gets nothing from us
+    return {};
 }
 
 bool Sandbox::has_ended() {
@@ -143,7 +145,7 @@ bool Sandbox::has_ended() {
 }
 
 Error Sandbox::did_not_start() const {
-    if (auto why = feed_->failure()) return std::move(*why);
+    if (auto why = feed_ ? feed_->failure() : std::nullopt) return std::move(*why);
     std::ifstream in(folder_ / "log");
     std::string said;
     for (std::string line; std::getline(in, line);)
@@ -154,6 +156,20 @@ Error Sandbox::did_not_start() const {
             .message = fmt::format("the restored server did not start or did not end its recovery: {}", said),
             .where = data().string(),
             .hint = "`penstock backup drill --keep` leaves its folder, with all that it said in `log`"};
+}
+
+/// Whether the server has said for a while that it lets people in.
+bool Sandbox::stays_closed() {
+    constexpr std::chrono::seconds look_every{1}, patience{60};
+    auto at = steady_clock::now();
+    if (at - looked_at_ < look_every) return false;
+    looked_at_ = at;
+    if (!open_since_) {
+        std::ifstream in(folder_ / "log");
+        for (std::string line; !open_since_ && std::getline(in, line);)
+            if (line.find("is ready to accept connections") != line.npos) open_since_ = at;
+    }
+    return open_since_ && at - *open_since_ > patience;
 }
 
 /// Recovery may take hours, and for minutes nobody is let in; only the end of the server ends the wait.
@@ -173,6 +189,7 @@ Status Sandbox::wait_until_ready(const SandboxServer& server, const std::stop_to
             options.name = "drill";
             auto made = postgres::Session::connect(options, "penstock drill", stop);
             if (made) session = std::move(*made);
+            else if (stays_closed()) return fail(std::move(made.error()));
             else if (made.error().kind == ErrorKind::refused && made.error().code != "connection_refused" &&
                      ++user == server.users.size())
                 return fail(std::move(made.error()));
@@ -196,8 +213,11 @@ Status Sandbox::wait_until_ready(const SandboxServer& server, const std::stop_to
 }
 
 std::string Sandbox::address(const std::string& database, const std::string& user) const {
-    return fmt::format("host={} port=5432 user={} dbname={} sslmode=disable options=''", quoted(folder_.string()),
-                       quoted(user), quoted(database));
+    // Whatever the environment says, this is no other server: PGHOSTADDR counts over `host`.
+    return fmt::format(
+        "host={} hostaddr='' port=5432 user={} dbname={} sslmode=disable options='' "
+        "target_session_attrs=any channel_binding=disable",
+        quoted(folder_.string()), quoted(user), quoted(database));
 }
 
 Result<std::unique_ptr<postgres::Session>> Sandbox::connect(const std::string& database,

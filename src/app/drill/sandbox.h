@@ -63,6 +63,7 @@ class Sandbox {
     Status remove_leftovers() const;
     Status wait_until_ready(const SandboxServer& server, const std::stop_token& stop);
     Error did_not_start() const;
+    bool stays_closed();
     bool has_ended();
 
     ServerAccount account_;
@@ -71,6 +72,8 @@ class Sandbox {
     bool keeps_ = false, isolated_ = false;
     std::unique_ptr<WalFeed> feed_;
     pid_t server_ = -1;
+    std::chrono::steady_clock::time_point looked_at_{};
+    std::optional<std::chrono::steady_clock::time_point> open_since_;
     std::string superuser_;
 };
 

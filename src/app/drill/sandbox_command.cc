@@ -53,7 +53,7 @@ std::vector<std::string> sandbox_command(const fs::path& programs, const fs::pat
         "primary_conninfo=",
         "primary_slot_name=",
         "recovery_min_apply_delay=0",
-        "hot_standby=on",
+        "hot_standby=off",  // a limit that is too low for the log ends recovery, where it would wait for somebody otherwise
         "max_logical_replication_workers=0",
         "autovacuum=off",
         fmt::format("shared_preload_libraries={}", fmt::join(libraries, ",")),

@@ -30,6 +30,9 @@ bool is_name_of_log(const std::string& file) {
 Result<std::unique_ptr<WalFeed>> WalFeed::begin(const backup::Catalog& catalog, const fs::path& folder,
                                                 const fs::path& data, const ServerAccount& account) {
     std::unique_ptr<WalFeed> feed(new WalFeed(catalog, folder, data, account));
+    std::error_code failed;
+    fs::remove_all(feed->private_, failed);
+    if (::mkdir(feed->private_.c_str(), 0700) != 0) return fail(io::file_error("make", feed->private_, errno));
     PN_TRY(feed->asked_, feed->make_pipe("ask"));
     PN_TRY(feed->answered_, feed->make_pipe("answer"));
     feed->answering_ = std::jthread([made = feed.get()](std::stop_token stop) { made->keep_answering(stop); });
@@ -51,6 +54,8 @@ WalFeed::~WalFeed() {
     if (answering_.joinable()) answering_.join();
     for (int pipe : {asked_, answered_})
         if (pipe >= 0) ::close(pipe);
+    std::error_code failed;
+    fs::remove_all(private_, failed);
 }
 
 std::string WalFeed::command() const {
@@ -84,9 +89,13 @@ void WalFeed::keep_answering(const std::stop_token& stop) {
 /// As PostgreSQL wants it: below pg_wal, under the one name that it asks with (RestoreArchivedFile in xlogarchive.c).
 int WalFeed::answer(const std::string& file) {
     auto into = data_ / "pg_wal" / (file.ends_with(".history") ? "RECOVERYHISTORY" : "RECOVERYXLOG");
-    auto fetched = is_name_of_log(file) ? backup::fetch_wal(catalog_, file, into) : Result<bool>(false);
-    if (fetched && *fetched && account_.other && ::chown(into.c_str(), account_.user, account_.group) != 0)
-        fetched = fail(io::file_error("give away", into, errno));
+    auto made = private_ / "file";
+    auto fetched = is_name_of_log(file) ? backup::fetch_wal(catalog_, file, made) : Result<bool>(false);
+    if (fetched && *fetched && account_.other && ::chown(made.c_str(), account_.user, account_.group) != 0)
+        fetched = fail(io::file_error("give away", made, errno));
+    // In its place at once, whatever the server's account has put there, such as a link.
+    if (fetched && *fetched && ::rename(made.c_str(), into.c_str()) != 0)
+        fetched = fail(io::file_error("rename into place", into, errno));
     if (fetched) return *fetched ? 0 : log_ends;
     std::lock_guard lock(mutex_);
     failure_ = fetched.error();

@@ -32,7 +32,11 @@ class WalFeed {
   private:
     WalFeed(const backup::Catalog& catalog, std::filesystem::path folder, std::filesystem::path data,
             const ServerAccount& account)
-        : catalog_(catalog), folder_(std::move(folder)), data_(std::move(data)), account_(account) {}
+        : catalog_(catalog),
+          folder_(std::move(folder)),
+          data_(std::move(data)),
+          private_(folder_.string() + ".log"),
+          account_(account) {}
 
     Result<int> make_pipe(const char* name) const;
     void keep_answering(const std::stop_token& stop);
@@ -40,6 +44,7 @@ class WalFeed {
 
     const backup::Catalog& catalog_;
     std::filesystem::path folder_, data_;
+    std::filesystem::path private_;  ///< where files are made, out of reach of the server's account
     ServerAccount account_;
     int asked_ = -1, answered_ = -1;
     mutable std::mutex mutex_;

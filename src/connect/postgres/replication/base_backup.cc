@@ -23,6 +23,11 @@ Error broken(const Session& session, std::string_view what) {
             .hint = "nothing of it will be used; run it again, and look into the server's log"};
 }
 
+/// Names become folders: a tablespace's is its oid.
+bool is_archive_name(const std::string& name) {
+    return name == "base" || (!name.empty() && name.find_first_not_of("0123456789") == name.npos);
+}
+
 /// One base backup on its connection.
 class Receiver {
   public:
@@ -64,6 +69,8 @@ class Receiver {
             announced.push_back({.name = archives.is_null(row, 0) ? "base" : archives.text(row, 0),
                                  .location = archives.is_null(row, 1) ? "" : archives.text(row, 1),
                                  .bytes = archives.is_null(row, 2) ? -1 : archives.integer(row, 2) * 1024});
+        for (const auto& archive : announced)
+            if (!is_archive_name(archive.name)) return fail(broken(session_, "a tablespace has no number for a name"));
         PN_CHECK(taker_.begin(start, announced));
         PN_TRY(auto copying, next("its files"));
         if (PQresultStatus(copying.raw()) != PGRES_COPY_OUT) return fail(broken(session_, "no files came"));
@@ -152,6 +159,7 @@ class Receiver {
             case 'n': {
                 std::string name(body.substr(0, body.find('\0')));
                 if (name.ends_with(".tar")) name.resize(name.size() - 4);
+                if (!is_archive_name(name)) return fail(broken(session_, "a tablespace has no number for a name"));
                 return taker_.begin_archive(name);
             }
             case 'm': return taker_.begin_manifest();
