@@ -193,7 +193,7 @@ def test_without_tokens_this_machine_alone_looks_and_nobody_acts(database, proje
         assert server.request("POST", "/api/v1/pipelines/orders/run").status == 403
         for host in ("penstock.example.com", "127.0.0.1.example.com", "", "[::2]"):
             assert server.request("GET", "/api/v1/me", headers={"Host": host}).status == 401, host
-        for proxy in ("Forwarded", "Via", "X-Forwarded-For"):
+        for proxy in ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Proto"):
             assert server.request("GET", "/api/v1/me", headers={proxy: "for=192.0.2.1"}).status == 401, proxy
     finally:
         server.stop()

@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 
+#include "base/letters.h"
 #include "config/document_rules.h"
 #include "config/suggest.h"
 
@@ -57,6 +59,7 @@ class DocumentReader {
         check_schedules(document_, diagnostics_);
         check_targets(document_, diagnostics_);
         check_notify();
+        check_rejects();
         return std::move(document_);
     }
 
@@ -185,6 +188,24 @@ class DocumentReader {
                     if (unread || (component != nullptr && component->takes_news)) continue;
                     if (told.insert(name.place.text()).second) diagnostics_.add(no_receiver(name, connection, names));
                 }
+    }
+
+    /// Of two pipelines with one view, each would hide the other's rejects.
+    void check_rejects() {
+        std::map<std::pair<std::string, std::string>, std::string> taken;
+        for (const auto& pipeline : document_.pipelines) {
+            if (!pipeline.rejects) continue;
+            const auto& table = pipeline.rejects->table;
+            auto [view, fresh] =
+                taken.emplace(std::pair(pipeline.rejects->connection.value, lower_case(table.value)), pipeline.name);
+            if (!fresh)
+                diagnostics_.add({.kind = ErrorKind::configuration,
+                                  .code = "rejects_named_twice",
+                                  .message = fmt::format("pipelines.{}.rejects: {} shows the rejects of '{}'",
+                                                         pipeline.name, table.value, view->second),
+                                  .where = table.place.text(),
+                                  .hint = "give each pipeline a table of its own"});
+        }
     }
 
     static Error no_receiver(const Text& name, const Connection* connection, const std::vector<std::string>& names) {

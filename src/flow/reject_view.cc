@@ -21,7 +21,7 @@ std::optional<RejectView> reject_view(const config::PipelineConfig& pipeline) {
     const auto& table = pipeline.rejects->table;
     return RejectView{.table = table.value,
                       .condition = std::move(condition),
-                      .comment = std::string(reject_view_mark) + name,
+                      .comment = fmt::format("{}{}{}", reject_view_mark, name, pipeline.row_of ? " and its rows" : ""),
                       .place = table.place.text()};
 }
 

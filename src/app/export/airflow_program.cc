@@ -13,6 +13,7 @@ again as the pipeline's `retries` say, unless another try could mend nothing."""
 
 import ctypes
 import glob
+import http.client
 import json
 import logging
 import os
@@ -21,7 +22,6 @@ import signal
 import subprocess
 import tempfile
 import threading
-import urllib.error
 import urllib.request
 from datetime import timedelta
 from pathlib import Path
@@ -167,7 +167,7 @@ def is_there(pipeline, number):
     try:
         with urllib.request.urlopen(text, timeout=30) as answer:
             return 200 <= answer.status < 300
-    except (urllib.error.URLError, TimeoutError):
+    except (OSError, http.client.HTTPException):
         return False
 
 

@@ -92,6 +92,22 @@ Result<std::vector<WantedFile>> wanted_files(const config::Document& document, c
     return std::move(files).found();
 }
 
+bool is_local(const std::string& url) { return url.starts_with("file:") || url.find("://") == url.npos; }
+
+/// Where messages are kept that their source forgets.
+Status check_archive(const config::Document& document, const config::PipelineConfig& pipeline) {
+    if (!pipeline.archive) return {};
+    const auto& name = pipeline.archive->connection;
+    const auto* connection = document.connection(name.value);
+    const auto* url = connection == nullptr ? nullptr : connection->options.find("url");
+    if (url == nullptr || !is_local(url->text)) return {};
+    return fail(not_exported(name.place,
+                             fmt::format("{}: the archive in '{}' is on the disk of one machine, which a container has "
+                                         "not",
+                                         pipeline.name, name.value),
+                             "keep it in a bucket: url: s3://… or gs://…"));
+}
+
 /// A container's disk is gone with it.
 Status check_places(const config::Document& document) {
     PN_TRY(auto place, state::place_of(document.state.reveal(), document.state_directory));
@@ -101,13 +117,14 @@ Status check_places(const config::Document& document) {
                      .message = "the state is a file, and containers share none",
                      .where = document.file.string(),
                      .hint = "keep it in a database: state: \"${STATE_URL}\", postgres:// or mysql://"});
+    for (const auto& pipeline : document.pipelines) PN_CHECK(check_archive(document, pipeline));
     for (const auto& pipeline : document.pipelines)
         for (const auto& [name, side] : {std::pair{pipeline.target_connection, &pipeline.target},
                                          std::pair{pipeline.source_connection, &pipeline.source}}) {
             const auto& connection = *document.connection(name);
             const auto* url = connection.options.find("url");
-            bool local = connection.type == "duckdb" ||
-                         (connection.type == "files" && url != nullptr && url->text.find("://") == url->text.npos);
+            bool local =
+                connection.type == "duckdb" || (connection.type == "files" && url != nullptr && is_local(url->text));
             if (local)
                 return fail(not_exported(side->place,
                                          fmt::format("{}: connection '{}' is on the disk of one machine, which a "

@@ -36,8 +36,10 @@ Error not_allowed(std::string code, std::string message, std::string hint) {
 /// name, and a proxy on this machine speaks for others and says so.
 bool is_of_this_machine(const Request& request) {
     if (!request.from_loopback) return false;
-    for (const auto* proxied : {"forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip"})
-        if (request.headers.contains(proxied)) return false;
+    for (const auto& [name, value] : request.headers)
+        if (name == "forwarded" || name == "via" || name == "x-real-ip" || name.starts_with("x-forwarded-") ||
+            name.starts_with("x-envoy-"))
+            return false;
     auto origin = io::origin_of("http://" + request.header("host"));
     return origin && origin->is_loopback();
 }

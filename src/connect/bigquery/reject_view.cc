@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <nlohmann/json.hpp>
+
 #include "connect/bigquery/answer.h"
 #include "connect/bigquery/target_table.h"
 #include "io/url.h"
@@ -9,11 +11,10 @@
 namespace penstock::bigquery {
 namespace {
 
-Status check_ours(Client& client, const TableId& id, const flow::RejectView& view, Json json) {
-    PN_TRY(auto found, client.call("GET", id.path(), nullptr, "look at view " + id.dotted()));
-    auto mark = text_of(*found, "description");
-    if (text_of(*found, "type") != "VIEW" || !mark.starts_with(flow::reject_view_mark)) return fail(view.name_taken());
-    auto there = text_of(part_of(*found, "view"), "query");
+Status replace(Client& client, const TableId& id, const flow::RejectView& view, const Json& found, const Json& json) {
+    auto mark = text_of(found, "description");
+    if (text_of(found, "type") != "VIEW" || !mark.starts_with(flow::reject_view_mark)) return fail(view.name_taken());
+    auto there = text_of(part_of(found, "view"), "query");
     if (mark == view.comment && there == text_of(part_of(json, "view"), "query")) return {};
     PN_CHECK(client.call("PUT", id.path(), &json, "replace view " + id.dotted()));
     return {};
@@ -30,9 +31,12 @@ Status make_view(Client& client, const flow::RejectView& view) {
         {"view",
          {{"query", fmt::format("SELECT * FROM {} WHERE {}", client.bookkeeping("rejects").quoted(), view.condition)},
           {"useLegacySql", false}}}};
-    PN_TRY(auto made, client.call("POST", fmt::format("/datasets/{}/tables", io::escape_url(id.dataset)), &json,
-                                  "create view " + id.dotted(), {409}));
-    return made ? Status() : check_ours(client, id, view, std::move(json));
+    // Looked for first: who may only read it needs no more where somebody has made it.
+    PN_TRY(auto found, client.call("GET", id.path(), nullptr, "look at view " + id.dotted(), {404}));
+    if (found) return replace(client, id, view, *found, json);
+    PN_CHECK(client.call("POST", fmt::format("/datasets/{}/tables", io::escape_url(id.dataset)), &json,
+                         "create view " + id.dotted(), {409}));
+    return {};
 }
 
 }  // namespace penstock::bigquery
