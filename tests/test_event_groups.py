@@ -60,6 +60,9 @@ def send(kafka, topic, messages, first=0):
     assert producer.flush(120) == 0
 
 
+ASSIGNOR = "rd_kafka_sticky_assignor_state_destroy: Assertion"
+
+
 def shared(project, source, target, connections, archive=True, **pipeline):
     shutil.copytree(ROOT / "examples" / "ddl", project.folder / "ddl", dirs_exist_ok=True)
     config = yaml.safe_load((ROOT / "examples" / "backend-events.yaml").read_text())
@@ -70,6 +73,8 @@ def shared(project, source, target, connections, archive=True, **pipeline):
     made["archive"]["every"] = "300ms"
     made["archive"]["connection"] = pipeline.pop("archived_in", "lake")
     made["retries"] = {"delay": "300ms", "max": 8}
+    if target["connection"] != made["rejects"]["connection"]:
+        del made["rejects"]  # they can only be beside the rows
     made.update(pipeline)
     if not archive:
         del made["archive"]
@@ -402,6 +407,8 @@ def test_joining_leaving_killed_stopped_and_a_broker_that_restarts(project, bigq
             feeding.join()
             wait_for(lambda: arrived(where, project, bigquery) >= sum(map(len, events.good.values())), 200, fleet)
             codes = fleet.end()
+            # Debian's librdkafka 2.0.2 may fall over an assertion of its own when it is closed within a rebalance: no worse than a kill.
+            codes = {number: -signal.SIGKILL if code == -signal.SIGABRT and ASSIGNOR in fleet.said(number) else code for number, code in codes.items()}
             assert set(codes.values()) <= {130, -signal.SIGKILL}, (codes, [fleet.said(number)[-2000:] for number in codes])
         project.load("--drain")
         assert_arrived(where, project, bigquery, events)
