@@ -206,7 +206,7 @@ def test_what_a_killed_drill_left_goes_with_the_next(project, small, place):
     prepare(project, small, place, queries=["SELECT pg_sleep(60)"])
     back_up(project)
     running = project.start("backup", "drill", "shop_db")
-    (folder,) = wait_for(lambda: list(place.iterdir()))
+    (folder,) = wait_for(lambda: list(place.glob("penstock-drill-????????????")))
     wait_for(lambda: "database system is ready" in read(folder / "log"))
     pid = int(read(folder / "data/postmaster.pid").split()[0])
     busy = project.run("backup", "drill", "shop_db", expect=1)
@@ -232,7 +232,7 @@ def test_a_stopped_drill_leaves_nothing(project, small, place):
     prepare(project, small, place, queries=["SELECT pg_sleep(60)"])
     back_up(project)
     running = project.start("backup", "drill", "shop_db")
-    (folder,) = wait_for(lambda: list(place.iterdir()))
+    (folder,) = wait_for(lambda: list(place.glob("penstock-drill-????????????")))
     wait_for(lambda: "database system is ready" in read(folder / "log"))
     running.signal(signal.SIGTERM)
     assert running.wait().code == 130 and list(place.iterdir()) == []
