@@ -3,16 +3,11 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
-#include <array>
 
 #include "base/humane.h"
 
 namespace penstock::app {
 namespace {
-
-/// Commands of the documented interface that this version does not have.
-constexpr std::array not_in_this_version = {"export"};
 
 Error usage_error(std::string message, std::string hint) {
     return {.kind = ErrorKind::usage, .code = "usage", .message = std::move(message), .hint = std::move(hint)};
@@ -39,8 +34,6 @@ std::vector<std::string> known_words(const CLI::App& app, bool options) {
 Error unknown_word(const CLI::App& at, const std::string& word, const std::string& command) {
     bool option = word.starts_with("-");
     std::string help = fmt::format("`penstock {}{}--help` lists what is there", command, command.empty() ? "" : " ");
-    if (!option && std::ranges::find(not_in_this_version, word) != not_in_this_version.end() && command.empty())
-        return usage_error(fmt::format("`penstock {}` is not in this version", word), help);
     std::string known = nearest_name(word, known_words(at, option));
     std::string message = option || at.get_subcommands([](const CLI::App*) { return true; }).empty()
                               ? fmt::format("`penstock{}{}` takes no {}'{}'", command.empty() ? "" : " ", command,

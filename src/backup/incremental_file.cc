@@ -105,8 +105,7 @@ Status IncrementalFile::write_block() {
 
 Status IncrementalFile::add(std::string_view bytes) {
     while (!bytes.empty()) {
-        size_t taken = std::min(bytes.size(), has_header_ ? block_bytes - buffer_.size() : bytes.size());
-        if (!has_header_) taken = std::min(taken, block_bytes);
+        size_t taken = std::min(bytes.size(), has_header_ ? block_bytes - buffer_.size() : block_bytes);
         if (taken == 0) return fail(bad("has more than it says"));
         buffer_ += bytes.substr(0, taken);
         bytes.remove_prefix(taken);

@@ -147,31 +147,31 @@ class Restoring {
         return {};
     }
 
-    /// Where a file of the server is restored; "" of one in a tablespace that is no more.
-    fs::path place_of(const std::string& path) const {
-        if (!path.starts_with("pg_tblspc/")) return plan_.into / path;
-        for (const auto& tablespace : plan_.tablespaces)
-            if (auto prefix = prefix_of(tablespace.oid); path.starts_with(prefix))
-                return tablespace.into / path.substr(prefix.size());
-        return {};
+    /// Where an archive's files are restored; "" of a tablespace that is no more.
+    fs::path root_of(const std::string& archive) const {
+        if (archive == "base") return plan_.into;
+        auto found = std::ranges::find(plan_.tablespaces, archive, &RestoredTablespace::oid);
+        return found == plan_.tablespaces.end() ? fs::path() : found->into;
     }
 
-    bool has_tablespace(const std::string& oid) const {
-        return std::ranges::find(plan_.tablespaces, oid, &RestoredTablespace::oid) != plan_.tablespaces.end();
+    /// Where a file of the server is restored; "" of one in a tablespace that is no more.
+    fs::path place_of(const std::string& path) const {
+        constexpr std::string_view tablespaces = "pg_tblspc/";
+        if (!path.starts_with(tablespaces)) return plan_.into / path;
+        auto end = path.find('/', tablespaces.size());
+        auto root = root_of(path.substr(tablespaces.size(), end - tablespaces.size()));
+        return root.empty() || end == path.npos ? fs::path() : root / path.substr(end + 1);
     }
 
     Status unpack(const BackupRecord& record, const ArchiveRecord& archive) {
         bool base = archive.name == "base";
-        fs::path root = plan_.into;
+        // One that was dropped since is read all the same, for its files are in the manifest.
+        fs::path root = root_of(archive.name);
         std::map<std::string, std::string> replaced;
         if (base && !plan_.tablespaces.empty()) replaced["tablespace_map"] = tablespace_map(plan_.tablespaces);
-        for (const auto& tablespace : plan_.tablespaces)
-            if (tablespace.oid == archive.name) root = tablespace.into;
-        if (!base && has_tablespace(archive.name)) PN_CHECK(make_private_folder(root, plan_.owner));
+        if (!base && !root.empty()) PN_CHECK(make_private_folder(root, plan_.owner));
         FolderWriter writer(root, plan_.owner, std::move(replaced), !record.parent.empty());
-        // One that was dropped since is read all the same, for its files are in the manifest.
-        bool wanted = base || has_tablespace(archive.name);
-        FileNotes notes(archive.name, prefix_of(archive.name), found_, wanted ? &writer : nullptr);
+        FileNotes notes(archive.name, prefix_of(archive.name), found_, root.empty() ? nullptr : &writer);
         TarReader tar(notes);
         Download download(catalog_, record, archive, threads_);
         while (true) {

@@ -112,10 +112,10 @@ Status note_settings(postgres::Session& session, BackupRecord& record) {
 }
 
 Result<std::optional<BackupRecord>> newest(const Catalog& catalog) {
-    PN_TRY(auto entries, catalog.list());
-    if (entries.empty()) return std::optional<BackupRecord>();
-    PN_TRY(auto found, catalog.find(""));
-    return std::optional(std::move(found));
+    auto found = catalog.find("");
+    if (found) return std::optional(std::move(*found));
+    if (found.error().code == "no_such_backup") return std::optional<BackupRecord>();
+    return fail(std::move(found.error()));
 }
 
 Error no_parent(const BackupRecord& record, std::string why) {

@@ -13,9 +13,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-/// SHOP_URL -> penstock-shop-url: what a variable's or file's secret is called.
-std::string secret_name(std::string_view what) { return "penstock-" + dns_label(what, 60); }
-
 /// Cloud Run mounts one secret a folder.
 Status check_mounts(const Deployment& deployment) {
     std::set<std::string> folders = {"/etc/penstock"};
@@ -131,10 +128,7 @@ std::string secrets_script(const Deployment& deployment) {
     std::string sep;
     auto add = [&](const std::string& name) { text += sep + name, sep = " "; };
     if (mounts_configuration(deployment)) add("penstock-config");
-    for (const auto& one : deployment.variables)
-        if (one.required) add(secret_name(one.name));
-    for (const auto& file : deployment.files)
-        if (file.secret) add(secret_name(file.key()));
+    for (const auto& name : deployment.secrets()) add(name);
     return text + ")\n";
 }
 

@@ -92,15 +92,20 @@ Result<std::vector<WantedFile>> wanted_files(const config::Document& document, c
     return std::move(files).found();
 }
 
-bool is_local(const std::string& url) { return url.starts_with("file:") || url.find("://") == url.npos; }
+/// Whether what is written there lies on the disk of one machine.
+bool is_local(const config::Connection& connection) {
+    if (connection.type == "duckdb") return true;
+    const auto* url = connection.options.find("url");
+    return connection.type == "files" && url != nullptr &&
+           (url->text.starts_with("file:") || url->text.find("://") == url->text.npos);
+}
 
 /// Where messages are kept that their source forgets.
 Status check_archive(const config::Document& document, const config::PipelineConfig& pipeline) {
     if (!pipeline.archive) return {};
     const auto& name = pipeline.archive->connection;
     const auto* connection = document.connection(name.value);
-    const auto* url = connection == nullptr ? nullptr : connection->options.find("url");
-    if (url == nullptr || !is_local(url->text)) return {};
+    if (connection == nullptr || !is_local(*connection)) return {};
     return fail(not_exported(name.place,
                              fmt::format("{}: the archive in '{}' is on the disk of one machine, which a container has "
                                          "not",
@@ -117,15 +122,11 @@ Status check_places(const config::Document& document) {
                      .message = "the state is a file, and containers share none",
                      .where = document.file.string(),
                      .hint = "keep it in a database: state: \"${STATE_URL}\", postgres:// or mysql://"});
-    for (const auto& pipeline : document.pipelines) PN_CHECK(check_archive(document, pipeline));
-    for (const auto& pipeline : document.pipelines)
+    for (const auto& pipeline : document.pipelines) {
+        PN_CHECK(check_archive(document, pipeline));
         for (const auto& [name, side] : {std::pair{pipeline.target_connection, &pipeline.target},
                                          std::pair{pipeline.source_connection, &pipeline.source}}) {
-            const auto& connection = *document.connection(name);
-            const auto* url = connection.options.find("url");
-            bool local =
-                connection.type == "duckdb" || (connection.type == "files" && url != nullptr && is_local(url->text));
-            if (local)
+            if (is_local(*document.connection(name)))
                 return fail(not_exported(side->place,
                                          fmt::format("{}: connection '{}' is on the disk of one machine, which a "
                                                      "container has not",
@@ -133,6 +134,7 @@ Status check_places(const config::Document& document) {
                                          "give that pipeline a pod with a volume of its own, or a target that is "
                                          "reached by network; another file of pipelines can be exported"));
         }
+    }
     return {};
 }
 
@@ -227,6 +229,15 @@ std::string WantedFile::key() const {
     return key;
 }
 
+std::vector<std::string> Deployment::secrets() const {
+    std::vector<std::string> names;
+    for (const auto& one : variables)
+        if (one.required) names.push_back(secret_name(one.name));
+    for (const auto& file : files)
+        if (file.secret) names.push_back(secret_name(file.key()));
+    return names;
+}
+
 std::string Deployment::notes() const {
     std::string text;
     if (!idle.empty())
@@ -265,6 +276,8 @@ std::string dns_label(std::string_view name, size_t most) {
     while (label.ends_with('-')) label.pop_back();
     return label;
 }
+
+std::string secret_name(std::string_view what) { return "penstock-" + dns_label(what, 60); }
 
 Result<Deployment> wants_of(const config::Document& document, const config::Node& written, const Options& options) {
     Deployment made;

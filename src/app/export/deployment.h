@@ -54,6 +54,8 @@ struct Deployment {
     std::vector<std::string> idle;        ///< pipelines that nothing runs
     std::vector<std::string> open_files;  ///< credentials whose path is known only when it runs, as they are written
 
+    /// What its secrets are called in a cloud's store: of the variables that it cannot do without, then of files.
+    std::vector<std::string> secrets() const;
     /// What whoever uses it has to know, as lines of comment.
     std::string notes() const;
 };
@@ -68,5 +70,8 @@ std::vector<WantedVariable> wanted_variables(const config::Node& node);
 
 /// A name with what a DNS label may have: lower-case letters, digits and -, at most `most` of them.
 std::string dns_label(std::string_view name, size_t most = 52);
+
+/// SHOP_URL -> penstock-shop-url: what the secret of a variable or file is called.
+std::string secret_name(std::string_view what);
 
 }  // namespace penstock::app

@@ -91,10 +91,7 @@ std::string identities_file(const CloudResources& resources, const std::vector<S
 
 std::string secrets_file(const Deployment& deployment) {
     std::set<std::string> names = {"penstock-config"};
-    for (const auto& one : deployment.variables)
-        if (one.required) names.insert("penstock-" + dns_label(one.name, 60));
-    for (const auto& file : deployment.files)
-        if (file.secret) names.insert("penstock-" + dns_label(file.key(), 60));
+    for (auto& name : deployment.secrets()) names.insert(std::move(name));
     return fmt::format(
         "{}# Their values come from you: gcloud secrets versions add NAME --data-file=- reads one from its input.\n"
         "locals {{\n  secrets = {}\n}}\n{}",

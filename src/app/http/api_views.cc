@@ -10,6 +10,7 @@
 #include "app/own_process.h"
 #include "app/project.h"
 #include "app/run_history.h"
+#include "base/letters.h"
 #include "state/audit.h"
 #include "state/measures.h"
 
@@ -22,19 +23,13 @@ constexpr std::chrono::seconds look_time{30};
 
 constexpr size_t most_searched = 10'000;
 
-std::string lower(std::string text) {
-    for (char& c : text)
-        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-    return text;
-}
-
 /// Whether a rejected row has this text anywhere where people would look for it.
-bool has(const Ordered& reject, const std::string& lower_case) {
+bool has(const Ordered& reject, const std::string& wanted) {
     for (const auto* name : {"reason", "code", "table", "column", "key", "payload"}) {
         const auto& value = reject[name];
         auto text = value.is_string() ? value.get<std::string>()
                                       : value.dump(-1, ' ', false, Ordered::error_handler_t::replace);
-        if (!value.is_null() && lower(std::move(text)).find(lower_case) != std::string::npos) return true;
+        if (!value.is_null() && lower_case(text).find(wanted) != std::string::npos) return true;
     }
     return false;
 }
@@ -94,7 +89,7 @@ Result<Ordered> show_run(const ApiCall& call) {
 /// Paged by taking what is before the page, too: lists end at ten thousand.
 Result<Ordered> list_rejects(const ApiCall& call) {
     auto offset = static_cast<size_t>(call.whole("offset")), limit = static_cast<size_t>(call.whole("limit"));
-    auto search = lower(call.text("search"));
+    auto search = lower_case(call.text("search"));
     auto most = search.empty() ? offset + limit + 1 : most_searched;
     std::vector<std::string> command = {"rejects", "list", "--most", std::to_string(most)};
     if (auto table = call.text("table"); !table.empty()) command.push_back("--table=" + table);
