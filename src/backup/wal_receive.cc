@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <thread>
 #include <utility>
 
 #include "backup/wal_block.h"
@@ -132,9 +133,14 @@ class Receiving {
 
     /// A slot that was made in vain would keep log that nobody asks for.
     Error forget_slot(Error error) {
-        if (std::exchange(made_slot_, false))
-            if (auto dropped = postgres::drop_slot(*session_, request_.slot); !dropped)
-                log::warning("slot {} could not be dropped: {}", request_.slot, dropped.error().message);
+        if (!std::exchange(made_slot_, false)) return error;
+        auto dropped = postgres::drop_slot(*session_, request_.slot);
+        // A sender says that the log is gone before it lets go of the slot.
+        for (int tries = 0; !dropped && dropped.error().code == "slot_active" && tries < 100; ++tries) {
+            std::this_thread::sleep_for(std::chrono::milliseconds(50));
+            dropped = postgres::drop_slot(*session_, request_.slot);
+        }
+        if (!dropped) log::warning("slot {} could not be dropped: {}", request_.slot, dropped.error().message);
         return error;
     }
 
