@@ -8,9 +8,13 @@
 
 #include "app/backup_place.h"
 #include "app/commands.h"
+#include "app/operate/courier.h"
+#include "app/operate/news.h"
 #include "app/output.h"
 #include "app/run_history.h"
+#include "app/schedule/backup_jobs.h"
 #include "app/text_table.h"
+#include "backup/prune.h"
 #include "backup/recovery_window.h"
 #include "backup/take.h"
 #include "backup/verify.h"
@@ -167,20 +171,32 @@ void put_on_record(const config::Document& document, const std::string& name, co
     if (!kept) log::warning("metrics do not know of the backup: {}", kept.error().message);
 }
 
-}  // namespace
+/// Behind a scheduled full backup: what it made superfluous goes.
+void prune_behind(const BackupPlace& place, const backup::BackupRecord& record, const std::stop_token& stop) {
+    const auto& keep = place.backup->keep;
+    if (!keep || !record.parent.empty()) return;
+    auto pruned = [&]() -> Status {
+        PN_TRY(auto plan, backup::plan_prune(place.catalog, {.days = keep->days, .full = keep->full}, now()));
+        PN_CHECK(backup::prune(place.catalog, plan, stop));
+        log::info("{}: removed {} old backups, {} objects, {}", place.backup->name, plan.what.backups.size(),
+                  plan.objects, humane_bytes(plan.bytes));
+        return {};
+    }();
+    if (!pruned) log::warning("{}: old backups were not removed: {}", place.backup->name, pruned.error().message);
+}
 
-Result<int> command::backup_run(const Session& session) {
-    PN_TRY(auto place, open_backup(session));
-    PN_TRY(auto server, backup_server(place->document, *place->backup));
+Result<int> take(const Session& session, const BackupPlace& place) {
+    PN_TRY(auto server, backup_server(place.document, *place.backup));
     auto begin = steady_clock::now();
-    PN_TRY(auto record, backup::take_backup(server, place->catalog,
+    PN_TRY(auto record, backup::take_backup(server, place.catalog,
                                             {.id = new_run_id(),
-                                             .name = place->backup->name,
+                                             .name = place.backup->name,
                                              .threads = backup_threads(),
                                              .incremental = session.options.incremental},
                                             session.stop));
     double took = seconds_since(begin);
-    put_on_record(place->document, place->backup->name, record);
+    put_on_record(place.document, place.backup->name, record);
+    if (!session.options.interval.empty()) prune_behind(place, record, session.stop);
     if (session.json()) {
         Json json = backup_json(record);
         json["duration_seconds"] = took;
@@ -192,6 +208,18 @@ Result<int> command::backup_run(const Session& session) {
                                humane_bytes(record.bytes()), humane_bytes(record.stored_bytes()),
                                humane_duration(std::chrono::duration<double>(took)), record.end_lsn)));
     return 0;
+}
+
+}  // namespace
+
+Result<int> command::backup_run(const Session& session) {
+    PN_TRY(auto place, open_backup(session));
+    auto done = in_interval(session, place->document, [&] { return take(session, *place); });
+    if (!done && !session.options.interval.empty() && done.error().kind != ErrorKind::interrupted) {
+        News(place->document).backup_failed(*place->backup, session.options.interval, done.error());
+        carry_news(place->document, std::chrono::seconds(10), session.stop);
+    }
+    return done;
 }
 
 Result<int> command::backup_list(const Session& session) {

@@ -7,6 +7,7 @@
 #include "app/output.h"
 #include "app/project.h"
 #include "app/recovery_target.h"
+#include "app/schedule/backup_jobs.h"
 #include "base/log.h"
 #include "state/measures.h"
 
@@ -36,21 +37,18 @@ Status put_on_record(const config::Document& document, const DrillReport& report
     return set(Measure::Kind::drill_at, report.ended_at.time_since_epoch().count());
 }
 
-}  // namespace
-
-Result<int> command::backup_drill(const Session& session) {
-    PN_TRY(auto target, read_target(session.options));
-    PN_TRY(auto place, open_backup(session));
+Result<int> drill(const Session& session, const BackupPlace& place, backup::RecoveryTarget target) {
     bool keeps = session.options.keep_sandbox;
-    PN_TRY(auto report,
-           run_drill(*place, {.backup = session.options.backup, .target = std::move(target), .keep = keeps},
-                     session.stop));
-    auto stored = store_report(report, place->catalog);
-    if (auto kept = put_on_record(place->document, report); !kept)
+    PN_TRY(auto report, run_drill(place, {.backup = session.options.backup, .target = std::move(target), .keep = keeps},
+                                  session.stop));
+    auto stored = store_report(report, place.catalog);
+    if (auto kept = put_on_record(place.document, report); !kept)
         log::warning("metrics do not know of the drill: {}", kept.error().message);
     if (!report.passed()) {
-        News(place->document).drill_failed(*place->backup, report.id, report.failures());
-        carry_news(place->document, std::chrono::seconds(10), session.stop);
+        if (!session.options.interval.empty())  // nobody reads what it prints
+            for (const auto& why : report.failures()) log::error("drill of {}: {}", place.backup->name, why);
+        News(place.document).drill_failed(*place.backup, report.id, report.failures());
+        carry_news(place.document, std::chrono::seconds(10), session.stop);
     }
     auto json = drill_json(report);
     json["report"] = stored ? nlohmann::ordered_json(*stored) : nlohmann::ordered_json(nullptr);
@@ -60,6 +58,14 @@ Result<int> command::backup_drill(const Session& session) {
     PN_CHECK(session.json() ? print_json(json) : print(text));
     if (!stored) return fail(std::move(stored.error()));
     return report.passed() ? 0 : exit_code(ErrorKind::check_failed);
+}
+
+}  // namespace
+
+Result<int> command::backup_drill(const Session& session) {
+    PN_TRY(auto target, read_target(session.options));
+    PN_TRY(auto place, open_backup(session));
+    return in_interval(session, place->document, [&] { return drill(session, *place, std::move(target)); });
 }
 
 }  // namespace penstock::app

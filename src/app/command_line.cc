@@ -362,6 +362,7 @@ class CommandLine {
                       "Where the log behind what is stored is gone from the server: go on behind the gap");
         run->add_flag("--incremental", options_.incremental,
                       "Only what changed since the newest backup; all where there is none");
+        for (auto* made : {run, drill}) made->add_option("--interval", options_.interval)->group("");
         for (auto* made : {verify, restore, drill})
             made->add_option("--backup", options_.backup, "This one; the beginning of its id will do")->type_name("ID");
         restore->add_option("--into", options_.into, "The folder: a new one or an empty one")

@@ -93,7 +93,9 @@ class Serving {
                             {.host = listen.host, .port = listen.port},
                             [this](const std::string& path) { return triggers_->most_bytes(path); },
                             [this](http::Request request, http::Reply reply) { handle(request, reply); }));
-        log::info("listening on {}:{} for {}", listen.host, server_->port(), fmt::join(triggers_->pipelines(), ", "));
+        log::info("listening on {}:{}", listen.host, server_->port());
+        if (auto triggered = triggers_->pipelines(); !triggered.empty())
+            log::info("triggers begin {}", fmt::join(triggered, ", "));
         PN_CHECK(schedules_.open());
         courier_.emplace(document_);
         slots_.emplace(document_, [this] { return schedules_.leads(); });
@@ -190,13 +192,16 @@ Result<int> command::serve(const Session& session) {
     PN_TRY(auto document, read_project(session));
     bool any =
         std::ranges::any_of(document.pipelines, [](const auto& one) { return one.trigger || !one.schedule.empty(); });
+    any = any || std::ranges::any_of(document.backups, [](const auto& one) {
+              return one.full || one.incremental || !one.drill.schedule.empty();
+          });
     if (!any && document.api.tokens.empty())
-        return fail(
-            {.kind = ErrorKind::configuration,
-             .code = "nothing_to_serve",
-             .message = fmt::format("no pipeline of {} has a `schedule` or a `trigger`, and `api` has no tokens",
-                                    document.file.string()),
-             .hint = "add one, such as `schedule: \"0 2 * * *\"` or `trigger: {http: /billing}`"});
+        return fail({.kind = ErrorKind::configuration,
+                     .code = "nothing_to_serve",
+                     .message = fmt::format(
+                         "no pipeline or backup of {} has a `schedule` or a `trigger`, and `api` has no tokens",
+                         document.file.string()),
+                     .hint = "add one, such as `schedule: \"0 2 * * *\"` or `trigger: {http: /billing}`"});
     PN_CHECK(check_guards(document, listen, session.options.allow_unauthenticated));
     PN_TRY(auto store, open_state(document));
 

@@ -49,6 +49,28 @@ const Spec<BackupKeep>& backup_keep_spec() {
     return made;
 }
 
+/// Of what is done without a schedule, too.
+const Spec<BackupTimes>& times_spec() {
+    using T = BackupTimes;
+    static const auto made =
+        Spec<T>("times", "When `penstock serve` does it.")
+            .field("schedule", &T::schedule,
+                   "A cron expression of five fields, @hourly, @daily, @weekly, @monthly, @yearly, or @every with a "
+                   "duration. One makes up for times that were missed.",
+                   {.example = "\"0 2 * * 0\""})
+            .field("timezone", &T::timezone, "The time zone of the schedule, by its IANA name.",
+                   {.example = "Europe/Vienna", .default_note = "UTC"})
+            .requires_other("timezone", "schedule");
+    return made;
+}
+
+const Spec<BackupTimes>& backup_times_spec() {
+    static const auto made = Spec<BackupTimes>("backup times", "When `penstock serve` takes backups.")
+                                 .include(times_spec())
+                                 .at_least_one_of({"schedule"});
+    return made;
+}
+
 const Spec<BackupDrill>& backup_drill_spec() {
     using D = BackupDrill;
     static const auto made =
@@ -73,8 +95,7 @@ const Spec<BackupDrill>& backup_drill_spec() {
                 "is, for "
                 "some libraries run jobs of their own.",
                 {.example = "[timescaledb]"})
-            .unavailable("schedule",
-                         "drills by schedule are planned; cron or a systemd timer can run `penstock backup drill`");
+            .include(times_spec());
     return made;
 }
 
@@ -99,11 +120,12 @@ const Spec<Backup>& backup_spec() {
             .field("rpo", &B::rpo, "Instead of a tier: how much of the past may be lost.", {.example = "10min"})
             .at_most_one_of({"tier", "rto"})
             .at_most_one_of({"tier", "rpo"})
-            .unavailable("full",
-                         "schedules of backups are planned; cron or a systemd timer can run `penstock backup run`")
-            .unavailable(
-                "incremental",
-                "schedules of backups are planned; cron or a systemd timer can run `penstock backup run --incremental`")
+            .field("full", &B::full, backup_times_spec(),
+                   "When `penstock serve` takes full backups; what `keep` does not keep is removed behind each.",
+                   {.example = "{schedule: \"0 2 * * 0\"}"})
+            .field("incremental", &B::incremental, backup_times_spec(),
+                   "When it takes incremental ones; full, where there is none yet that one could be built on.",
+                   {.example = "{schedule: \"0 * * * *\"}"})
             .field("drill", &B::drill, backup_drill_spec(), "What `penstock backup drill` does beside restoring.")
             .include(notifying_spec())
             .unavailable("logical", "logical backups are planned; pg_dump makes them");

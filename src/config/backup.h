@@ -35,8 +35,14 @@ struct BackupKeep {
     std::optional<int64_t> full;
 };
 
+/// When `penstock serve` takes a backup.
+struct BackupTimes {
+    Text schedule;
+    Text timezone;
+};
+
 /// `drill:` of a backup: what `penstock backup drill` asks of the server that it restores.
-struct BackupDrill {
+struct BackupDrill : BackupTimes {
     std::vector<Text> queries;
     std::vector<Text> verify;  ///< pipelines
     Text database;             ///< that the queries are asked in; "" for the connection's
@@ -61,6 +67,7 @@ struct Backup : Notifying {
     BackupStore store;
     BackupWal wal;
     std::optional<BackupKeep> keep;
+    std::optional<BackupTimes> full, incremental;
     BackupDrill drill;
     std::optional<RecoveryTier> tier;
     std::optional<std::chrono::microseconds> rto, rpo;

@@ -24,6 +24,7 @@ class Times {
     std::optional<TimePoint> next(TimePoint after) const;
     /// The last before this moment; nothing within the nine years before it.
     std::optional<TimePoint> previous(TimePoint before) const;
+    const Zone& zone() const { return zone_; }
 
   private:
     std::optional<Zone::Instant> next_by_clock(Zone::Instant after) const;

@@ -7,6 +7,7 @@
 
 #include "app/output.h"
 #include "app/run_json.h"
+#include "app/schedule/backup_jobs.h"
 #include "base/digest.h"
 #include "base/log.h"
 #include "base/secret.h"
@@ -52,6 +53,13 @@ struct News::Item {
     std::string subject;
     std::string title, text;
     Json more = Json::object();
+
+    /// No pipeline has a name with a dot.
+    void about(const config::Backup& backup) {
+        pipeline = "backups." + backup.name;
+        more["pipeline"] = nullptr;
+        more["backup"] = backup.name;
+    }
 };
 
 void News::tell(const std::vector<config::Text>& receivers, const config::Notify& notify, const Item& item) const {
@@ -108,8 +116,9 @@ void News::run_ended(const flow::RunResult& result, const state::RunCause& cause
 
 void News::scheduled(const ScheduleEvent& event) const {
     const auto* pipeline = document_.pipeline(event.pipeline);
-    if (pipeline == nullptr) return;
-    const auto& notify = document_.scheduling_of(*pipeline).notify;
+    const auto* backup = backup_of(document_, event.pipeline);
+    if (pipeline == nullptr && backup == nullptr) return;
+    const auto& notify = pipeline != nullptr ? document_.scheduling_of(*pipeline).notify : backup->notify;
     auto window = iso_time(event.interval.end);
     Item item{.event = std::string(to_string(event.kind)),
               .pipeline = event.pipeline,
@@ -117,8 +126,10 @@ void News::scheduled(const ScheduleEvent& event) const {
               .subject = window,
               .text = event.message,
               .more = {{"window", window_json(event.interval.start, event.interval.end)}, {"error", nullptr}}};
+    if (backup != nullptr) item.about(*backup);
     // One that ended in an orderly way has told of itself.
     if (event.kind == ScheduleEvent::Kind::run_failed && event.interval.crashes > 0) {
+        if (backup != nullptr) item.event = "backup_failed";
         item.title = fmt::format("{} failed", event.pipeline);
         item.occasion = event.interval.token;
         item.subject = "crashed";
@@ -136,13 +147,24 @@ void News::drill_failed(const config::Backup& backup, const std::string& drill,
                         const std::vector<std::string>& why) const {
     constexpr size_t most_told = 10;
     Item item{.event = "drill_failed",
-              .pipeline = "backups." + backup.name,  // no pipeline has a name with a dot
               .occasion = drill,
               .subject = sha256_hex(why.front()).substr(0, 16),
               .title = fmt::format("the drill of backup {} failed", backup.name),
-              .more = {{"pipeline", nullptr}, {"backup", backup.name}, {"drill", drill}}};
+              .more = {{"drill", drill}}};
+    item.about(backup);
     for (size_t i = 0; i < std::min(why.size(), most_told); ++i) item.text += why[i] + "\n";
     if (why.size() > most_told) item.text += fmt::format("and {} more\n", why.size() - most_told);
+    tell(backup.notify.failure, backup.notify, item);
+}
+
+void News::backup_failed(const config::Backup& backup, const std::string& token, const Error& error) const {
+    Item item{.event = "backup_failed",
+              .occasion = token,
+              .subject = error.code,
+              .title = fmt::format("a backup of {} failed", backup.name),
+              .text = error.message,
+              .more = {{"error", error_json(error)}}};
+    item.about(backup);
     tell(backup.notify.failure, backup.notify, item);
 }
 

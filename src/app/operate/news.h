@@ -22,6 +22,8 @@ class News {
     /// A drill of this backup has failed, for these reasons.
     void drill_failed(const config::Backup& backup, const std::string& drill,
                       const std::vector<std::string>& why) const;
+    /// A backup that the scheduler began, by this token, has failed.
+    void backup_failed(const config::Backup& backup, const std::string& token, const Error& error) const;
     /// Of these what runs cannot say of themselves: that they died, are late, or were missed.
     void scheduled(const ScheduleEvent& event) const;
 

@@ -17,30 +17,28 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Result<std::vector<const config::PipelineConfig*>> named(const config::Document& document, const Session& session) {
-    std::vector<const config::PipelineConfig*> found;
-    for (const auto& name : session.options.names) {
-        found.push_back(document.pipeline(name));
-        if (found.back() == nullptr) return fail(config::no_such_pipeline(document, name));
-    }
-    return found;
-}
-
 std::string who() {
     auto process = state::this_process();
     const char* user = std::getenv("USER");
     return fmt::format("{} on {}", user == nullptr ? "somebody" : user, process.host);
 }
 
+Status check_names(const config::Document& document, const schedule::Jobs& jobs, const Session& session) {
+    for (const auto& name : session.options.names)
+        if (!jobs.contains(name)) return fail(config::no_such_pipeline(document, name));
+    return {};
+}
+
 Result<int> set_paused(const Session& session, bool paused) {
     PN_TRY(auto document, read_project(session));
-    PN_TRY(auto pipelines, named(document, session));
+    PN_TRY(auto jobs, scheduled_jobs(document));
+    PN_CHECK(check_names(document, jobs, session));
     PN_TRY(auto intervals, state::Intervals::open(document.state.reveal(), document.state_directory));
     Json list = Json::array();
-    for (const auto* pipeline : pipelines) {
-        PN_CHECK(paused ? intervals.pause(pipeline->name, who()) : intervals.resume(pipeline->name));
-        list.push_back({{"pipeline", pipeline->name}, {"paused", paused}});
-        if (!session.json()) PN_CHECK(print(fmt::format("{} {}\n", pipeline->name, paused ? "is paused" : "goes on")));
+    for (const auto& name : session.options.names) {
+        PN_CHECK(paused ? intervals.pause(name, who()) : intervals.resume(name));
+        list.push_back({{"pipeline", name}, {"paused", paused}});
+        if (!session.json()) PN_CHECK(print(fmt::format("{} {}\n", name, paused ? "is paused" : "goes on")));
     }
     if (session.json()) PN_CHECK(print_json({{"pipelines", list}}));
     return 0;
@@ -97,8 +95,9 @@ Result<std::vector<schedule::Interval>> windows(const config::Document& document
     return all;
 }
 
-/// When one pipeline is due, as text and JSON.
-Status show_times(const schedule::Job& job, const Zone& zone, const Options& options, TextTable& table, Json& list) {
+/// When one is due, as text and JSON.
+Status show_times(const schedule::Job& job, const Options& options, TextTable& table, Json& list) {
+    const auto& zone = job.times->zone();
     TimePoint at = now(), end = TimePoint::max();
     if (!options.from.empty()) {
         PN_TRY(at, schedule::read_moment(options.from, zone));
@@ -127,21 +126,21 @@ Status show_times(const schedule::Job& job, const Zone& zone, const Options& opt
 Result<int> command::schedule(const Session& session) {
     PN_TRY(auto document, read_project(session));
     PN_TRY(auto jobs, scheduled_jobs(document));
-    for (const auto& name : session.options.names)
-        if (document.pipeline(name) == nullptr) return fail(config::no_such_pipeline(document, name));
+    PN_CHECK(check_names(document, jobs, session));
     TextTable table({{.heading = "PIPELINE"},
                      {.heading = "DUE (UTC)"},
                      {.heading = "ON THE CLOCK"},
                      {.heading = "OF"},
                      {.heading = "WINDOW FROM (UTC)"}});
     Json list = Json::array();
-    const auto& wanted = session.options.names;
-    for (const auto& pipeline : document.pipelines) {
-        const auto& job = jobs.at(pipeline.name);
-        if (!job.times || (!wanted.empty() && std::ranges::find(wanted, pipeline.name) == wanted.end())) continue;
-        PN_TRY(auto zone, zone_of(document, pipeline));
-        PN_CHECK(show_times(job, zone, session.options, table, list));
+    auto names = session.options.names;
+    if (names.empty()) {
+        for (const auto& pipeline : document.pipelines) names.push_back(pipeline.name);
+        for (const auto& [name, job] : jobs)
+            if (document.pipeline(name) == nullptr) names.push_back(name);
     }
+    for (const auto& name : names)
+        if (const auto& job = jobs.at(name); job.times) PN_CHECK(show_times(job, session.options, table, list));
     PN_CHECK(session.json() ? print_json({{"schedules", list}}) : print(table.text()));
     return 0;
 }
@@ -151,8 +150,10 @@ Result<int> command::resume(const Session& session) { return set_paused(session,
 
 Result<int> command::backfill(const Session& session) {
     PN_TRY(auto document, read_project(session));
-    PN_TRY(auto pipelines, named(document, session));
-    PN_TRY(auto all, windows(document, *pipelines.front(), session.options));
+    const auto& name = session.options.names.front();
+    const auto* pipeline = document.pipeline(name);
+    if (pipeline == nullptr) return fail(config::no_such_pipeline(document, name));
+    PN_TRY(auto all, windows(document, *pipeline, session.options));
     size_t taken = 0;
     if (!session.options.dry_run) {
         PN_TRY(auto intervals, state::Intervals::open(document.state.reveal(), document.state_directory));
@@ -161,7 +162,7 @@ Result<int> command::backfill(const Session& session) {
     if (session.json()) {
         Json list = Json::array();
         for (const auto& one : all) list.push_back({{"start", iso_time(one.start)}, {"end", iso_time(one.end)}});
-        PN_CHECK(print_json({{"pipeline", pipelines.front()->name}, {"requested", taken}, {"windows", list}}));
+        PN_CHECK(print_json({{"pipeline", name}, {"requested", taken}, {"windows", list}}));
         return 0;
     }
     TextTable table({{.heading = "FROM (UTC)"}, {.heading = "TO"}});

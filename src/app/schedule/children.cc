@@ -7,6 +7,7 @@
 #include <csignal>
 
 #include "app/own_process.h"
+#include "app/schedule/backup_jobs.h"
 #include "base/log.h"
 
 namespace penstock::app {
@@ -15,7 +16,10 @@ namespace {
 std::vector<std::string> command_line(const Session& session, const schedule::Interval& interval,
                                       const std::string& token) {
     auto words = own_words(session, session.log_format);
-    words.insert(words.end(), {"run", interval.pipeline, "--drain", "--interval", token});
+    auto command = backup_command(interval.pipeline);
+    if (command.empty()) command = {"run", interval.pipeline, "--drain"};
+    words.insert(words.end(), command.begin(), command.end());
+    words.insert(words.end(), {"--interval", token});
     return words;
 }
 

@@ -74,4 +74,11 @@ Status IntervalRun::end(std::span<const flow::RunResult> results) {
     return intervals_.end(interval_.token, outcome.state, outcome.remark, outcome.not_before);
 }
 
+Status IntervalRun::end(const std::optional<Error>& error) {
+    auto state = !error                                  ? IntervalState::succeeded
+                 : error->kind == ErrorKind::interrupted ? IntervalState::waiting
+                                                         : IntervalState::failed;
+    return intervals_.end(interval_.token, state, error ? error->message : "", {});
+}
+
 }  // namespace penstock::app

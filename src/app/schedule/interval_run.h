@@ -36,6 +36,8 @@ class IntervalRun {
     Window window() const { return {interval_.start, interval_.end}; }
     state::RunCause cause() const;
     Status end(std::span<const flow::RunResult> results);
+    /// Of what is no run of a pipeline; nothing: it has succeeded.
+    Status end(const std::optional<Error>& error);
 
   private:
     IntervalRun(state::Intervals intervals, schedule::Interval interval, state::Lock lock)

@@ -1,6 +1,7 @@
 #include "app/schedule/jobs.h"
 
 #include "app/components.h"
+#include "app/schedule/backup_jobs.h"
 
 namespace penstock::app {
 namespace {
@@ -42,6 +43,7 @@ Result<schedule::Jobs> scheduled_jobs(const config::Document& document) {
         }
         jobs.emplace(pipeline.name, std::move(job));
     }
+    PN_CHECK(add_backup_jobs(document, jobs));
     return jobs;
 }
 
