@@ -100,6 +100,12 @@ def test_schedules(schedule, expected, project):
     assert data_of(exported(project, {"a": pipeline("a", schedule=schedule)}))["penstock_a"]["schedule"] == expected
 
 
+def test_a_pool_is_a_word_of_the_shell(project):
+    text = exported(project, {"a": pipeline("a", schedule="@daily", pool="it's\nimport os")}, pools={"it's\nimport os": 2})
+    ast.parse(text)
+    assert "#   airflow pools set $'it\\'s\\x0aimport os' 2 " in text
+
+
 def test_references_stay_references(project):
     project.environment["READY_URL"] = "http://u:hunter2@h/"
     text = exported(project, {"a": pipeline("a", schedule="@daily", wait_for=[{"http": "${READY_URL}/{window.date}", "every": "1m"}])})

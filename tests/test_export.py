@@ -98,14 +98,17 @@ def test_kubernetes(base, make_project, tmp_path):
     cron, job, followed = objects["CronJob", "orders"]["spec"], objects["Job", "drains"]["spec"], objects["Deployment", "follows"]["spec"]
     assert (cron["schedule"], cron["timeZone"], cron["concurrencyPolicy"]) == ("0 * * * *", "Europe/Vienna", "Forbid")
     container = cron["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]
-    assert container["args"] == ["run", "orders", "Report_2", "--drain"] and container["image"] == "registry.example/penstock:1"
-    assert cron["jobTemplate"]["spec"]["activeDeadlineSeconds"] == 7200 and container["resources"]["requests"]["memory"] == "1280Mi"
+    assert container["args"] == ["run", "orders", "Report_2", "--drain", "--wait", "240"] and container["image"] == "registry.example/penstock:1"
+    assert "activeDeadlineSeconds" not in cron["jobTemplate"]["spec"], "orders may take as long as it takes"
+    assert container["resources"]["requests"]["memory"] == "1280Mi"
     assert (job["completionMode"], job["completions"], job["parallelism"], job["backoffLimitPerIndex"]) == ("Indexed", 4, 4, 3)
-    assert followed["template"]["spec"]["containers"][0]["args"] == ["run", "follows", "--follow"]
+    assert followed["template"]["spec"]["containers"][0]["args"] == ["run", "follows", "--follow", "--wait", "240"]
     assert followed["selector"]["matchLabels"].items() <= followed["template"]["metadata"]["labels"].items()
     wanted = {one["name"]: one["valueFrom"]["secretKeyRef"] for one in container["env"]}
     assert wanted == {name: {"name": "penstock", "key": name, **({"optional": True} if name == "EVENTS_PROJECT" else {})} for name in
                       ("STATE_URL", "SHOP_URL", "EVENTS_PROJECT", "SALT")}
+    held = [source for volume in pod_of(objects["CronJob", "orders"])["spec"]["volumes"] for source in (volume.get("projected"), volume.get("secret")) if source]
+    assert len(held) == 2 and all(source["defaultMode"] == 0o440 for source in held), "libpq takes no key that all can read"
     # The pod's folder, as a project of its own.
     root = tmp_path / "pod"
     pod_folder(pod_of(objects["CronJob", "orders"])["spec"], objects, {"penstock-files": {"tls-server-ca.pem": "ca", "secrets-bq-sa.json": "{}"}}, root)
@@ -137,6 +140,24 @@ def test_another_configuration_is_another_map(base):
     assert len(names[0]) == len(names[1]) == 1 and names[0] != names[1]
 
 
+def test_what_ends_a_job_comes_behind_what_ends_its_runs(base):
+    base.write(BASE.replace("    timeout: 2h\n", "    timeout: 2h\n    retries: {max: 1}\n").replace("    memory: 1GiB\n", "    timeout: 10min\n    retries: {max: 2}\n"))
+    job = manifests(base)["CronJob", "orders"]["spec"]["jobTemplate"]["spec"]
+    assert job["backoffLimit"] == 2 and job["activeDeadlineSeconds"] == 3 * (2 * 3600 + 10 * 60 + 5 * 60 + 6 * 60)
+
+
+def test_files_whose_names_are_alike(base, tmp_path):
+    """tls/a.pem and tls-a.pem; one in the folder of the configuration itself, by its place in the container."""
+    base.write(BASE.replace("ca: tls/server-ca.pem}}", "ca: tls/a.pem, cert: tls-a.pem, key: /etc/penstock/own/key.pem}}"))
+    objects = manifests(base)
+    judged(list(objects.values()), tmp_path)
+    text = exported(base, "kubernetes").split("---")[0]
+    files = {path: key for key, path in re.findall(r"--from-file=(\S+?)=(\S+)", text)}
+    assert set(files) == {"tls/a.pem", "tls-a.pem", "/etc/penstock/own/key.pem", "/secrets/bq/sa.json"} and len(set(files.values())) == 4
+    pod_folder(pod_of(objects["CronJob", "orders"])["spec"], objects, {"penstock-files": {key: path for path, key in files.items()}}, tmp_path)
+    assert [(tmp_path / "etc/penstock" / name).read_text() for name in ("tls/a.pem", "tls-a.pem", "own/key.pem")] == ["tls/a.pem", "tls-a.pem", "/etc/penstock/own/key.pem"]
+
+
 @pytest.mark.parametrize("end", ["", "\n", "\n\n\n", "\r\n"])
 def test_files_come_back_as_they_were(end, base):
     odd = "\n\n  -- led: [yes, 1] # x\n\tCREATE TABLE orders (id INT64, kind STRING)\n \n-- 'end'" + end
@@ -151,6 +172,9 @@ def test_files_come_back_as_they_were(end, base):
     (('after: [orders]', 'after: [orders]\n    schedule: "5 4 * * *"'), "another schedule"),
     (('"@hourly"\n    timezone: Europe/Vienna', '"@every 7m"'), "no cron expression"),
     (('"gs://lake/raw"}', '"gs://lake/raw"}\n  w: {type: duckdb, path: w.duckdb}', 'target: {connection: bq, table: marts.report}', 'target: {connection: w, table: m.r}'), "volume of its own"),
+    (('timezone: Europe/Vienna', 'timezone: Europe/Vienna\n    pool: few', '    run: drain\n', '    run: drain\n    schedule: "@daily"\n    pool: few\npools: {few: 1}\n'), "know nothing of one another"),
+    (('salt: "${SALT}"', 'salt: "pepper and more"'), "a secret is written out"),
+    (('"${SHOP_URL}"', '"postgres://a:hush-hush@h/d"'), "a secret is written out"),
     (('table: shop.orders}', 'query: "SELECT \'{window.date}\' AS d"}'), "wants a window")])
 def test_what_containers_cannot_do_is_refused(change, said, base):
     text = BASE
@@ -240,6 +264,19 @@ def test_terraform(base):
         "roles/storage.objectUser", "roles/secretmanager.secretAccessor"}, "no role says more"
     assert set(re.findall(r"roles/[\w.]+", str(made.of("google_project_iam_member")))) == {"roles/bigquery.jobUser", "roles/bigquery.readSessionUser"}
     assert not made.of("google_service_account_key") and not made.of("google_secret_manager_secret_version")
+
+
+def test_terraform_of_a_topic_that_is_read_and_written(base):
+    """It is one resource."""
+    base.write(BASE + """\
+  back:
+    source: {connection: shop, changes: {tables: [public.orders], slot: s, publication: p}}
+    target: {connection: events, topic: follow-me, format: debezium}
+""")
+    made = module(base)
+    assert not made.faults()
+    assert names_of(str(made.locals["topics"])) == {"follow-me"} and "local.topics" in str(made.locals["all_topics"]) and "local.subscriptions" in str(made.locals["all_topics"])
+    assert set(made.of("google_pubsub_topic")) == {"topic", "dead"}
 
 
 @pytest.mark.parametrize("example,kinds,asks", [

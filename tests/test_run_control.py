@@ -76,6 +76,24 @@ def state(project):
     return contextlib.closing(sqlite3.connect(project.folder / ".penstock/state.db", isolation_level=None, timeout=20))
 
 
+def test_a_second_run_waits_where_it_was_told_to(database, project):
+    """As one does that follows a node that died: refused while the other lives, at work when it is gone."""
+    make_orders(database, 60000)
+    project.pipeline(database, WHOLE, REPLACE)
+    running = start_slow_run(project, database)
+    try:
+        refused = project.run("run", "p", "--wait", "1", expect=1)
+        assert "waits: " in refused.err and "already running" in refused.err
+        waiting = project.start("run", "p", "--wait", "60", "--output", "json")
+        wait_until(lambda: "waits: " in waiting.process.stderr.readline())
+        assert waiting.process.poll() is None
+    finally:
+        running.process.kill()
+        running.wait()
+    assert waiting.wait().json["runs"][0]["status"] == "success"
+    assert_same(project, database)
+
+
 def test_a_run_whose_lock_is_taken_over_commits_nothing(database, project):
     """As after a long pause of the whole machine: another machine holds the lock by then."""
     make_orders(database, 30000)

@@ -187,6 +187,9 @@ class CommandLine {
                         "What {window.start}, {window.end} and {window.date} stand for (2026-11-01/2026-11-02)")
             ->type_name("FROM/TO");
         run->add_option("--interval", options_.interval)->group("");  // of the scheduler's own runs
+        run->add_option("--wait", options_.wait, "Wait so long for another run that has the pipeline")
+            ->type_name("SECONDS")
+            ->check(CLI::Range(0, 86'400));
         run->add_flag("--follow", options_.follow, "Go on until stopped");
         run->add_flag("--drain", options_.drain, "Read a stream up to what is there now");
         auto* types = command(app_, "types", "Show how each column maps, and where a value could not be held");

@@ -114,14 +114,27 @@ void seat(flow::RunRequest& request, state::Store& store, int number) {
     };
 }
 
+/// A run whose machine is gone has the pipeline until its lease ends.
+Result<state::Lock> lock_of(const flow::RunIdentity& run, bool shares, state::Store& store,
+                            std::chrono::microseconds patience, const std::stop_token& stop) {
+    auto until = std::chrono::steady_clock::now() + patience;
+    for (bool told = false;; told = true) {
+        auto lock = shares ? store.sit(run.pipeline, run.run_id) : store.acquire(run.pipeline, run.run_id);
+        if (lock || lock.error().code != "already_running" || stop.stop_requested()) return lock;
+        if (std::chrono::steady_clock::now() >= until) return lock;
+        if (!told) log::info("waits: {}", lock.error().message);
+        std::this_thread::sleep_for(std::min<std::chrono::microseconds>(patience, std::chrono::milliseconds(500)));
+    }
+}
+
 /// The run itself, under its lock.
 flow::RunResult run_locked(const Pipeline& pipeline, flow::RunRequest request, state::Store& store, JobTables& jobs,
-                           std::stop_token stop, std::optional<std::chrono::microseconds> most, Company company) {
+                           std::stop_token stop, const Terms& terms) {
     const auto identity = request.identity;
     auto sharing = sharing_of(pipeline);
-    bool shares = company == Company::allowed && sharing == Sharing::both;
-    auto lock = shares ? store.sit(pipeline.name(), identity.run_id) : store.acquire(pipeline.name(), identity.run_id);
-    if (!lock) return failed(identity, in_company(std::move(lock.error()), company, sharing));
+    bool shares = terms.company == Company::allowed && sharing == Sharing::both;
+    auto lock = lock_of(identity, shares, store, terms.patience, stop);
+    if (!lock) return failed(identity, in_company(std::move(lock.error()), terms.company, sharing));
     if (shares) seat(request, store, lock->seat());
     if (auto started = store.begin_run(identity, now()); !started) return failed(identity, std::move(started.error()));
     auto job = jobs.begin(pipeline.config(), identity);
@@ -133,7 +146,7 @@ flow::RunResult run_locked(const Pipeline& pipeline, flow::RunRequest request, s
     }
     if (request.purse != nullptr) request.purse->keep_in(store.spending(identity));
     log::info("run {} begins", identity.run_id);
-    Deadline deadline(most);
+    Deadline deadline(terms.most);
     EitherStop in_time(std::move(stop), deadline.token());
     EitherStop either(in_time.token(), lock->lost());
     request.may_commit = [&lock] { return lock->hold(); };
@@ -157,12 +170,12 @@ flow::RunResult run_locked(const Pipeline& pipeline, flow::RunRequest request, s
 }  // namespace
 
 flow::RunResult execute(const Pipeline& pipeline, flow::RunRequest request, state::Store& store, JobTables& jobs,
-                        std::stop_token stop, std::optional<std::chrono::microseconds> most, Company company) {
+                        std::stop_token stop, Terms terms) {
     const auto identity = request.identity;
     const auto& config = pipeline.config();
     log::Scope scope(identity.pipeline, identity.run_id);
     log::JobScope job(config.organization, config.jobs ? identity.run_id : "");
-    auto result = run_locked(pipeline, std::move(request), store, jobs, std::move(stop), most, company);
+    auto result = run_locked(pipeline, std::move(request), store, jobs, std::move(stop), terms);
     if (auto ended = jobs.end(config, result); !ended)
         log::warning("the run's end is not among the jobs: {}", ended.error().message);
     return result;

@@ -16,11 +16,16 @@ enum class Company {
     allowed,  ///< others may, where the pipeline's source and target let them (flow/shared_stream.h)
 };
 
+struct Terms {
+    std::optional<std::chrono::microseconds> most;  ///< that it may take
+    Company company = Company::alone;
+    std::chrono::microseconds patience{0};  ///< with another run that has the pipeline
+};
+
 /// Runs one pipeline: takes its lock, records its start, runs it, records its end, in the history and among its jobs. A
 /// refused lock is a failed run, and so is one that takes longer than `most`.
 flow::RunResult execute(const Pipeline& pipeline, flow::RunRequest request, state::Store& store, JobTables& jobs,
-                        std::stop_token stop, std::optional<std::chrono::microseconds> most = {},
-                        Company company = Company::alone);
+                        std::stop_token stop, Terms terms = {});
 
 /// Those of `pipeline`'s dependencies that were to run and did not succeed; empty when it may run.
 std::vector<std::string> unmet(const config::PipelineConfig& pipeline, const std::vector<flow::RunResult>& earlier);

@@ -38,6 +38,7 @@ struct Options {
     std::string shard;
     std::vector<std::string> parameters;
     std::string window;
+    int64_t wait = 0;      ///< seconds, for another run of the pipeline
     std::string interval;  ///< the scheduler's name for the attempt that this run is
 
     // init and demo

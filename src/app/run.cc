@@ -124,8 +124,9 @@ std::vector<flow::RunResult> run_in_order(const Session& session, const config::
         request.observer = &display;
         bool rebuilds = session.options.full_refresh || !session.options.resnapshot.empty();
         results.push_back(execute(pipeline, std::move(request), store, jobs, session.stop,
-                                  document.scheduling_of(pipeline.config()).timeout,
-                                  rebuilds ? Company::alone : Company::allowed));
+                                  {.most = document.scheduling_of(pipeline.config()).timeout,
+                                   .company = rebuilds ? Company::alone : Company::allowed,
+                                   .patience = std::chrono::seconds(session.options.wait)}));
     }
     return results;
 }

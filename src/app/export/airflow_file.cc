@@ -14,6 +14,8 @@ namespace {
 using Json = nlohmann::ordered_json;
 using config::Catchup;
 
+constexpr std::string_view plain_letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.";
+
 double in_seconds(std::chrono::microseconds duration) { return std::chrono::duration<double>(duration).count(); }
 
 /// Cron, or the seconds of an `@every` that cron cannot say.
@@ -58,6 +60,18 @@ Json dag_sensors(const config::Node& written, const config::PipelineConfig& pipe
     return all;
 }
 
+/// A word of a shell's line, in a line of comment.
+std::string shell_word(const std::string& name) {
+    if (!name.empty() && name.find_first_not_of(plain_letters) == name.npos) return name;
+    std::string text = "$'";
+    for (unsigned char c : name) {
+        if (c < 0x20 || c == 0x7f) text += fmt::format("\\x{:02x}", c);
+        else if (c == '\'' || c == '\\') text += {'\\', static_cast<char>(c)};
+        else text += static_cast<char>(c);
+    }
+    return text + "'";
+}
+
 Json dag_head(const config::Document& document, const RunGroup& group) {
     Json head = {{"dag_id", "penstock_" + group.name()}, {"schedule", nullptr}};
     if (group.leader == nullptr) return head;
@@ -84,6 +98,7 @@ Json dag_task(const config::Document& document, const config::Node& written, con
             {"pool", scheduling.pool.empty() ? Json(nullptr) : Json(scheduling.pool.value)},
             {"priority", scheduling.priority},
             {"wait_for", dag_sensors(written, pipeline, scheduling)},
+            {"wants_window", wants_window(document, pipeline)},
             {"bounds_cursor", !wants_window(document, pipeline) && pipeline.source.find("cursor") != nullptr},
             {"shards", shared == shards.end() ? 0 : shared->second}};
 }
@@ -104,7 +119,7 @@ Result<std::string> airflow_file(const config::Document& document, const config:
     }
     std::string pools;
     for (const auto& [name, slots] : document.pools)
-        pools += fmt::format("#   airflow pools set {} {} 'Penstock runs at once'\n", name, slots);
+        pools += fmt::format("#   airflow pools set {} {} 'Penstock runs at once'\n", shell_word(name), slots);
     std::string text(airflow_program);
     auto fill = [&](std::string_view mark, const std::string& with) {
         text.replace(text.find(mark), mark.size(), with);

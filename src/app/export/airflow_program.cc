@@ -27,10 +27,9 @@ from datetime import timedelta
 from pathlib import Path
 
 import pendulum
-from airflow.providers.standard.sensors.external_task import ExternalTaskSensor
 from airflow.providers.standard.sensors.python import PythonSensor
 from airflow.sdk import DAG, BaseOperator, get_current_context, task
-from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowRescheduleException, AirflowSkipException
 from airflow.timetables.interval import CronDataIntervalTimetable, DeltaDataIntervalTimetable
 
 @POOLS@PROGRAM = os.environ.get("PENSTOCK_BIN", "penstock")
@@ -39,6 +38,7 @@ CONFIGURATION = os.environ.get("PENSTOCK_FILE", @FILE@)
 HOPELESS = (2, 3, 4)
 COUNTS = ("rows_read", "rows_written", "rows_rejected", "rows_filtered", "bytes_billed")
 GRACE_SECONDS = 30
+LEASE_SECONDS = 240  # what a worker that is gone has locked is free by then
 REFERENCE = re.compile(r"\$\$\{|\$\{(?:file:(?P<file>[^}]*)|(?P<name>\w+)(?::-(?P<default>[^}]*))?)\}")
 LIBC = ctypes.CDLL(None)
 DAGS = json.loads(r"""[
@@ -74,7 +74,7 @@ class PenstockRun(BaseOperator):
         self.process = None
 
     def command(self, context):
-        words = [PROGRAM, "--file", CONFIGURATION, "--output", "json", "--log-format", "json", "run", self.pipeline["name"], "--drain"]
+        words = [PROGRAM, "--file", CONFIGURATION, "--output", "json", "--log-format", "json", "run", self.pipeline["name"], "--drain", "--wait", str(LEASE_SECONDS)]
         if between := interval(context):
             start, end = map(moment, between)
             words += ["--window", f"{start}/{end}"]
@@ -124,7 +124,7 @@ class PenstockRun(BaseOperator):
         self.log.log(level if isinstance(level, int) else logging.INFO, "%s", "; ".join(words))
 
     def result(self, code, runs, context):
-        kept = ("pipeline", "run_id", "status", "cursor", *COUNTS)
+        kept = ("pipeline", "run_id", "status", "cursor", "deferred_until", *COUNTS)
         told = [{**{name: run[name] for name in kept}, "error": run["error"] and run["error"]["message"]} for run in runs]
         context["ti"].xcom_push(key="runs", value=told)
         why = "; ".join(f"{run['pipeline']}: {run['error']}" for run in told if run["error"]) or f"penstock ended with {code}"
@@ -133,6 +133,11 @@ class PenstockRun(BaseOperator):
         if code != 0:
             raise AirflowException(why)
         if told and all(run["status"] == "skipped" for run in told):
+            later = max((run["deferred_until"] or "" for run in told), default="")
+            # Nothing else would read this run's window; one that goes on from a checkpoint is made up for by the next.
+            if later and self.pipeline["wants_window"]:
+                self.log.info("%s; goes on at %s", why, later)
+                raise AirflowRescheduleException(pendulum.parse(later))
             raise AirflowSkipException(why)
         return {count: sum(run[count] for run in told) for count in COUNTS}
 
@@ -180,13 +185,14 @@ def timetable(dag):
     return DeltaDataIntervalTimetable(timedelta(seconds=every))
 
 
-def newest_run(other):
-    """Of another schedule, the newest time that is not later than one's own, by the name that Airflow gives its run."""
-
-    def logical_date(own, data_interval_end=None, **_):
-        return other.infer_manual_data_interval(run_after=pendulum.instance(data_interval_end or own)).start
-
-    return logical_date
+def has_come(before):
+    """Whether a pipeline of another schedule has run at its newest time that is not later than one's own; or later, for Airflow does not
+    run what was missed while it stood still."""
+    context = get_current_context()
+    own = context.get("data_interval_end") or context["dag_run"].run_after
+    other = DAG_OF[before]
+    dates = {timetable(other).infer_manual_data_interval(run_after=time).start for time in (pendulum.instance(own), pendulum.now("UTC"))}
+    return context["ti"].get_ti_count(dag_id=other["dag_id"], task_ids=[before], logical_dates=sorted(dates), states=["success"]) > 0
 
 
 @task
@@ -223,10 +229,9 @@ def make_dag(described):
                 if before in tasks:
                     tasks[before][1] >> first
                     continue
-                other = DAG_OF[before]
-                ExternalTaskSensor(
-                    task_id=f"{pipeline['name']}_after_{before}", external_dag_id=other["dag_id"], external_task_id=before,
-                    execution_date_fn=newest_run(timetable(other)), mode="reschedule") >> first
+                PythonSensor(
+                    task_id=f"{pipeline['name']}_after_{before}", python_callable=has_come, op_args=[before], poke_interval=60,
+                    mode="reschedule") >> first
             for number, sensor in enumerate(pipeline["wait_for"]):
                 PythonSensor(
                     task_id=f"{pipeline['name']}_waits_{number}", python_callable=is_there, op_args=[pipeline, number],

@@ -15,16 +15,17 @@ using Json = nlohmann::ordered_json;
 
 /// Cloud Run mounts one secret a folder.
 Status check_mounts(const Deployment& deployment) {
-    std::set<std::string> folders = {"/etc/penstock"};
+    std::set<std::string> folders = {std::string(configuration_folder)};
     for (const auto& file : deployment.files) {
         if (!file.secret) continue;
-        auto folder = file.is_absolute() ? file.path.substr(0, file.path.rfind('/')) : "/etc/penstock";
+        auto folder =
+            file.path.starts_with('/') ? file.path.substr(0, file.path.rfind('/')) : std::string(configuration_folder);
         if (!folders.insert(folder).second)
             return fail({.kind = ErrorKind::configuration,
                          .code = "not_exported",
                          .message = fmt::format("Cloud Run mounts one secret a folder, and {} has one already for {}",
                                                 folder, file.path),
-                         .hint = fmt::format("name it by a folder of its own: /secrets/{}/{}", dns_label(file.key()),
+                         .hint = fmt::format("name it by a folder of its own: /secrets/{}/{}", dns_label(file.key),
                                              file.path.substr(file.path.rfind('/') + 1))});
     }
     return {};
@@ -57,10 +58,11 @@ void add_mounts(const Deployment& deployment, Json& container, Json& spec) {
         volumes.push_back(
             {{"name", name}, {"secret", {{"secretName", secret}, {"items", {{{"key", "latest"}, {"path", file}}}}}}});
     };
-    if (mounts_configuration(deployment)) mount("configuration", "penstock-config", "/etc/penstock", "penstock.yaml");
+    if (mounts_configuration(deployment))
+        mount("configuration", "penstock-config", std::string(configuration_folder), "penstock.yaml");
     for (const auto& file : deployment.files)
         if (file.secret)
-            mount(dns_label(file.key()), secret_name(file.key()), file.path.substr(0, file.path.rfind('/')),
+            mount(dns_label(file.key), secret_name(file.key), file.path.substr(0, file.path.rfind('/')),
                   file.path.substr(file.path.rfind('/') + 1));
     if (!mounts.empty()) container["volumeMounts"] = mounts;
     spec["containers"] = Json::array({container});
@@ -76,12 +78,15 @@ std::string cloud_memory(uint64_t budget, int at_once) {
     return fmt::format("{}Gi", 1 + (budget * static_cast<uint64_t>(at_once) + (1u << 30) - 1) / (1u << 30));
 }
 
+/// Of a task; without a word it would be ten minutes.
+constexpr std::chrono::hours cloud_most{24};
+
 std::string cloud_job(const Deployment& deployment, const Workload& workload) {
     auto container = cloud_container(deployment, workload.arguments());
     container["resources"]["limits"]["memory"] = cloud_memory(workload.memory_bytes, 1);
     Json task = {{"serviceAccountName", account(deployment.project, "runner")},
                  {"maxRetries", std::min<int64_t>(workload.retries, 10)},
-                 {"timeoutSeconds", workload.timeout.count()}};
+                 {"timeoutSeconds", workload.timeout.value_or(cloud_most).count()}};
     add_mounts(deployment, container, task);
     Json annotations = {{"run.googleapis.com/execution-environment", "gen2"}};
     return yaml_text(
@@ -194,6 +199,9 @@ std::string cloud_heading(const Deployment& deployment) {
     std::string text =
         "# Written by `penstock export cloudrun`: change the configuration and export it again, not this file.\n";
     text += deployment.notes();
+    if (auto names = deployment.optional_variables(); !names.empty())
+        text +=
+            fmt::format("# Variables that have a default, which these files leave them: {}\n", fmt::join(names, ", "));
     if (mounts_configuration(deployment)) return text;
     text += "# The image has the configuration in /etc/penstock, and what it refers to:";
     for (const auto& file : deployment.files)

@@ -5,92 +5,20 @@
 
 #include <algorithm>
 #include <fstream>
-#include <functional>
-#include <regex>
+#include <map>
 #include <set>
 
 #include "app/pipeline.h"
 #include "app/placeholders.h"
 #include "base/digest.h"
+#include "state/lock.h"
 #include "state/place.h"
 
 namespace penstock::app {
 namespace {
 
-constexpr uint64_t most_file_bytes = 512 << 10;  ///< a ConfigMap has room for 1 MiB in all
-
-void each_text(const config::Node& node, const std::function<void(const config::Node&, const std::string& key)>& see,
-               const std::string& key = "") {
-    if (node.is_scalar()) see(node, key);
-    for (const auto& item : node.items) each_text(item, see, key);
-    for (const auto& entry : node.entries) each_text(entry.value, see, entry.key);
-}
-
-/// `${file:…}` of a text.
-std::vector<std::string> file_references(const std::string& text) {
-    static const std::regex reference(R"((\$\$\{)|\$\{file:([^}]*)\})");
-    std::vector<std::string> found;
-    for (std::sregex_iterator at(text.begin(), text.end(), reference), end; at != end; ++at)
-        if ((*at)[2].matched) found.push_back((*at)[2].str());
-    return found;
-}
-
-class Files {
-  public:
-    explicit Files(std::filesystem::path directory) : directory_(std::move(directory)) {}
-
-    void add_secret(const std::string& path) {
-        if (seen_.insert(path).second) found_.push_back({path, true, ""});
-    }
-
-    /// Where the text names a file below the configuration's folder.
-    Status add_named(const config::Node& node) {
-        const auto& path = node.text;
-        if (path.empty() || path.size() > 255 || path.starts_with('/') || path.find("..") != path.npos) return {};
-        std::error_code ignored;
-        auto place = directory_ / path;
-        if (path.find_first_of("\n{}$*:") != path.npos || !std::filesystem::is_regular_file(place, ignored)) return {};
-        if (!seen_.insert(path).second) return {};
-        std::ifstream stream(place, std::ios::binary);
-        std::string text((std::istreambuf_iterator<char>(stream)), {});
-        if (!stream || text.size() > most_file_bytes || text.find('\0') != text.npos)
-            return fail(not_exported(node.place, fmt::format("{} is no text of at most 512 KiB", path),
-                                     "put it into the image, and name it by an absolute path"));
-        found_.push_back({path, false, std::move(text)});
-        return {};
-    }
-
-    std::vector<WantedFile> found() && { return std::move(found_); }
-
-  private:
-    std::filesystem::path directory_;
-    std::set<std::string> seen_;
-    std::vector<WantedFile> found_;
-};
-
-/// `open` is given those that are named by references.
-Result<std::vector<WantedFile>> wanted_files(const config::Document& document, const config::Node& written,
-                                             std::vector<std::string>& open) {
-    static const std::set<std::string, std::less<>> credentials = {"ca", "cert", "key", "credentials"};
-    Files files(document.directory);
-    each_text(written, [&](const config::Node& node, const std::string&) {
-        for (const auto& path : file_references(node.text)) files.add_secret(path);
-    });
-    Status status;
-    if (const auto* connections = written.find("connections"))
-        each_text(*connections, [&](const config::Node& node, const std::string& key) {
-            if (!credentials.contains(key) || node.text.empty()) return;
-            if (node.text.find('{') == node.text.npos) files.add_secret(node.text);
-            else if (std::ranges::find(open, node.text) == open.end()) open.push_back(node.text);
-        });
-    for (const auto* section : {written.find("pipelines"), written.find("defaults")})
-        if (section != nullptr)
-            each_text(*section, [&](const config::Node& node, const std::string&) {
-                if (status) status = files.add_named(node);
-            });
-    PN_CHECK(status);
-    return std::move(files).found();
-}
+/// The program ends a run that takes longer than its `timeout` itself; what ends the program comes behind that.
+constexpr std::chrono::minutes more_time{5};
 
 /// Whether what is written there lies on the disk of one machine.
 bool is_local(const config::Connection& connection) {
@@ -171,18 +99,52 @@ Status check_order(const config::Document& document, const std::vector<RunGroup>
     return {};
 }
 
+/// Jobs know nothing of one another.
+Status check_pools(const config::Document& document, const std::vector<RunGroup>& groups) {
+    std::map<std::string, int64_t> used;
+    for (const auto& group : groups) {
+        std::set<std::string> own;
+        for (const auto* pipeline : group.pipelines)
+            if (const auto& pool = document.scheduling_of(*pipeline).pool;
+                !pool.empty() && own.insert(pool.value).second)
+                if (++used[pool.value] > document.pools.at(pool.value))
+                    return fail(not_exported(pool.place,
+                                             fmt::format("{} shares the pool {} with more pipelines than may run at "
+                                                         "once, and jobs know nothing of one another",
+                                                         pipeline->name, pool.value),
+                                             "export with --serve, which runs `penstock serve`"));
+    }
+    return {};
+}
+
+/// Each has a name of its own in a cloud's store.
+Status check_secret_names(const Deployment& made) {
+    std::set<std::string> names;
+    for (const auto& name : made.secrets())
+        if (!names.insert(name).second)
+            return fail({.kind = ErrorKind::configuration,
+                         .code = "not_exported",
+                         .message = fmt::format("two variables or files would both be the secret {}", name),
+                         .hint = "give one of them another name"});
+    return {};
+}
+
 Result<Workload> workload_of(const config::Document& document, const RunGroup& group, const Shards& shards) {
     Workload made{.name = dns_label(group.name()), .pipelines = {}, .cron = {}, .timezone = {}};
     if (group.leader != nullptr) {
         made.cron = cron_fields(group.leader->schedule.value).value_or("");
         made.timezone = schedule_zone(*group.leader);
     }
+    bool bounded = true;
+    std::chrono::seconds all = more_time;
     for (const auto* pipeline : group.pipelines) {
         made.pipelines.push_back(pipeline->name);
         made.memory_bytes = std::max(made.memory_bytes, pipeline->memory.count);
         made.retries = std::max(made.retries, pipeline->retries.max);
-        if (const auto& timeout = document.scheduling_of(*pipeline).timeout)
-            made.timeout = std::max(made.timeout, std::chrono::ceil<std::chrono::seconds>(*timeout));
+        // One after the other; where one may take any time, so may all.
+        const auto& timeout = document.scheduling_of(*pipeline).timeout;
+        if (!timeout) bounded = false;
+        else all += std::chrono::ceil<std::chrono::seconds>(*timeout);
         auto shared = shards.find(pipeline->name);
         if (shared == shards.end()) continue;
         made.shards = shared->second;
@@ -191,6 +153,7 @@ Result<Workload> workload_of(const config::Document& document, const RunGroup& g
                                      fmt::format("{} is to be shared, and runs in one job with others", pipeline->name),
                                      "leave out its `after`, or --shards"));
     }
+    if (bounded) made.timeout = all;
     PN_TRY(auto first, Pipeline::find(document, group.name()));
     if (group.leader == nullptr) made.kind = first.follows() ? Workload::Kind::followed : Workload::Kind::by_hand;
     return made;
@@ -198,7 +161,10 @@ Result<Workload> workload_of(const config::Document& document, const RunGroup& g
 
 Status add_workloads(Deployment& made, const config::Document& document, const Shards& shards) {
     auto groups = run_groups(document);
-    if (!made.serve) PN_CHECK(check_order(document, groups));
+    if (!made.serve) {
+        PN_CHECK(check_order(document, groups));
+        PN_CHECK(check_pools(document, groups));
+    }
     for (const auto& group : groups) {
         if (!made.serve)
             for (const auto* pipeline : group.pipelines) PN_CHECK(check_clockwork(document, *pipeline));
@@ -222,19 +188,19 @@ Status add_workloads(Deployment& made, const config::Document& document, const S
 
 }  // namespace
 
-std::string WantedFile::key() const {
-    std::string key = path.substr(path.find_first_not_of("./"));
-    std::ranges::replace_if(
-        key, [](unsigned char c) { return !std::isalnum(c) && c != '.' && c != '_' && c != '-'; }, '-');
-    return key;
-}
-
 std::vector<std::string> Deployment::secrets() const {
     std::vector<std::string> names;
     for (const auto& one : variables)
         if (one.required) names.push_back(secret_name(one.name));
     for (const auto& file : files)
-        if (file.secret) names.push_back(secret_name(file.key()));
+        if (file.secret) names.push_back(secret_name(file.key));
+    return names;
+}
+
+std::vector<std::string> Deployment::optional_variables() const {
+    std::vector<std::string> names;
+    for (const auto& one : variables)
+        if (!one.required) names.push_back(one.name);
     return names;
 }
 
@@ -252,21 +218,9 @@ std::vector<std::string> Workload::arguments() const {
     std::vector<std::string> words = {"run"};
     words.insert(words.end(), pipelines.begin(), pipelines.end());
     words.push_back(kind == Kind::followed ? "--follow" : "--drain");
+    // What a node that died has locked is free when its lease ends.
+    words.insert(words.end(), {"--wait", std::to_string(2 * state::lease_time.count())});
     return words;
-}
-
-std::vector<WantedVariable> wanted_variables(const config::Node& node) {
-    static const std::regex reference(R"((\$\$\{)|\$\{([A-Za-z_]\w*)(:-[^}]*)?\})");
-    std::vector<WantedVariable> found;
-    each_text(node, [&](const config::Node& one, const std::string&) {
-        for (std::sregex_iterator at(one.text.begin(), one.text.end(), reference), end; at != end; ++at) {
-            if (!(*at)[2].matched) continue;
-            auto known = std::ranges::find(found, (*at)[2].str(), &WantedVariable::name);
-            if (known == found.end()) known = found.insert(found.end(), {(*at)[2].str(), false});
-            known->required |= !(*at)[3].matched;
-        }
-    });
-    return found;
 }
 
 std::string dns_label(std::string_view name, size_t most) {
@@ -296,6 +250,7 @@ Result<Deployment> wants_of(const config::Document& document, const config::Node
     std::string all = made.configuration;
     for (const auto& file : made.files) all += fmt::format("\n{}\n{}", file.path, file.text);
     made.digest = sha256_hex(all).substr(0, 10);
+    PN_CHECK(check_secret_names(made));
     for (const auto& pipeline : document.pipelines)
         made.memory_bytes = std::max(made.memory_bytes, pipeline.memory.count);
     return made;

@@ -1,28 +1,15 @@
 #pragma once
 
+#include <chrono>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "app/export/groups.h"
+#include "app/export/wants.h"
 #include "app/options.h"
 
 namespace penstock::app {
-
-/// What has to be given to a container beside its image.
-struct WantedVariable {
-    std::string name;
-    bool required = false;  ///< `${NAME}`; false: `${NAME:-default}` everywhere
-};
-
-/// A file that the configuration refers to.
-struct WantedFile {
-    std::string path;  ///< as it is written: absolute, or relative to the configuration
-    bool secret = false;
-    std::string text;  ///< of one that is not secret
-    /// As a key of a ConfigMap or Secret, unique among the files.
-    std::string key() const;
-    bool is_absolute() const { return path.starts_with('/'); }
-};
 
 /// Processes that run side by side, or one: a group on its schedule, a stream that is followed, one that several drain.
 struct Workload {
@@ -35,7 +22,7 @@ struct Workload {
     int shards = 1;
     uint64_t memory_bytes = 0;  ///< the largest of its pipelines' budgets
     int64_t retries = 0;
-    std::chrono::seconds timeout{3600};
+    std::optional<std::chrono::seconds> timeout;  ///< of one try, where each of its pipelines has one
 
     std::vector<std::string> arguments() const;  ///< of the program
 };
@@ -56,6 +43,8 @@ struct Deployment {
 
     /// What its secrets are called in a cloud's store: of the variables that it cannot do without, then of files.
     std::vector<std::string> secrets() const;
+    /// Variables that it can do without.
+    std::vector<std::string> optional_variables() const;
     /// What whoever uses it has to know, as lines of comment.
     std::string notes() const;
 };
@@ -64,9 +53,6 @@ struct Deployment {
 Result<Deployment> wants_of(const config::Document& document, const config::Node& written, const Options& options);
 /// With workloads. Errors: what containers cannot do, as targets on their disk.
 Result<Deployment> deployment_of(const config::Document& document, const config::Node& written, const Options& options);
-
-/// The references of all texts below `node`, in their order, each variable once.
-std::vector<WantedVariable> wanted_variables(const config::Node& node);
 
 /// A name with what a DNS label may have: lower-case letters, digits and -, at most `most` of them.
 std::string dns_label(std::string_view name, size_t most = 52);

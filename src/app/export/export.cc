@@ -87,6 +87,7 @@ Result<int> command::export_airflow(const Session& session) {
 
 Result<int> command::export_kubernetes(const Session& session) {
     PN_TRY(auto exported, read_for_export(session));
+    PN_CHECK(check_written_secrets(exported.written));
     PN_TRY(auto deployment, deployment_of(exported.document, exported.written, session.options));
     return hand_over(session, {kubernetes_file(deployment)});
 }

@@ -12,8 +12,9 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr const char* configuration_folder = "/etc/penstock";
 constexpr const char* secret_files = "penstock-files";
+/// Of the pod's fsGroup: libpq takes no private key that all can read.
+constexpr int read_by_group = 0440;
 
 Json labels(std::string_view component) {
     return {{"app.kubernetes.io/name", "penstock"}, {"app.kubernetes.io/component", component}};
@@ -33,7 +34,7 @@ Json resources(uint64_t budget, int64_t at_once) {
 }
 
 /// A file by its place below a folder.
-Json item(const WantedFile& file, const std::string& path) { return {{"key", file.key()}, {"path", path}}; }
+Json item(const WantedFile& file, const std::string& path) { return {{"key", file.key}, {"path", path}}; }
 
 /// The configuration with the files beside it, then secret files by the absolute folders that they are in, then room to spill.
 struct Mounts {
@@ -46,7 +47,7 @@ Mounts mounts_of(const Deployment& deployment, const std::string& map) {
     Json secret = Json::array();
     std::map<std::string, Json> folders;
     for (const auto& file : deployment.files) {
-        if (!file.is_absolute()) (file.secret ? secret : plain).push_back(item(file, file.path));
+        if (auto path = file.beside(); !path.empty()) (file.secret ? secret : plain).push_back(item(file, path));
         else
             folders[file.path.substr(0, file.path.rfind('/'))].push_back(
                 item(file, file.path.substr(file.path.rfind('/') + 1)));
@@ -54,11 +55,14 @@ Mounts mounts_of(const Deployment& deployment, const std::string& map) {
     Json sources = {{{"configMap", {{"name", map}, {"items", plain}}}}};
     if (!secret.empty()) sources.push_back({{"secret", {{"name", secret_files}, {"items", secret}}}});
     Mounts made;
-    made.volumes.push_back({{"name", "configuration"}, {"projected", {{"sources", sources}}}});
+    made.volumes.push_back(
+        {{"name", "configuration"}, {"projected", {{"defaultMode", read_by_group}, {"sources", sources}}}});
     made.mounts.push_back({{"name", "configuration"}, {"mountPath", configuration_folder}, {"readOnly", true}});
     for (const auto& [folder, items] : folders) {
         auto name = fmt::format("files-{}", made.volumes.size());
-        made.volumes.push_back({{"name", name}, {"secret", {{"secretName", secret_files}, {"items", items}}}});
+        made.volumes.push_back(
+            {{"name", name},
+             {"secret", {{"secretName", secret_files}, {"defaultMode", read_by_group}, {"items", items}}}});
         made.mounts.push_back({{"name", name}, {"mountPath", folder}, {"readOnly", true}});
     }
     made.volumes.push_back({{"name", "scratch"}, {"emptyDir", {{"sizeLimit", "4Gi"}}}});
@@ -104,10 +108,15 @@ Json run_container(const Deployment& deployment, const Workload& workload) {
             {"resources", resources(workload.memory_bytes, 1)}};
 }
 
+/// Between two tries Kubernetes waits for up to six minutes.
+constexpr int64_t retry_pause = 360;
+
 Json job_spec(const Deployment& deployment, const Workload& workload, const std::string& map) {
     auto inner = pod(deployment, map, run_container(deployment, workload));
     inner["restartPolicy"] = "Never";
-    Json spec = {{"activeDeadlineSeconds", workload.timeout.count()}};
+    Json spec = Json::object();
+    if (workload.timeout)
+        spec["activeDeadlineSeconds"] = (workload.timeout->count() + retry_pause) * (1 + workload.retries);
     if (workload.shards > 1) {
         spec["completionMode"] = "Indexed";
         spec["completions"] = workload.shards;
@@ -196,7 +205,7 @@ Json workload_object(const Deployment& deployment, const Workload& workload, con
 Json config_map(const Deployment& deployment, const std::string& name) {
     Json data = {{"penstock.yaml", deployment.configuration}};
     for (const auto& file : deployment.files)
-        if (!file.secret) data[file.key()] = file.text;
+        if (!file.secret) data[file.key] = file.text;
     Json made = {{"apiVersion", "v1"}, {"kind", "ConfigMap"}, {"metadata", metadata(name, "configuration")}};
     made["immutable"] = true;  // another configuration has another name, so that pods are made anew
     made["data"] = data;
@@ -223,7 +232,7 @@ std::string heading(const Deployment& deployment) {
     for (const auto& one : deployment.variables)
         secret += fmt::format(" {}--from-literal={}=…{}", one.required ? "" : "[", one.name, one.required ? "" : "]");
     for (const auto& one : deployment.files)
-        if (one.secret) files += fmt::format(" --from-file={}={}", one.key(), one.path);
+        if (one.secret) files += fmt::format(" --from-file={}={}", one.key, one.path);
     if (!secret.empty() || !files.empty()) text += "# Before it is applied, its secrets have to be there:\n";
     if (!secret.empty()) text += fmt::format("#   kubectl create secret generic penstock{}\n", secret);
     if (!files.empty()) text += fmt::format("#   kubectl create secret generic {}{}\n", secret_files, files);

@@ -14,10 +14,12 @@ constexpr std::string_view written_by =
 
 std::string hcl(std::string_view text) {
     std::string out = "\"";
-    for (char c : text) {
+    for (size_t i = 0; i < text.size(); ++i) {
+        char c = text[i];
         if (c == '"' || c == '\\') out += '\\';
         out += c;
-        if ((c == '$' || c == '%')) out += c;  // `${` is a template
+        bool begins_template = (c == '$' || c == '%') && i + 1 < text.size() && text[i + 1] == '{';
+        if (begins_template) out += c;
     }
     return out + '"';
 }
@@ -66,9 +68,16 @@ std::string pubsub_file(const CloudResources& resources, const SetOf& subscripti
         text += "  }\n";
     }
     if (!resources.topics.empty()) text += topics.local();
+    // One topic may be read by several, and be published to.
+    std::string read = resources.subscriptions.empty()
+                           ? ""
+                           : "[for name in local.subscriptions : lookup(local.topic_of, name, \"${name}-topic\")]";
+    text += fmt::format("  all_topics = toset(concat({}{}{}))\n", read,
+                        read.empty() || resources.topics.empty() ? "" : ", ",
+                        resources.topics.empty() ? "" : "tolist(local.topics)");
     text += "}\n";
+    text += terraform_topics;
     if (!resources.subscriptions.empty()) text += terraform_subscriptions;
-    if (!resources.topics.empty()) text += terraform_topics;
     return text;
 }
 

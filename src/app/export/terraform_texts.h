@@ -66,15 +66,6 @@ variable "alert_email" {{
 )";
 
 inline constexpr std::string_view terraform_subscriptions = R"(
-resource "google_pubsub_topic" "read" {
-  for_each                   = local.subscriptions
-  name                       = lookup(local.topic_of, each.key, "${each.key}-topic")
-  message_retention_duration = "604800s"
-  message_storage_policy {
-    allowed_persistence_regions = [var.region]
-  }
-}
-
 # What was delivered ten times in vain. Each has a subscription, or it would reach nobody.
 resource "google_pubsub_topic" "dead" {
   for_each                   = local.subscriptions
@@ -95,7 +86,7 @@ resource "google_pubsub_subscription" "dead" {
 resource "google_pubsub_subscription" "read" {
   for_each                   = local.subscriptions
   name                       = each.key
-  topic                      = google_pubsub_topic.read[each.key].id
+  topic                      = google_pubsub_topic.topic[lookup(local.topic_of, each.key, "${each.key}-topic")].id
   ack_deadline_seconds       = 60
   message_retention_duration = "604800s"
   expiration_policy {
@@ -128,8 +119,8 @@ resource "google_pubsub_subscription_iam_member" "service_takes" {
 )";
 
 inline constexpr std::string_view terraform_topics = R"(
-resource "google_pubsub_topic" "published" {
-  for_each                   = local.topics
+resource "google_pubsub_topic" "topic" {
+  for_each                   = local.all_topics
   name                       = each.key
   message_retention_duration = "604800s"
   message_storage_policy {
@@ -203,15 +194,15 @@ resource "google_pubsub_subscription_iam_member" "runner_looks" {
 
 inline constexpr std::string_view terraform_publishes = R"(
 resource "google_pubsub_topic_iam_member" "runner_publishes" {
-  for_each = google_pubsub_topic.published
-  topic    = each.value.id
+  for_each = local.topics
+  topic    = google_pubsub_topic.topic[each.key].id
   role     = "roles/pubsub.publisher"
   member   = local.runner
 }
 
 resource "google_pubsub_topic_iam_member" "runner_looks" {
-  for_each = google_pubsub_topic.published
-  topic    = each.value.id
+  for_each = local.topics
+  topic    = google_pubsub_topic.topic[each.key].id
   role     = "roles/pubsub.viewer"
   member   = local.runner
 }
