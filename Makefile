@@ -33,13 +33,16 @@ test-integration: build  ## integration tests only; PYTEST='-k name' chooses
 	@cmake --build build -j $(JOBS) --target text_wire_oracle
 	@$(DEPS)/venv/bin/python -m pytest tests $(PYTEST)
 
-.PHONY: test-asan test-tsan
-test-asan: SANITIZER := asan-ubsan
-test-tsan: SANITIZER := tsan
-test-asan test-tsan:  ## unit tests under a sanitizer
+.PHONY: build-asan build-tsan test-asan test-tsan
+build-asan test-asan: SANITIZER := asan-ubsan
+build-tsan test-tsan: SANITIZER := tsan
+build-asan build-tsan:
 	@tools/bootstrap clang
 	@cmake --preset $(SANITIZER) -DPENSTOCK_DEPS=$(abspath $(DEPS)) --log-level=WARNING >/dev/null
 	@cmake --build build-$(SANITIZER) -j $(JOBS) --target unit_tests
+test-asan: build-asan  ## unit tests under a sanitizer
+test-tsan: build-tsan
+test-asan test-tsan:
 	@$(CTEST) --test-dir build-$(SANITIZER)
 
 .PHONY: coverage
