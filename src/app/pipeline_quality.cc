@@ -1,6 +1,5 @@
 // What `checks` of a pipeline are to its runs.
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 
@@ -62,9 +61,6 @@ Result<std::unique_ptr<flow::Source>> Pipeline::with_checks(Result<std::unique_p
     });
     if (all.empty()) return source;
     engine::Settings settings{.threads = source_.parallel, .memory_limit_bytes = source_.memory_bytes / 4};
-    std::error_code ignored;
-    settings.temp_directory =
-        std::filesystem::temp_directory_path(ignored) / fmt::format("penstock-checks-{}-{}", ::getpid(), name());
     return std::make_unique<check::CheckedSource>(std::move(*source), std::move(all), std::move(settings),
                                                   std::move(log));
 }

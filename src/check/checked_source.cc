@@ -136,6 +136,9 @@ Result<std::vector<flow::TableInfo>> CheckedSource::discover(std::stop_token sto
     tables_.clear();
     database_.reset();
     settings_.memory_limit_bytes = std::max(settings_.memory_limit_bytes, least_memory);
+    database_.reset();
+    PN_TRY(scratch_, ScratchFolder::make());
+    settings_.temp_directory = scratch_->path() / "engine";
     PN_TRY(database_, engine::Database::in_memory(settings_));
     for (const auto& info : infos) {
         Table table{.info = info, .expectations = {}};

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/scratch_folder.h"
 #include "check/expectation.h"
 #include "engine/database.h"
 #include "flow/validation.h"
@@ -36,6 +37,7 @@ class CheckedSource : public flow::WrappedSource {
     std::vector<Expectation> expectations_;
     engine::Settings settings_;
     std::shared_ptr<flow::ValidationLog> log_;  ///< null where nobody asks
+    std::optional<ScratchFolder> scratch_;      ///< goes after the database that spills there
     std::optional<engine::Database> database_;
     std::vector<Table> tables_;
     std::map<size_t, flow::ScanContext> contexts_;

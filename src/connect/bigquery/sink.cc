@@ -1,7 +1,6 @@
 #include "connect/bigquery/sink.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -13,6 +12,7 @@
 #include "connect/bigquery/fingerprint.h"
 #include "connect/bigquery/ledger.h"
 #include "connect/bigquery/price.h"
+#include "connect/bigquery/reject_view.h"
 #include "connect/bigquery/target_checks.h"
 #include "connect/bigquery/write_patience.h"
 #include "flow/target_checks.h"
@@ -88,13 +88,7 @@ void Sink::warn_of_cost(const StagedLoad& load) {
         target.name, load.partition_column);
 }
 
-Sink::~Sink() {
-    stage_.reset();
-    engine_.reset();
-    database_.reset();
-    std::error_code ignored;
-    if (!folder_.empty()) std::filesystem::remove_all(folder_, ignored);
-}
+Sink::~Sink() = default;
 
 Status Sink::connect(std::stop_token stop) {
     stop_ = std::move(stop);
@@ -208,21 +202,19 @@ Result<std::vector<flow::TablePlan>> Sink::plan(const std::vector<flow::TableTar
 
 Status Sink::open_engine() {
     if (engine_) return {};
+    PN_TRY(folder_, ScratchFolder::make());
+    settings_.engine.temp_directory = folder_->path() / "engine";
+    auto parts = folder_->path() / "parts";
     std::error_code failed;
-    auto base = std::filesystem::temp_directory_path(failed);
-    std::string pattern = ((failed ? std::filesystem::path("/tmp") : base) / "penstock-XXXXXX").string();
-    if (::mkdtemp(pattern.data()) == nullptr)
+    if (!std::filesystem::create_directory(parts, failed))
         return fail({.kind = ErrorKind::capacity,
                      .code = "temporary_folder",
-                     .message = fmt::format("cannot make a folder below {}", base.string()),
+                     .message = fmt::format("cannot make {}: {}", parts.string(), failed.message()),
                      .hint = "rows are staged on this machine before they are loaded: give TMPDIR a folder with room"});
-    folder_ = pattern;
-    settings_.engine.temp_directory = folder_ / "engine";
     PN_TRY(database_, engine::Database::in_memory(settings_.engine));
     PN_TRY(auto connection, database_->connect(stop_));
     engine_.emplace(std::move(connection));
-    std::filesystem::create_directories(folder_ / "parts", failed);
-    stage_.emplace(*database_, *engine_, folder_ / "parts", settings_.policies);
+    stage_.emplace(*database_, *engine_, parts, settings_.policies);
     if (settings_.publish == Publish::storage_write) stage_->limit_rows(most_message_bytes - message_frame);
     return {};
 }

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <filesystem>
 #include <list>
 #include <map>
 #include <memory>
@@ -8,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/scratch_folder.h"
 #include "connect/bigquery/bookkeeping.h"
 #include "connect/bigquery/client.h"
 #include "connect/bigquery/jobs.h"
@@ -120,7 +120,7 @@ class Sink : public flow::Sink, public flow::CheckedTarget, public flow::SharedS
     std::unique_ptr<Client> client_;
     std::optional<Jobs> jobs_;
     std::optional<Bookkeeping> bookkeeping_;
-    std::filesystem::path folder_;
+    std::optional<ScratchFolder> folder_;  ///< goes after what is open in it
     std::optional<engine::Database> database_;
     std::optional<engine::Connection> engine_;
     std::optional<LocalStage> stage_;
