@@ -169,6 +169,17 @@ def test_authentication_failed(database, project):
     assert "wrong-secret" not in text
 
 
+@pytest.mark.parametrize("change,what,hint", [
+    ('REVOKE CONNECT ON DATABASE "{database}" FROM PUBLIC', "may not connect", "GRANT CONNECT"),
+    ('ALTER DATABASE "{database}" ALLOW_CONNECTIONS false', "takes no connections", "ALLOW_CONNECTIONS true"),
+    ('ALTER DATABASE "{database}" CONNECTION LIMIT 0', "all the connections", "CONNECTION LIMIT")])
+def test_databases_that_let_nobody_in(change, what, hint, database, project):
+    project.pipeline(database, WHOLE, REPLACE, retries={"max": 0})
+    with database.server.admin() as admin:
+        admin.execute(change.format(database=database.name))
+    assert "does not exist" not in failing(project, 1, what, hint)
+
+
 def test_no_such_database(database, project):
     project.pipeline(database, WHOLE, REPLACE, postgres={"url": database.server.url("no_such_database")})
     failing(project, 1, "no_such_database", "does not exist")
