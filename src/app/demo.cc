@@ -1,16 +1,18 @@
 #include <fmt/format.h>
-#include <stdlib.h>
 
 #include <filesystem>
 #include <fstream>
 
 #include "app/commands.h"
+#include "app/demo_folder.h"
 #include "app/killed_run.h"
 #include "app/output.h"
 #include "app/sample_shop.h"
 #include "app/terminal.h"
 #include "app/throwaway_postgres.h"
+#include "backup/key.h"
 #include "base/clock.h"
+#include "base/hex.h"
 #include "base/humane.h"
 #include "engine/database.h"
 
@@ -18,42 +20,6 @@ namespace penstock::app {
 namespace {
 
 namespace fs = std::filesystem;
-
-Error demo_error(ErrorKind kind, std::string code, std::string message, std::string hint) {
-    return {.kind = kind, .code = std::move(code), .message = std::move(message), .hint = std::move(hint)};
-}
-
-/// The folder with configuration and warehouse: removed at the end unless it is to be kept.
-class Folder {
-  public:
-    static Result<Folder> make(const std::string& keep) {
-        if (keep.empty()) {
-            std::string pattern = fs::temp_directory_path() / "penstock-demo-XXXXXX";
-            if (mkdtemp(pattern.data()) != nullptr) return Folder(pattern, true);
-        } else {
-            std::error_code failed;
-            if (fs::create_directory(keep, failed)) return Folder(keep, false);
-            if (!failed)
-                return fail(
-                    demo_error(ErrorKind::usage, "folder_exists", fmt::format("{} exists", keep), "name a new folder"));
-        }
-        return fail(demo_error(ErrorKind::refused, "no_folder", "no folder can be made for the demonstration",
-                               "look at TMPDIR, or name another with --keep"));
-    }
-    ~Folder() {
-        std::error_code ignored;
-        if (temporary_ && !path_.empty()) fs::remove_all(path_, ignored);
-    }
-    Folder(Folder&& other) noexcept : path_(std::exchange(other.path_, {})), temporary_(other.temporary_) {}
-    Folder& operator=(Folder&&) = delete;
-
-    const fs::path& path() const { return path_; }
-
-  private:
-    Folder(fs::path path, bool temporary) : path_(std::move(path)), temporary_(temporary) {}
-    fs::path path_;
-    bool temporary_;
-};
 
 /// A table on both sides, and what may be missing in the target because it was rejected.
 struct Compared {
@@ -66,7 +32,7 @@ struct Compared {
 
 class Demo {
   public:
-    Demo(const Session& session, ThrowawayPostgres& server, const Folder& folder)
+    Demo(const Session& session, ThrowawayPostgres& server, const DemoFolder& folder)
         : session_(session), server_(server), folder_(folder) {
         options_.file = folder.path() / "penstock.yaml";
         options_.quiet = session.options.quiet;
@@ -158,6 +124,22 @@ class Demo {
         return count_events();
     }
 
+    Status recovered() {
+        PN_CHECK(
+            say("the whole server is backed up, encrypted; a drill restores it into a sandbox and proves that it is "
+                "all there"));
+        fs::path key = folder_.path() / "backup.key";
+        std::ofstream(key) << to_hex(backup::Key::random().bytes());
+        fs::permissions(key, fs::perms::owner_read | fs::perms::owner_write);
+        std::ofstream(options_.file, std::ios::app) << sample_shop::backups();
+        Options shop = options_;
+        shop.names = {"shop"};
+        PN_CHECK(print("$ penstock backup run shop\n"));
+        PN_CHECK(must_end_well(command::backup_run(session_for(shop)), "backup run"));
+        PN_CHECK(print("$ penstock backup drill shop\n"));
+        return must_end_well(command::backup_drill(session_for(shop)), "backup drill");
+    }
+
     Status farewell() {
         PN_CHECK(say("all counts agree. Three things to try next"));
         return print(
@@ -247,12 +229,12 @@ class Demo {
 
     const Session& session_;
     ThrowawayPostgres& server_;
-    const Folder& folder_;
+    const DemoFolder& folder_;
     Options options_;
     int step_ = 0;
 };
 
-Status tour(const Session& session, const Folder& folder) {
+Status tour(const Session& session, const DemoFolder& folder) {
     PN_TRY(auto server, ThrowawayPostgres::start(session.stop));
     Demo demo(session, *server, folder);
     PN_CHECK(demo.fill_shop());
@@ -263,6 +245,7 @@ Status tour(const Session& session, const Folder& folder) {
     PN_CHECK(demo.killed());
     PN_CHECK(demo.events());
     PN_CHECK(demo.replayed());
+    PN_CHECK(demo.recovered());
     return demo.farewell();
 }
 
@@ -271,7 +254,7 @@ Status tour(const Session& session, const Folder& folder) {
 Result<int> command::demo(const Session& session) {
     // What the tour shows is on standard output; the log would only be in its way.
     log::setup(session.log_format, session.options.log_level.value_or(log::Level::warning));
-    PN_TRY(auto folder, Folder::make(session.options.keep));
+    PN_TRY(auto folder, DemoFolder::make(session.options.keep));
     PN_CHECK(tour(session, folder));
     if (!session.options.keep.empty())
         PN_CHECK(print(fmt::format("\nkept: {} (the server is gone)\n", session.options.keep)));

@@ -110,6 +110,18 @@ std::string_view events() {
 )";
 }
 
+std::string_view backups() {
+    return R"(
+backups:
+  shop:
+    connection: shop
+    store: {connection: lake, path: backups, encrypt: "${file:backup.key}"}
+    keep: {full: 4}
+    rto: 10min
+    drill: {queries: ["SELECT count(*) FROM orders", "SELECT max(updated_at) FROM customers"]}
+)";
+}
+
 std::string fingerprint_customers(std::string_view table) {
     return fmt::format(
         "SELECT CAST(count(*) AS varchar), md5(string_agg(CAST(id AS varchar) || '|' || name || '|' || coalesce(email, "

@@ -25,6 +25,9 @@ std::string event_lines();
 /// One more pipeline: the events, by their kind into two tables, and as they came into an archive.
 std::string_view events();
 
+/// Backups of the server, and what a drill asks of them.
+std::string_view backups();
+
 /// Rows, and a fingerprint of their values, as text. The same SQL means the same in PostgreSQL and DuckDB.
 std::string fingerprint_customers(std::string_view table);
 std::string fingerprint_orders(std::string_view table);
