@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from support.receiver import Receiver
 from support.shop import INCREMENT, WHOLE, add_orders, assert_equal_rows, make_orders
 from test_bigquery import MERGE, REPLACE, configure, orders_of, warehouse  # noqa: F401 (a fixture)
 
@@ -30,6 +31,22 @@ def tomorrow() -> dict:
 
 def set_up(project, database, warehouse, source=INCREMENT, target=MERGE, **budget):
     configure(project, database, warehouse, source, target, {"usd_per_tib": PRICE}, **({"budget": budget} if budget else {}))
+
+
+def tell_finance(project, receiver) -> None:
+    """Both receivers know of a stop; who is told of failures has it already."""
+    file = project.folder / "penstock.yaml"
+    whole = json.loads(file.read_text())
+    whole["connections"] |= {name: {"type": "webhook", "url": f"{receiver.url}/{name}"} for name in ("finance", "ops")}
+    whole["defaults"] = {"notify": {"budget": ["finance", "ops"], "failure": ["ops"]}}
+    file.write_text(json.dumps(whole))
+
+
+@pytest.fixture
+def receiver():
+    made = Receiver()
+    yield made
+    made.close()
 
 
 def change_all(database):
@@ -73,8 +90,9 @@ def test_what_a_run_cost_is_on_record(spender, project, bigquery):
     assert status_of(project, today())["spent_today"]["usd"] == pytest.approx(spent_today(project))
 
 
-def test_a_day_that_is_spent_stops_the_run(spender, database, project, warehouse, bigquery):
+def test_a_day_that_is_spent_stops_the_run(spender, database, project, warehouse, bigquery, receiver):
     set_up(project, database, warehouse, daily_usd=round(spender + CENT / 2, 6))
+    tell_finance(project, receiver)
     before, billed = warehouse.orders(), bigquery.stats()["billed_bytes"]
     report = project.load(expect=4, env=today())
     assert report.error["code"] == "daily_budget_exceeded" and report.run()["status"] == "stopped"
@@ -82,18 +100,25 @@ def test_a_day_that_is_spent_stops_the_run(spender, database, project, warehouse
         assert told in report.error["message"], report.error
     assert bigquery.stats()["billed_bytes"] == billed and report.run()["bytes_billed"] == 0 == report.run()["cost_usd"]
     assert warehouse.orders() == before
+    assert {(path, body["event"], body["deferred_until"]) for path, _, body, _ in receiver.got if path == "/finance"} == {("/finance", "budget_stopped", None)}
+    assert [body["event"] for body in receiver.news("/ops")] == ["run_failed"]
     assert project.load(env=tomorrow()).counts() == (100, 100, 0, 0)
     assert_equal_rows(orders_of(database), warehouse.orders())
 
 
-def test_a_day_that_is_spent_puts_the_run_off(spender, database, project, warehouse, bigquery):
+def test_a_day_that_is_spent_puts_the_run_off(spender, database, project, warehouse, bigquery, receiver):
     set_up(project, database, warehouse, daily_usd=round(spender + CENT / 2, 6), on_exceed="defer")
+    tell_finance(project, receiver)
     before, billed = warehouse.orders(), bigquery.stats()["billed_bytes"]
     report = project.load(env=today())
     run = report.run()
     assert run["status"] == "skipped" and run["deferred_until"].startswith(MIDNIGHT)
     assert run["error"]["code"] == "budget_deferred" and f"deferred until {MIDNIGHT}" in report.output.err
     assert bigquery.stats()["billed_bytes"] == billed and warehouse.orders() == before
+    project.load(env=today())
+    for path in ("/finance", "/ops"):
+        (news,) = receiver.news(path)
+        assert news["event"] == "budget_deferred" and news["deferred_until"].startswith(MIDNIGHT), "until the same moment it is no news again"
     shown = status_of(project, today())
     assert shown["state"] == "skipped" and shown["last_run"]["deferred_until"].startswith(MIDNIGHT)
     for command in (["status"], ["runs"], ["runs", run["run_id"]]):

@@ -12,15 +12,16 @@
 #include "connect/parquet/component.h"
 #include "connect/postgres/component.h"
 #include "connect/pubsub/component.h"
+#include "connect/smtp/component.h"
 #include "connect/webhook/component.h"
 
 namespace penstock::app {
 
 const std::vector<const flow::Component*>& components() {
     static const std::vector<const flow::Component*> list = {
-        &postgres::component(), &duckdb::component(),  &bigquery::component(),
-        &kafka::component(),    &parquet::component(), &pubsub::component(),
-        &http_api::component(), &mysql::component(),   &webhook::component()};
+        &postgres::component(), &duckdb::component(), &bigquery::component(), &kafka::component(),
+        &parquet::component(),  &pubsub::component(), &http_api::component(), &mysql::component(),
+        &webhook::component(),  &smtp::component()};
     return list;
 }
 
@@ -48,7 +49,7 @@ const config::Catalog& catalog() {
                              .connection = spec(component->connection_spec),
                              .source = spec(component->source_spec),
                              .target = spec(component->target_spec),
-                             .takes_news = component == &webhook::component()});
+                             .takes_news = component->tell != nullptr});
         return specs;
     }();
     return made;

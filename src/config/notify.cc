@@ -17,6 +17,10 @@ const Spec<Notify>& notify_spec() {
             .field("missed", &N::missed,
                    "Scheduled times went by that nobody looked at. Told by `penstock serve` once it looks.",
                    {.example = "[slack]"})
+            .field("budget", &N::budget,
+                   "A run was stopped by its budget, or put off to the next day. Whoever is told of failures has the "
+                   "former already.",
+                   {.example = "[finance]"})
             .field("repeat", &N::repeat,
                    "A pipeline that fails again in the same way, without a success in between, is told of again after "
                    "this time.",
@@ -27,7 +31,7 @@ const Spec<Notify>& notify_spec() {
 const Spec<Notifying>& notifying_spec() {
     static const auto made =
         Spec<Notifying>("notifying", "Who is told.")
-            .field("notify", &Notifying::notify, notify_spec(), "Which connections (webhooks) are told of what.",
+            .field("notify", &Notifying::notify, notify_spec(), "Which connections (webhook, smtp) are told of what.",
                    {.example = "{failure: [slack], recovery: [slack]}"});
     return made;
 }

@@ -13,9 +13,12 @@ struct Notify {
     std::vector<Text> recovery;
     std::vector<Text> sla;
     std::vector<Text> missed;
+    std::vector<Text> budget;
     std::chrono::microseconds repeat = std::chrono::hours(1);
 
-    bool any() const { return !failure.empty() || !recovery.empty() || !sla.empty() || !missed.empty(); }
+    bool any() const {
+        return !failure.empty() || !recovery.empty() || !sla.empty() || !missed.empty() || !budget.empty();
+    }
 };
 
 /// What stands in `defaults` and in pipelines and is no business of what reads and writes rows.

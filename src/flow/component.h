@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -13,6 +14,7 @@
 #include "base/error.h"
 #include "base/secret.h"
 #include "data/holds.h"
+#include "flow/dataset.h"
 #include "flow/ledger.h"
 #include "flow/sink.h"
 #include "flow/slots.h"
@@ -26,7 +28,8 @@ struct PipelineConfig;
 
 namespace penstock::io {
 class ObjectStore;
-}
+struct Delivery;
+}  // namespace penstock::io
 
 namespace penstock::flow {
 
@@ -138,6 +141,12 @@ struct Component {
     std::string (*slot_of)(const BuildContext&) = nullptr;
     Result<std::unique_ptr<Slots>> (*open_slots)(const config::Node& connection, const std::filesystem::path& directory,
                                                  std::stop_token stop) = nullptr;
+    /// What a table of the source is read from: several topics, nothing of a query. And what one of the target, by its name there, is.
+    Result<std::vector<Dataset>> (*source_datasets)(const BuildContext&, const TableInfo&) = nullptr;
+    Result<Dataset> (*target_dataset)(const BuildContext&, const std::string& table) = nullptr;
+    /// Tells whoever is behind the connection of news: an object with texts `id`, `title` and `text`, and whatever else is known.
+    io::Delivery (*tell)(const config::Node& connection, const nlohmann::ordered_json& news,
+                         std::stop_token stop) = nullptr;
 };
 
 }  // namespace penstock::flow

@@ -83,6 +83,21 @@ void News::tell(const std::vector<config::Text>& receivers, const config::Notify
     }
 }
 
+void News::tell_of_budget(const flow::RunResult& result, const config::Notify& notify, Item item) const {
+    bool deferred = result.deferred_until.has_value();
+    item.event = deferred ? "budget_deferred" : "budget_stopped";
+    item.subject = deferred ? iso_time(*result.deferred_until) : result.error->code;
+    item.title = fmt::format("{} was {} by its budget", item.pipeline, deferred ? "put off" : "stopped");
+    item.text = result.error->message;
+    item.more["deferred_until"] = deferred ? Json(iso_time(*result.deferred_until)) : Json(nullptr);
+    std::vector<config::Text> receivers = notify.budget;
+    if (!deferred)
+        std::erase_if(receivers, [&](const config::Text& one) {
+            return std::ranges::any_of(notify.failure, [&](const auto& told) { return told.value == one.value; });
+        });
+    tell(receivers, notify, item);
+}
+
 void News::run_ended(const flow::RunResult& result, const state::RunCause& cause, state::Store& store) const {
     const auto& identity = result.identity;
     const auto* pipeline = document_.pipeline(identity.pipeline);
@@ -96,6 +111,7 @@ void News::run_ended(const flow::RunResult& result, const state::RunCause& cause
                  {"duration_seconds", result.duration.count()},
                  {"counts", counts_json(result.counts())},
                  {"error", result.error ? error_json(*result.error) : Json(nullptr)}};
+    if (result.error && result.error->kind == ErrorKind::budget) tell_of_budget(result, notify, item);
     if (is_failure(result)) {
         item.event = "run_failed";
         item.subject = result.error ? result.error->code : "";

@@ -29,6 +29,7 @@ class News {
 
   private:
     struct Item;
+    void tell_of_budget(const flow::RunResult& result, const config::Notify& notify, Item item) const;
     void tell(const std::vector<config::Text>& receivers, const config::Notify& notify, const Item& item) const;
 
     const config::Document& document_;

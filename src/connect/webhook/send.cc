@@ -5,14 +5,12 @@
 #include <nlohmann/json.hpp>
 
 #include "io/http.h"
-#include "io/retry.h"
 
 namespace penstock::webhook {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr auto longest_wait = std::chrono::hours(1);
 /// Slack cuts at 40,000 characters; nobody reads that much.
 constexpr size_t most_text = 3000;
 
@@ -57,7 +55,7 @@ std::string body_of(Form form, const Json& news) {
     return body.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-Delivery send(const ConnectionOptions& options, const Json& news, std::stop_token stop) {
+io::Delivery send(const ConnectionOptions& options, const Json& news, std::stop_token stop) {
     io::Request request{.method = "POST",
                         .url = options.url.reveal(),
                         .headers = {"Content-Type: application/json", "Idempotency-Key: " + text_in(news, "id")},
@@ -67,18 +65,7 @@ Delivery send(const ConnectionOptions& options, const Json& news, std::stop_toke
     if (!options.bearer.empty()) request.headers.push_back("Authorization: Bearer " + options.bearer.reveal());
     for (const auto& [name, value] : options.headers) request.headers.push_back(name + ": " + value.reveal());
     io::HttpClient client({.ca_file = options.ca.value});
-    auto answer = client.send(request, std::move(stop));
-    if (!answer) {
-        auto kind = answer.error().kind;
-        return {.passing = kind == ErrorKind::unavailable || kind == ErrorKind::interrupted,
-                .why = answer.error().message};
-    }
-    if (answer->good()) return {.delivered = true};
-    int status = answer->status;
-    bool passing = status == 408 || status == 425 || status == 429 || (status >= 500 && status != 501 && status != 505);
-    return {.passing = passing,
-            .wait = io::retry_after(*answer, longest_wait),
-            .why = fmt::format("the receiver answered with status {}", status)};
+    return io::delivery_of(client.send(request, std::move(stop)));
 }
 
 }  // namespace penstock::webhook
