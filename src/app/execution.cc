@@ -8,6 +8,7 @@
 #include <mutex>
 #include <thread>
 
+#include "app/operate/run_witness.h"
 #include "base/code_pages.h"
 #include "base/humane.h"
 #include "base/job_scope.h"
@@ -151,6 +152,9 @@ flow::RunResult run_locked(const Pipeline& pipeline, flow::RunRequest request, s
     EitherStop either(in_time.token(), lock->lost());
     request.may_commit = [&lock] { return lock->hold(); };
     let_go_of_code_pages();
+    RunWitness witness(pipeline, identity, store.cause(), request.observer);
+    witness.begun(store.gone());
+    request.observer = &witness;
     auto result = flow::run(request, either.token());
     if (lock->lost().stop_requested()) {
         result.status = flow::RunStatus::failed;
@@ -160,6 +164,7 @@ flow::RunResult run_locked(const Pipeline& pipeline, flow::RunRequest request, s
         result.status = flow::RunStatus::failed;
         result.error = deadline.error(identity.pipeline);
     }
+    witness.ended(result);
     // The rows are where they belong whatever becomes of the history, so that is no failure of the run.
     if (auto ended = store.end_run(result, pipeline.config().keep_runs); !ended)
         log::warning("the run's end is not in the history: {}", ended.error().message);

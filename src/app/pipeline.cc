@@ -127,7 +127,8 @@ Error no_key(const flow::TableInfo& info, config::WriteMode mode, const std::str
 
 Pipeline::Pipeline(const config::Document& document, const config::PipelineConfig& config,
                    config::TargetOptions options)
-    : config_(&config),
+    : document_(&document),
+      config_(&config),
       options_(std::move(options)),
       source_component_(component_of(document, config.source_connection)),
       target_component_(component_of(document, config.target_connection)),
@@ -147,6 +148,18 @@ bool Pipeline::is_stream() const {
 
 bool Pipeline::is_routed() const {
     return source_component_->is_routed != nullptr && source_component_->is_routed(source_);
+}
+
+std::vector<flow::Dataset> Pipeline::datasets_of(const flow::TableInfo& table) const {
+    if (source_component_->source_datasets == nullptr) return {};
+    auto datasets = source_component_->source_datasets(source_, table);
+    return datasets ? std::move(*datasets) : std::vector<flow::Dataset>();
+}
+
+std::optional<flow::Dataset> Pipeline::dataset_of(const flow::TableTarget& table) const {
+    if (target_component_->target_dataset == nullptr) return {};
+    auto dataset = target_component_->target_dataset(target_, table.name);
+    return dataset ? std::optional(std::move(*dataset)) : std::nullopt;
 }
 
 Result<Pipeline> Pipeline::find(const config::Document& document, const std::string& name) {

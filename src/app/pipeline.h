@@ -26,6 +26,10 @@ class Pipeline {
 
     const std::string& name() const { return config_->name; }
     const config::PipelineConfig& config() const { return *config_; }
+    const config::Document& document() const { return *document_; }
+    /// What a table is read from and written to, as others call it; nothing where that is not known.
+    std::vector<flow::Dataset> datasets_of(const flow::TableInfo& table) const;
+    std::optional<flow::Dataset> dataset_of(const flow::TableTarget& table) const;
     const std::string& target_connection() const { return target_.connection_name; }
     const std::string& source_connection() const { return source_.connection_name; }
     /// That the source's stream reads; "" none.
@@ -108,6 +112,7 @@ class Pipeline {
     Result<std::vector<std::string>> known_columns(const std::vector<config::Text>& names, const flow::TableInfo& info,
                                                    std::string_view option) const;
 
+    const config::Document* document_;
     const config::PipelineConfig* config_;
     config::TargetOptions options_;
     const flow::Component* source_component_;

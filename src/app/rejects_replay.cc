@@ -7,10 +7,12 @@
 #include "app/commands.h"
 #include "app/execution.h"
 #include "app/operate/closed_rejects.h"
+#include "app/operate/courier.h"
 #include "app/output.h"
 #include "app/project.h"
 #include "app/replay_target.h"
 #include "app/run_json.h"
+#include "app/telemetry/exporter.h"
 #include "app/text_table.h"
 #include "base/humane.h"
 #include "base/ids.h"
@@ -117,6 +119,8 @@ Result<int> command::rejects_replay(const Session& session) {
     PN_TRY(auto store, open_state(document));
     JobTables jobs(document);
     auto result = execute(pipeline, replay_request(pipeline, open), store, jobs, session.stop);
+    carry_news(document, std::chrono::seconds(10), session.stop);
+    telemetry::send_all(document, session.stop);
     if (result.error) return fail(std::move(*result.error));
     take_from_measures(document, pipeline.name(), static_cast<int64_t>(open.size()));
     PN_CHECK(session.json() ? print_json({{"runs", {run_json(result)}}}) : print(read_again(result)));

@@ -8,11 +8,13 @@
 #include "app/as_of.h"
 #include "app/commands.h"
 #include "app/execution.h"
+#include "app/operate/courier.h"
 #include "app/output.h"
 #include "app/project.h"
 #include "app/replay_target.h"
 #include "app/run_history.h"
 #include "app/run_json.h"
+#include "app/telemetry/exporter.h"
 #include "app/text_table.h"
 #include "app/usage_mistake.h"
 #include "base/humane.h"
@@ -149,6 +151,8 @@ Result<int> command::replay(const Session& session) {
     PN_TRY(auto store, open_state(document));
     JobTables jobs(document);
     auto result = execute(pipeline, archive_request(pipeline, range), store, jobs, session.stop);
+    carry_news(document, std::chrono::seconds(10), session.stop);
+    telemetry::send_all(document, session.stop);
     if (result.error) return fail(std::move(*result.error));
     PN_CHECK(session.json() ? print_json({{"runs", {run_json(result)}}}) : print(replayed(result)));
     return 0;

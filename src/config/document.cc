@@ -44,6 +44,7 @@ class DocumentReader {
         document_spec().read(root, options, diagnostics_);
         document_.state = options.state;
         document_.api = options.api;
+        document_.lineage = options.lineage;
         document_.defaults = options.defaults;
         notify_ = options.defaults.notify;
         document_.pools = options.pools;
@@ -180,7 +181,8 @@ class DocumentReader {
         auto names = names_of(document_.connections);
         std::set<std::string> told;
         for (const auto* notify : all)
-            for (const auto* list : {&notify->failure, &notify->recovery, &notify->sla, &notify->missed})
+            for (const auto* list :
+                 {&notify->failure, &notify->recovery, &notify->sla, &notify->missed, &notify->budget})
                 for (const auto& name : *list) {
                     const Connection* connection = document_.connection(name.value);
                     const auto* component = connection ? find(catalog_, connection->type) : nullptr;
@@ -221,7 +223,7 @@ class DocumentReader {
                 .message = fmt::format("notify: connection '{}' cannot be told anything: its type is '{}'", name.value,
                                        connection->type),
                 .where = name.place.text(),
-                .hint = "name a connection of type webhook"};
+                .hint = "name a connection of type webhook or smtp"};
     }
 
     std::string fits(std::string_view side, const SpecBase* ComponentSpecs::* spec) const {
@@ -269,6 +271,10 @@ const Spec<DocumentOptions>& document_spec() {
                    "Where run history, schedules and locks are kept: a SQLite file, or the URL of a database.",
                    {.example = "sqlite:.penstock/state.db", .default_note = "sqlite:.penstock/state.db"})
             .field("api", &D::api, api_spec(), "Who may use the HTTP API of `penstock serve`.", {})
+            .field("lineage", &D::lineage, lineage_spec(),
+                   "Who is told by OpenLineage's events what runs read and write. Where this is not there, "
+                   "OPENLINEAGE_URL says it.",
+                   {.example = "{url: https://marquez.example.com}"})
             .field("connections", &D::connections, "The systems that pipelines read from and write to, by name.",
                    {.noun = "map of connections"})
             .field("defaults", &D::defaults, defaults_spec(),

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "config/catalog.h"
 #include "config/check.h"
 #include "config/diagnostics.h"
+#include "config/lineage.h"
 #include "config/pipeline.h"
 #include "config/reference.h"
 #include "config/scheduling.h"
@@ -30,6 +32,7 @@ struct DocumentOptions {
     int64_t version = 1;
     Secret state{"sqlite:.penstock/state.db"};
     Api api;
+    std::optional<Lineage> lineage;
     Node connections;
     Defaults defaults;
     std::map<std::string, int64_t> pools;
@@ -46,6 +49,7 @@ struct Document {
     Secret state;                           ///< sqlite:path, mysql://… or postgres://…
     std::filesystem::path state_directory;  ///< what a relative path in `state` is relative to
     Api api;
+    std::optional<Lineage> lineage;
     PipelineSettings defaults;
     std::map<std::string, int64_t> pools;                       ///< how many scheduled runs of a pool may go on at once
     std::vector<Connection> connections;                        ///< in the order of the file

@@ -28,18 +28,18 @@ bool is_known(soci::session& sql, const Notice& notice, std::chrono::microsecond
 }
 
 /// Each with the attempt that is about to be made.
-std::vector<Notice> select_due(soci::session& sql, TimePoint now, int most) {
+std::vector<Notice> select_due(soci::session& sql, TimePoint now, int most, const std::string& but) {
     std::vector<Notice> due;
     Notice one;
     long long made = 0, attempts = 0, at = micros(now);
     soci::statement select =
-        (sql.prepare
-             << "SELECT notice, connection, pipeline, event, subject, payload, made_at, attempts FROM "
-                "penstock.notices WHERE status = 'waiting' AND not_before <= :now ORDER BY made_at, notice LIMIT "
-                ":most",
+        (sql.prepare << "SELECT notice, connection, pipeline, event, subject, payload, made_at, attempts FROM "
+                        "penstock.notices WHERE status = 'waiting' AND not_before <= :now AND connection <> :but ORDER "
+                        "BY made_at, "
+                        "notice LIMIT :most",
          soci::into(one.id), soci::into(one.connection), soci::into(one.pipeline), soci::into(one.event),
          soci::into(one.subject), soci::into(one.payload), soci::into(made), soci::into(attempts), soci::use(at),
-         soci::use(most));
+         soci::use(but), soci::use(most));
     for (select.execute(); select.fetch(); due.push_back(one))
         one.made_at = from_micros(made), one.attempts = static_cast<int>(attempts) + 1;
     return due;
@@ -75,11 +75,11 @@ Result<bool> Notices::add(const Notice& notice, std::chrono::microseconds repeat
     return added;
 }
 
-Result<std::vector<Notice>> Notices::take(TimePoint now, int most) {
+Result<std::vector<Notice>> Notices::take(TimePoint now, int most, const std::string& but) {
     std::vector<Notice> taken;
     PN_CHECK(connection_->write_again([&](soci::session& sql) -> Status {
         long long until = micros(now + claim_time);
-        taken = select_due(sql, now, most);
+        taken = select_due(sql, now, most, but);
         for (const auto& each : taken) {
             long long attempts = each.attempts;
             sql << "UPDATE penstock.notices SET attempts = :attempts, not_before = :until WHERE notice = :id AND "
@@ -95,8 +95,9 @@ Status Notices::end(const Notice& notice, const char* status, TimePoint at, cons
     return connection_->write_again([&](soci::session& sql) -> Status {
         std::string now_is = status;
         long long ended = micros(at);
-        sql << "UPDATE penstock.notices SET status = :status, ended_at = :at, remark = :why WHERE notice = :id AND "
-               "connection = :connection",
+        sql << "UPDATE penstock.notices SET status = :status, ended_at = :at, remark = :why, payload = '' WHERE notice "
+               "= "
+               ":id AND connection = :connection",
             soci::use(now_is), soci::use(ended), soci::use(why), soci::use(notice.id), soci::use(notice.connection);
         return {};
     });
@@ -121,7 +122,8 @@ Status Notices::again(const Notice& notice, TimePoint not_before, const std::str
 Status Notices::forget(TimePoint before) {
     return connection_->write_again([&](soci::session& sql) -> Status {
         long long at = micros(before);
-        sql << "DELETE FROM penstock.notices WHERE status <> 'waiting' AND ended_at < :before", soci::use(at);
+        sql << "DELETE FROM penstock.notices WHERE (status <> 'waiting' AND ended_at < :before) OR made_at < :made",
+            soci::use(at), soci::use(at);
         return {};
     });
 }

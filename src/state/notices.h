@@ -35,13 +35,13 @@ class Notices {
 
     /// False where it is there already, or the same again was told within `repeat` and the pipeline has not succeeded since.
     Result<bool> add(const Notice& notice, std::chrono::microseconds repeat);
-    /// Those that are due, the oldest first. Nobody else gets them for `claim_time`.
-    Result<std::vector<Notice>> take(TimePoint now, int most);
+    /// Those that are due, the oldest first, but none for the receiver `but`. Nobody else gets them for `claim_time`.
+    Result<std::vector<Notice>> take(TimePoint now, int most, const std::string& but = {});
     Status delivered(const Notice& notice, TimePoint at);
     /// Nobody will have it.
     Status given_up(const Notice& notice, TimePoint at, const std::string& why);
     Status again(const Notice& notice, TimePoint not_before, const std::string& why);
-    /// Lets go of what ended before.
+    /// Lets go of what ended before, and of what was made before and reached nobody.
     Status forget(TimePoint before);
 
     static constexpr std::chrono::minutes claim_time{2};

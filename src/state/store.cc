@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <limits>
 
 #include "base/failpoint.h"
@@ -27,27 +28,26 @@ void delete_seat(soci::session& sql, const std::string& pipeline, long long seat
         soci::use(seat);
 }
 
-/// Of a run whose process is gone.
-void record_crashed_run(soci::session& sql, const std::string& pipeline, const std::string& run_id) {
+/// Runs whose processes are gone: all that the history has as running of a pipeline, or one of them.
+std::vector<GoneRun> record_crashed(soci::session& sql, const std::string& pipeline, const std::string& run_id = {}) {
+    std::vector<GoneRun> gone;
+    GoneRun one{.pipeline = pipeline};
+    long long started = 0;
+    soci::statement select =
+        (sql.prepare << "SELECT run_id, started_at FROM penstock.runs WHERE status = 'running' AND "
+                        "pipeline = :pipeline",
+         soci::into(one.run_id), soci::into(started), soci::use(pipeline));
+    for (select.execute(); select.fetch();) {
+        one.started_at = from_micros(started);
+        if (run_id.empty() || one.run_id == run_id) gone.push_back(one);
+    }
     std::string error = to_json(crashed());
-    long long left = 0;
-    sql << "SELECT count(*) FROM penstock.runs WHERE status = 'running' AND run_id = :run_id", soci::use(run_id),
-        soci::into(left);
-    count_crashes(sql, pipeline, left);
-    sql << "UPDATE penstock.runs SET status = 'failed', error = :error WHERE status = 'running' AND run_id = :run_id",
-        soci::use(error), soci::use(run_id);
-}
-
-/// Whoever holds the pipeline's lock knows that no other run of it lives.
-void record_crashed(soci::session& sql, const std::string& pipeline) {
-    std::string error = to_json(crashed());
-    long long left = 0;
-    sql << "SELECT count(*) FROM penstock.runs WHERE status = 'running' AND pipeline = :pipeline", soci::use(pipeline),
-        soci::into(left);
-    count_crashes(sql, pipeline, left);
-    sql << "UPDATE penstock.runs SET status = 'failed', error = :error WHERE status = 'running' AND pipeline = "
-           ":pipeline",
-        soci::use(error), soci::use(pipeline);
+    count_crashes(sql, pipeline, static_cast<long long>(gone.size()));
+    for (const auto& each : gone)
+        sql << "UPDATE penstock.runs SET status = 'failed', error = :error WHERE status = 'running' AND run_id = "
+               ":run_id",
+            soci::use(error), soci::use(each.run_id);
+    return gone;
 }
 
 /// All but the newest runs of a pipeline; those under way stay.
@@ -135,13 +135,15 @@ Result<Lock> Store::acquire(const std::string& pipeline, const std::string& run_
     auto held = [&](soci::session& sql) -> Result<bool> {
         return std::ranges::count(select_holders(sql), run_id, &LockHolder::run_id) == 1;
     };
+    std::vector<GoneRun> gone;
     auto take = [&](soci::session& sql) -> Status {
         ours.since = lease_clock(), ours.lease_until = ours.since + lease_time;
         PN_CHECK(take_lock(sql, ours, [](const LockHolder& holder) { return holder.is_alive(); }));
-        record_crashed(sql, pipeline);
+        gone = record_crashed(sql, pipeline);
         return {};
     };
     PN_CHECK(connection_->write(take, held));
+    gone_.insert(gone_.end(), gone.begin(), gone.end());
     return Lock(connection_->place(), std::move(ours));
 }
 
@@ -152,14 +154,16 @@ Result<Lock> Store::sit(const std::string& pipeline, const std::string& run_id, 
         return std::ranges::any_of(
             holders, [&](const auto& holder) { return holder.run_id == run_id && holder.seat == ours.seat; });
     };
+    std::vector<GoneRun> gone;
     auto take = [&](soci::session& sql) -> Status {
+        gone.clear();
         ours.seat = std::max(seat, 1);
         for (const auto& holder : holders_of(sql, pipeline)) {  // in the order of their seats
             bool lives = holder.is_alive();
             if (lives && (holder.seat == 0 || holder.seat == seat)) return fail(already_running(holder));
             if (lives && seat == 0 && holder.seat == ours.seat) ++ours.seat;
             if (lives || (holder.seat != 0 && holder.seat != ours.seat)) continue;
-            record_crashed_run(sql, pipeline, holder.run_id);
+            std::ranges::move(record_crashed(sql, pipeline, holder.run_id), std::back_inserter(gone));
             if (holder.seat != 0) delete_seat(sql, pipeline, holder.seat);
             else sql << "DELETE FROM penstock.locks WHERE pipeline = :pipeline", soci::use(pipeline);
         }
@@ -168,6 +172,7 @@ Result<Lock> Store::sit(const std::string& pipeline, const std::string& run_id, 
         return {};
     };
     PN_CHECK(connection_->write(take, held));
+    gone_.insert(gone_.end(), gone.begin(), gone.end());
     return Lock(connection_->place(), std::move(ours));
 }
 

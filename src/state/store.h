@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -14,6 +15,13 @@
 namespace penstock::state {
 
 class Connection;
+
+/// A run whose process was found to be gone.
+struct GoneRun {
+    std::string pipeline;
+    std::string run_id = {};
+    TimePoint started_at{};
+};
 
 /// Run history and locks. Holds nothing that cannot be lost: checkpoints are in the targets, or in target_ledger.h. Any number of processes may
 /// have it open; one object belongs to one thread.
@@ -48,6 +56,10 @@ class Store {
 
     /// Why runs are begun, from now on.
     void set_cause(RunCause cause) { cause_ = std::move(cause); }
+    const RunCause& cause() const { return cause_; }
+
+    /// Runs that acquire() and sit() have recorded as failed since this was asked last.
+    std::vector<GoneRun> gone() { return std::exchange(gone_, {}); }
 
     Status begin_run(const flow::RunIdentity& identity, TimePoint started_at);
     /// What became of it. A run that was never begun (skipped) is recorded all the same. Of the pipeline's runs that have
@@ -68,6 +80,7 @@ class Store {
 
     std::unique_ptr<Connection> connection_;
     RunCause cause_;
+    std::vector<GoneRun> gone_;
 };
 
 }  // namespace penstock::state

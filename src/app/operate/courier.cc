@@ -7,12 +7,13 @@
 #include <mutex>
 #include <nlohmann/json.hpp>
 
+#include "app/components.h"
+#include "app/lineage/place.h"
 #include "app/operate/news.h"
 #include "base/humane.h"
 #include "base/log.h"
 #include "base/secret.h"
-#include "connect/webhook/options.h"
-#include "connect/webhook/send.h"
+#include "io/delivery.h"
 #include "io/retry.h"
 #include "state/lock.h"
 #include "state/notices.h"
@@ -32,22 +33,35 @@ std::chrono::milliseconds delay_after(int attempts) {
     return std::min<std::chrono::milliseconds>(delay, longest_delay);
 }
 
-webhook::Delivery attempt(const config::Document& document, const state::Notice& notice, const std::stop_token& stop) {
+io::Delivery attempt(const config::Document& document, const state::Notice& notice, const std::stop_token& stop) {
+    if (notice.connection == lineage_receiver) {
+        auto place = lineage_of(document);
+        if (!place) return {.why = "the configuration has no `lineage` any more"};
+        return send_lineage(*place, notice.payload, stop);
+    }
     const auto* connection = document.connection(notice.connection);
-    if (connection == nullptr) return {.why = "the configuration has no such connection any more"};
-    auto options = webhook::connection_spec().parse(connection->options);
-    if (!options) return {.why = options.error().message};
+    const auto* component = connection == nullptr ? nullptr : find_component(connection->type);
+    if (component == nullptr || component->tell == nullptr)
+        return {.why = "the configuration has no such connection any more"};
     auto news = nlohmann::ordered_json::parse(notice.payload, nullptr, false);
     if (!news.is_object()) return {.why = "the news on record is damaged"};
-    return webhook::send(*options, news, stop);
+    return component->tell(connection->options, news, stop);
 }
 
-Status carry(const config::Document& document, state::Notices& notices, const state::Notice& notice,
+/// What one look at what is due has come to.
+struct Round {
+    int carried = 0;
+    bool again = false;         ///< news could not be delivered and is due again soon
+    bool lineage_away = false;  ///< nothing more is tried there in this round
+};
+
+Status carry(const config::Document& document, state::Notices& notices, const state::Notice& notice, Round& round,
              const std::stop_token& stop) {
     auto delivery = attempt(document, notice, stop);
     auto now = state::lease_clock();
     if (delivery.delivered) {
-        log::info("{} was told of {} of {}", notice.connection, notice.event, notice.pipeline);
+        if (notice.connection != lineage_receiver)
+            log::info("{} was told of {} of {}", notice.connection, notice.event, notice.pipeline);
         return notices.delivered(notice, now);
     }
     delivery.why = redact(std::move(delivery.why));
@@ -56,23 +70,26 @@ Status carry(const config::Document& document, state::Notices& notices, const st
         if (stop.stop_requested()) delay = {};
         log::warning("{} could not be told of {} of {}, tried again in {}: {}", notice.connection, notice.event,
                      notice.pipeline, humane_duration(delay), delivery.why);
+        (notice.connection == lineage_receiver ? round.lineage_away : round.again) = true;
         return notices.again(notice, now + delay, delivery.why);
     }
     log::error("{} was not told of {} of {}: {}", notice.connection, notice.event, notice.pipeline, delivery.why);
     return notices.given_up(notice, now, delivery.why);
 }
 
-/// One by one, so that a slow receiver keeps nothing else claimed. How many were carried.
-Result<int> carry_due(const config::Document& document, const std::stop_token& stop) {
+/// One by one, so that a slow receiver keeps nothing else claimed.
+Result<Round> carry_due(const config::Document& document, const std::stop_token& stop) {
     constexpr int most_in_a_row = 100;
     PN_TRY(auto notices, state::Notices::open(document.state.reveal(), document.state_directory));
-    for (int carried = 0; carried < most_in_a_row; ++carried) {
-        if (stop.stop_requested()) return carried;
-        PN_TRY(auto taken, notices.take(state::lease_clock(), 1));
-        if (taken.empty()) return carried;
-        PN_CHECK(carry(document, notices, taken.front(), stop));
+    Round round;
+    while (round.carried < most_in_a_row && !stop.stop_requested()) {
+        // Of events that nobody takes there may be many, and each try takes its time.
+        PN_TRY(auto taken, notices.take(state::lease_clock(), 1, round.lineage_away ? lineage_receiver : ""));
+        if (taken.empty()) break;
+        PN_CHECK(carry(document, notices, taken.front(), round, stop));
+        ++round.carried;
     }
-    return most_in_a_row;
+    return round;
 }
 
 Status forget_old(const config::Document& document) {
@@ -83,7 +100,7 @@ Status forget_old(const config::Document& document) {
 }  // namespace
 
 Courier::Courier(const config::Document& document) : document_(document) {
-    if (tells_anybody(document))
+    if (tells_anybody(document) || lineage_of(document))
         carrying_ = std::jthread([this](std::stop_token stop) { keep_carrying(std::move(stop)); });
 }
 
@@ -102,13 +119,15 @@ void Courier::keep_carrying(std::stop_token stop) const {
 }
 
 void carry_news(const config::Document& document, std::chrono::milliseconds most, const std::stop_token& stop) {
-    if (!tells_anybody(document)) return;
+    if (!tells_anybody(document) && !lineage_of(document)) return;
     auto until = std::chrono::steady_clock::now() + most;
     do {
         auto carried = carry_due(document, stop);
         if (!carried) return log::warning("news was not carried: {}", carried.error().message);
-        if (*carried == 0) return;
+        if (!carried->again) break;
     } while (std::chrono::steady_clock::now() + first_delay < until && io::wait_for(first_delay, stop));
+    if (auto forgotten = forget_old(document); !forgotten)
+        log::warning("old news was not forgotten: {}", forgotten.error().message);
 }
 
 }  // namespace penstock::app

@@ -1,21 +1,16 @@
 #pragma once
 
 #include <string>
-#include <string_view>
-#include <utility>
-#include <vector>
+
+#include "app/operate/metrics_writer.h"
 
 namespace penstock::app {
 
-/// Metrics as Prometheus reads them: its text format, version 0.0.4. Families one after the other, each with its samples.
-class Exposition {
+/// Metrics as Prometheus reads them: its text format, version 0.0.4.
+class Exposition : public MetricsWriter {
   public:
-    using Labels = std::vector<std::pair<std::string_view, std::string_view>>;
-
-    /// `type` is counter, gauge or histogram.
-    void family(std::string_view name, std::string_view type, std::string_view help);
-    /// Of the family begun last; `suffix` is "", or one of a histogram's: _bucket, _sum, _count.
-    void sample(const Labels& labels, double value, std::string_view suffix = "");
+    void family(std::string_view name, std::string_view type, std::string_view help) override;
+    void sample(const Labels& labels, double value, std::string_view suffix = "") override;
 
     const std::string& text() const { return text_; }
 

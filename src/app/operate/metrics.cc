@@ -63,10 +63,10 @@ void begin_with_zero(const config::Document& document, std::vector<Measure>& all
 
 class MetricsPage {
   public:
-    MetricsPage(const config::Document& document, std::vector<Measure> measures, TimePoint now)
-        : document_(document), measures_(std::move(measures)), now_(now) {}
+    MetricsPage(const config::Document& document, std::vector<Measure> measures, TimePoint now, MetricsWriter& into)
+        : document_(document), measures_(std::move(measures)), now_(now), out_(into) {}
 
-    std::string text() {
+    void write() {
         out_.family("penstock_build_info", "gauge", "The version of the program; the value is always 1.");
         out_.sample({{"version", version}}, 1);
         each(Measure::Kind::runs, "penstock_pipeline_runs_total", "counter", "Runs that have ended.",
@@ -104,17 +104,16 @@ class MetricsPage {
               &config::RecoveryGoals::rto);
         goals("penstock_backup_rpo_goal_seconds", "How much of the past may be lost: tier or rpo of the backup.",
               &config::RecoveryGoals::rpo);
-        return out_.text();
     }
 
   private:
-    void sample(const Exposition::Labels& labels, const Measure& one) {
+    void sample(const MetricsWriter::Labels& labels, const Measure& one) {
         out_.sample(labels, static_cast<double>(one.amount));
     }
-    void seconds(const Exposition::Labels& labels, const Measure& one) {
+    void seconds(const MetricsWriter::Labels& labels, const Measure& one) {
         out_.sample(labels, static_cast<double>(one.amount) / 1e6);
     }
-    void age(const Exposition::Labels& labels, const Measure& one) {
+    void age(const MetricsWriter::Labels& labels, const Measure& one) {
         out_.sample(labels, seconds_since(one.amount, now_));
     }
 
@@ -166,12 +165,18 @@ class MetricsPage {
     const config::Document& document_;
     std::vector<Measure> measures_;
     TimePoint now_;
-    Exposition out_;
+    MetricsWriter& out_;
 };
 
 }  // namespace
 
 Result<std::string> metrics_text(const config::Document& document, TimePoint now) {
+    Exposition text;
+    PN_CHECK(write_metrics(document, now, text));
+    return text.text();
+}
+
+Status write_metrics(const config::Document& document, TimePoint now, MetricsWriter& into) {
     std::vector<Measure> all;
     PN_TRY(auto measures, state::Measures::open_existing(document.state.reveal(), document.state_directory));
     if (measures) {
@@ -179,7 +184,8 @@ Result<std::string> metrics_text(const config::Document& document, TimePoint now
     }
     auto shown = current(document, std::move(all), now);
     begin_with_zero(document, shown);
-    return MetricsPage(document, std::move(shown), now).text();
+    MetricsPage(document, std::move(shown), now, into).write();
+    return {};
 }
 
 }  // namespace penstock::app

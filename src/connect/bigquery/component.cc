@@ -99,6 +99,19 @@ Result<std::unique_ptr<flow::ComparedTarget>> compare_target(const flow::BuildCo
     return compare(std::move(client), context.pipeline.name, context.purse);
 }
 
+Result<flow::Dataset> dataset_of(const flow::BuildContext& context, const std::string& table) {
+    PN_TRY(auto connection, connection_spec().parse(context.connection));
+    auto id = table_id(connection.project.value, table);
+    if (!id) return flow::Dataset{.space = "bigquery", .name = fmt::format("{}.{}", connection.project.value, table)};
+    return flow::Dataset{.space = "bigquery", .name = fmt::format("{}.{}.{}", id->project, id->dataset, id->table)};
+}
+
+Result<std::vector<flow::Dataset>> source_datasets(const flow::BuildContext& context, const flow::TableInfo& table) {
+    if (context.pipeline.source.find("query") != nullptr) return std::vector<flow::Dataset>();
+    PN_TRY(auto dataset, dataset_of(context, table.name));
+    return std::vector<flow::Dataset>{std::move(dataset)};
+}
+
 }  // namespace
 
 const flow::Component& component() {
@@ -128,6 +141,8 @@ const flow::Component& component() {
         .target_type = [](const data::Field& field) { return type_name(field); },
         .doctor = doctor,
         .examine_source = examine_source,
+        .source_datasets = source_datasets,
+        .target_dataset = dataset_of,
     };
     return made;
 }

@@ -1,5 +1,9 @@
 #include "connect/duckdb/component.h"
 
+#include <fmt/format.h>
+
+#include <filesystem>
+
 #include <algorithm>
 
 #include "config/target_key.h"
@@ -77,6 +81,22 @@ Result<std::unique_ptr<flow::ComparedTarget>> compare_target(const flow::BuildCo
                    std::move(stop));
 }
 
+/// As dbt's own events call it, for the conventions have no row for DuckDB.
+Result<flow::Dataset> dataset_of(const flow::BuildContext& context, const std::string& table) {
+    PN_TRY(auto connection, connection_spec().parse(context.connection));
+    std::error_code ignored;
+    auto file = std::filesystem::weakly_canonical(std::filesystem::absolute(connection.path.value), ignored);
+    auto schema = table.find('.') == table.npos ? "main." : "";
+    return flow::Dataset{.space = "duckdb://" + file.string(),
+                         .name = fmt::format("{}.{}{}", file.stem().string(), schema, table)};
+}
+
+Result<std::vector<flow::Dataset>> source_datasets(const flow::BuildContext& context, const flow::TableInfo& table) {
+    if (context.pipeline.source.find("query") != nullptr) return std::vector<flow::Dataset>();
+    PN_TRY(auto dataset, dataset_of(context, table.name));
+    return std::vector<flow::Dataset>{std::move(dataset)};
+}
+
 }  // namespace
 
 const flow::Component& component() {
@@ -104,6 +124,8 @@ const flow::Component& component() {
         .takes_changes = true,
         .target_type = [](const data::Field& field) { return engine::sql_type(field.type); },
         .doctor = doctor,
+        .source_datasets = source_datasets,
+        .target_dataset = dataset_of,
     };
     return made;
 }

@@ -66,6 +66,18 @@ Result<std::vector<Finding>> doctor(const config::Node& connection, const std::f
     return std::vector<Finding>{std::move(finding)};
 }
 
+/// The conventions have no row for what is no store: an API's address, and the path that is asked.
+Result<std::vector<flow::Dataset>> source_datasets(const flow::BuildContext& context, const flow::TableInfo&) {
+    PN_TRY(auto connection, connection_spec().parse(context.connection));
+    PN_TRY(auto source, source_spec().parse(context.pipeline.source));
+    PN_TRY(auto origin, io::origin_of(connection.url.value));
+    auto base = io::path_of(connection.url.value);
+    while (base.ends_with('/')) base.pop_back();
+    auto path = source.path.value.substr(0, source.path.value.find('?'));
+    return std::vector<flow::Dataset>{
+        {.space = origin.text, .name = fmt::format("{}{}{}", base, path.starts_with('/') ? "" : "/", path)}};
+}
+
 }  // namespace
 
 const flow::Component& component() {
@@ -82,6 +94,7 @@ const flow::Component& component() {
         .takes_bounds = true,
         .doctor = doctor,
         .examine_source = examine_source,
+        .source_datasets = source_datasets,
     };
     return made;
 }

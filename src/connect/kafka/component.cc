@@ -52,6 +52,28 @@ Result<std::unique_ptr<flow::Ledger>> open_ledger(const flow::BuildContext& cont
     return std::make_unique<Ledger>(std::move(connection), bookkeeping_topics(target), context.pipeline.name);
 }
 
+std::string space_of(const ConnectionOptions& connection) {
+    const auto& brokers = connection.brokers.value;
+    auto first = brokers.substr(0, brokers.find(','));
+    return fmt::format("kafka://{}{}", first, first.find(':') == first.npos ? ":9092" : "");
+}
+
+/// Of a stream of events every topic may have brought a table's rows.
+Result<std::vector<flow::Dataset>> source_datasets(const flow::BuildContext& context, const flow::TableInfo& table) {
+    PN_TRY(auto connection, parse_connection(context.connection, context.connection_name));
+    PN_TRY(auto source, source_spec().parse(context.pipeline.source));
+    std::vector<flow::Dataset> datasets;
+    for (const auto& topic : source.topics)
+        if (source.format != SourceFormat::debezium || table_of_topic(topic.value) == table.name)
+            datasets.push_back({.space = space_of(connection), .name = topic.value});
+    return datasets;
+}
+
+Result<flow::Dataset> target_dataset(const flow::BuildContext& context, const std::string& table) {
+    PN_TRY(auto connection, parse_connection(context.connection, context.connection_name));
+    return flow::Dataset{.space = space_of(connection), .name = table};
+}
+
 }  // namespace
 
 const flow::Component& component() {
@@ -82,6 +104,8 @@ const flow::Component& component() {
         .light_commits = true,
         .takes_changes = true,
         .doctor = doctor,
+        .source_datasets = source_datasets,
+        .target_dataset = target_dataset,
     };
     return made;
 }

@@ -127,6 +127,39 @@ Result<std::shared_ptr<io::ObjectStore>> open_archive(const config::Node& connec
     return open_store(options);
 }
 
+/// "dt=…/part-*.json" has no name of its own: the folders above the first part that is a pattern have.
+std::string fixed_folder(const std::string& pattern) {
+    auto first = pattern.find_first_of("*?[{");
+    if (first == pattern.npos) return pattern;
+    auto slash = pattern.rfind('/', first);
+    return slash == pattern.npos ? "" : pattern.substr(0, slash);
+}
+
+Result<flow::Dataset> dataset_at(const ConnectionOptions& connection, const std::string& path) {
+    if (!connection.in_bucket()) {
+        PN_TRY(auto root, root_of(connection));
+        auto there = (root / path).lexically_normal().string();
+        return flow::Dataset{.space = "file", .name = there.ends_with('/') ? there.substr(0, there.size() - 1) : there};
+    }
+    const auto& url = connection.url.value;  // gs://bucket/prefix
+    auto slash = url.find('/', url.find("://") + 3);
+    auto prefix = slash == url.npos ? "" : url.substr(slash + 1);
+    if (!prefix.empty() && !prefix.ends_with('/')) prefix += '/';
+    return flow::Dataset{.space = url.substr(0, slash), .name = prefix + path};
+}
+
+Result<std::vector<flow::Dataset>> source_datasets(const flow::BuildContext& context, const flow::TableInfo&) {
+    PN_TRY(auto connection, connection_spec().parse(context.connection));
+    const auto* files = context.pipeline.source.find("files");
+    PN_TRY(auto dataset, dataset_at(connection, files == nullptr ? "" : fixed_folder(files->text)));
+    return std::vector<flow::Dataset>{std::move(dataset)};
+}
+
+Result<flow::Dataset> target_dataset(const flow::BuildContext& context, const std::string& table) {
+    PN_TRY(auto connection, connection_spec().parse(context.connection));
+    return dataset_at(connection, fixed_part(table));
+}
+
 }  // namespace
 
 const flow::Component& component() {
@@ -157,6 +190,8 @@ const flow::Component& component() {
         .target_type = [](const data::Field& field) { return engine::sql_type(field.type); },
         .doctor = doctor,
         .open_store = open_archive,
+        .source_datasets = source_datasets,
+        .target_dataset = target_dataset,
     };
     return made;
 }

@@ -7,6 +7,7 @@
 #include "connect/postgres/capture/change_source.h"
 #include "connect/postgres/capture_doctor.h"
 #include "connect/postgres/comparison.h"
+#include "connect/postgres/dataset.h"
 #include "connect/postgres/doctor.h"
 #include "connect/postgres/replication/server_slots.h"
 #include "connect/postgres/table_source.h"
@@ -111,6 +112,7 @@ const flow::Component& component() {
         .examine_source = examine_source,
         .slot_of = slot_of,
         .open_slots = open_slots,
+        .source_datasets = source_datasets,
     };
     return made;
 }

@@ -74,6 +74,25 @@ Result<std::vector<Finding>> doctor(const config::Node& connection, const std::f
     return std::vector<Finding>{as_finding(client->probe(options.project.value, stop), options)};
 }
 
+/// "topic:shop:orders" of "projects/shop/topics/orders" and what may stand behind it.
+std::string resource_name(std::string_view kind, std::string_view path) {
+    auto project = path.substr(path.find('/') + 1);
+    auto name = project.substr(project.find('/') + 1);
+    name = name.substr(name.find('/') + 1);
+    return fmt::format("{}:{}:{}", kind, project.substr(0, project.find('/')), name.substr(0, name.find(' ')));
+}
+
+Result<std::vector<flow::Dataset>> source_datasets(const flow::BuildContext& context, const flow::TableInfo&) {
+    PN_TRY(auto connection, connection_spec().parse(context.connection));
+    PN_TRY(auto source, source_spec().parse(context.pipeline.source));
+    PN_TRY(auto subscription, subscription_of(connection, source));
+    return std::vector<flow::Dataset>{{.space = "pubsub", .name = resource_name("subscription", subscription)}};
+}
+
+Result<flow::Dataset> target_dataset(const flow::BuildContext&, const std::string& table) {
+    return flow::Dataset{.space = "pubsub", .name = resource_name("topic", table)};
+}
+
 }  // namespace
 
 const flow::Component& component() {
@@ -105,6 +124,8 @@ const flow::Component& component() {
         .takes_changes = true,
         .doctor = doctor,
         .examine_source = examine_source,
+        .source_datasets = source_datasets,
+        .target_dataset = target_dataset,
     };
     return made;
 }
