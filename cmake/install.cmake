@@ -48,6 +48,7 @@ foreach(package IN ITEMS libfmt-dev libspdlog-dev nlohmann-json3-dev libyaml-cpp
   endif()
 endforeach()
 install(DIRECTORY ${PENSTOCK_DEPS}/protos/licenses/ DESTINATION ${documents}/licenses/google-proto-files)
+install(DIRECTORY ${PENSTOCK_DEPS}/otlp/licenses/ DESTINATION ${documents}/licenses/opentelemetry-proto)
 foreach(pinned IN ITEMS arrow duckdb)
   if(penstock_${pinned}_pinned)
     install(DIRECTORY ${PENSTOCK_DEPS}/${pinned}/licenses/ DESTINATION ${documents}/licenses/${pinned})

@@ -1,5 +1,5 @@
-# gRPC, and stubs of those of Google's services that Penstock calls: one library, compiled once. A service more is a line
-# in `penstock_services` (and its folder in tools/bootstrap's `protos_folders`).
+# gRPC, stubs of those of Google's services that Penstock calls, and the messages of OpenTelemetry's protocol: one library, compiled once. A
+# service more is a line in `penstock_services` (and its folder in tools/bootstrap's `protos_folders`).
 
 find_program(PENSTOCK_PROTOC protoc REQUIRED)
 find_program(PENSTOCK_GRPC_PLUGIN grpc_cpp_plugin REQUIRED)
@@ -41,16 +41,27 @@ foreach(message IN ITEMS annotations arrow avro protobuf stream table)
   list(APPEND penstock_messages ${bigquery_storage}/${message})
 endforeach()
 
+set(telemetry opentelemetry/proto)
+set(penstock_telemetry ${telemetry}/collector/trace/v1/trace_service ${telemetry}/collector/metrics/v1/metrics_service)
+foreach(message IN ITEMS common resource trace metrics)
+  list(APPEND penstock_telemetry ${telemetry}/${message}/v1/${message})
+endforeach()
+
 set(protos ${PENSTOCK_DEPS}/protos)
-foreach(proto IN LISTS penstock_services)
-  if(NOT EXISTS ${protos}/${proto}.proto)
-    message(FATAL_ERROR "${protos} lacks API definitions: run tools/bootstrap (make does)")
+set(otlp ${PENSTOCK_DEPS}/otlp)
+foreach(proto IN LISTS penstock_services penstock_telemetry)
+  if(NOT EXISTS ${protos}/${proto}.proto AND NOT EXISTS ${otlp}/${proto}.proto)
+    message(FATAL_ERROR "${PENSTOCK_DEPS} lacks API definitions: run tools/bootstrap (make does)")
   endif()
 endforeach()
 set(generated ${CMAKE_BINARY_DIR}/generated/protos)
 file(MAKE_DIRECTORY ${generated})
 set(sources "")
-foreach(proto IN LISTS penstock_services penstock_messages)
+foreach(proto IN LISTS penstock_services penstock_messages penstock_telemetry)
+  set(root ${protos})
+  if(proto IN_LIST penstock_telemetry)
+    set(root ${otlp})
+  endif()
   set(outputs ${generated}/${proto}.pb.cc ${generated}/${proto}.pb.h)
   set(arguments --cpp_out=${generated})
   if(proto IN_LIST penstock_services)
@@ -58,8 +69,8 @@ foreach(proto IN LISTS penstock_services penstock_messages)
     list(APPEND arguments --grpc_out=${generated} --plugin=protoc-gen-grpc=${PENSTOCK_GRPC_PLUGIN})
   endif()
   add_custom_command(OUTPUT ${outputs}
-    COMMAND ${PENSTOCK_PROTOC} -I ${protos} ${arguments} ${protos}/${proto}.proto
-    DEPENDS ${protos}/${proto}.proto COMMENT "stubs of ${proto}")
+    COMMAND ${PENSTOCK_PROTOC} -I ${root} ${arguments} ${root}/${proto}.proto
+    DEPENDS ${root}/${proto}.proto COMMENT "stubs of ${proto}")
   list(APPEND sources ${outputs})
 endforeach()
 

@@ -13,6 +13,7 @@
 #include "app/run_json.h"
 #include "app/run_text.h"
 #include "app/schedule/interval_run.h"
+#include "app/telemetry/exporter.h"
 #include "app/terminal.h"
 #include "base/ids.h"
 
@@ -184,6 +185,7 @@ Result<int> run(const Session& session) {
     // Nothing below changes what was done.
     PN_CHECK(show(session, results));
     if (!interval) carry_news(document, std::chrono::seconds(10), session.stop);
+    telemetry::send_all(document, session.stop);
     return exit_code_of(results, session.stop);
 }
 

@@ -18,6 +18,7 @@
 #include "app/output.h"
 #include "app/project.h"
 #include "app/schedule/schedules.h"
+#include "app/telemetry/exporter.h"
 #include "base/log.h"
 #include "base/version.h"
 #include "io/url.h"
@@ -98,6 +99,7 @@ class Serving {
             log::info("triggers begin {}", fmt::join(triggered, ", "));
         PN_CHECK(schedules_.open());
         courier_.emplace(document_);
+        telemetry_.emplace(document_, [this] { return schedules_.leads(); });
         slots_.emplace(document_, [this] { return schedules_.leads(); });
         return print(session_.json()
                          ? Json{{"listening", fmt::format("{}:{}", listen.host, server_->port())}}.dump() + "\n"
@@ -128,6 +130,7 @@ class Serving {
         invocations_.drain(most);
         schedules_.drain(until);
         courier_.reset();
+        telemetry_.reset();
         server_->drain(std::chrono::seconds(2));
         server_.reset();
     }
@@ -180,6 +183,7 @@ class Serving {
     http::Api api_;
     std::optional<SlotWatch> slots_;
     std::optional<Courier> courier_;
+    std::optional<telemetry::Exporter> telemetry_;
     std::unique_ptr<http::Triggers> triggers_;
     std::unique_ptr<http::Server> server_;
     std::atomic<bool> draining_ = false;
