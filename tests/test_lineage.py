@@ -43,7 +43,7 @@ def test_a_run_says_what_it_reads_and_writes(database, project, marquez):
               url=marquez.url + "/", namespace="shop", token="s3cret-token", headers={"X-Tenant": "s3cret-tenant"})
     parent = str(uuid.uuid4())
     first = project.load("orders", env={"OPENLINEAGE_PARENT_ID": f"airflow://etl/dag.task/{parent}"})
-    assert first.output.seconds < 8 and "s3cret" not in first.output.both
+    assert "s3cret" not in first.output.both
     assert {path for path, *_ in marquez.got} == {"/api/v1/lineage"}
     headers = marquez.got[0][1]
     assert headers["Authorization"] == "Bearer s3cret-token" and headers["X-Tenant"] == "s3cret-tenant"
@@ -88,7 +88,7 @@ def test_a_killed_run_and_a_server_that_is_away(database, project, marquez):
     assert marquez.got == []
     marquez.answers = [503]
     second = project.load("orders")
-    assert second.output.seconds < 8 and "openlineage: could not be told of START of orders" in second.output.err
+    assert "openlineage: could not be told of START of orders" in second.output.err
     assert [status for *_, status in marquez.got] == [503], "one try a run: it waits for nobody"
     wait_for(lambda: due(project))
     project.load("orders")

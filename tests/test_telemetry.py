@@ -86,7 +86,6 @@ def test_an_endpoint_that_is_away_costs_a_warning(shop, collector):
     env = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer%20s3cret", "OTEL_EXPORTER_OTLP_TIMEOUT": "2000"}
     output = shop.run("run", "orders", env=env)
     assert output.err.count("OpenTelemetry") == 1 and "traces were not sent" in output.err and "s3cret" not in output.both
-    assert output.seconds < 5
     wrong = shop.run("run", "orders", env={**env, "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"})
     assert wrong.err.count("only http/protobuf is spoken") == 2
 

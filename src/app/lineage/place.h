@@ -9,8 +9,8 @@
 
 namespace penstock::app {
 
-/// Where OpenLineage's events go: `lineage` of the file, else what OPENLINEAGE_URL, _ENDPOINT, _API_KEY and _NAMESPACE say. Nothing where
-/// neither does, or OPENLINEAGE_DISABLED is true.
+/// Where OpenLineage's events go: `lineage` of the file, else what OPENLINEAGE_URL, _ENDPOINT, _API_KEY and _NAMESPACE say.
+/// Nothing where neither does, or OPENLINEAGE_DISABLED is true.
 std::optional<config::Lineage> lineage_of(const config::Document& document);
 
 /// What stands for that place among the receivers of notices: no connection has such a name.

@@ -6,8 +6,8 @@
 
 namespace penstock::app {
 
-/// Puts events of a run on record, from where Courier carries them (state/notices.h): each once, whoever says it. What cannot be put there is
-/// said in the log. Nothing happens where nobody is told.
+/// Puts events of a run on record, from where Courier carries them (state/notices.h): each once, whoever says it. What cannot be
+/// put there is said in the log. Nothing happens where nobody is told.
 void record_begin(const RunStory& story);
 /// Of a run without a foreseeable end: what it reads and writes.
 void record_plan(const RunStory& story);

@@ -11,7 +11,8 @@
 
 namespace penstock::app {
 
-/// What is known of one run while it goes on and when it has ended, for those outside who are told of it. Times are of the wall clock.
+/// What is known of one run while it goes on and when it has ended, for those outside who are told of it. Times are of the wall
+/// clock.
 struct RunStory {
     struct Table {
         flow::TableTarget target;

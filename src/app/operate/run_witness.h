@@ -4,8 +4,8 @@
 
 namespace penstock::app {
 
-/// Watches a run for those outside who follow it: OpenLineage and OpenTelemetry. What cannot be told is said in the log; a run does not wait for
-/// it and does not fail of it. Calls come from the run's thread.
+/// Watches a run for those outside who follow it: OpenLineage and OpenTelemetry. What cannot be told is said in the log; a run
+/// does not wait for it and does not fail of it. Calls come from the run's thread.
 class RunWitness : public flow::RunObserver {
   public:
     /// `display` is told everything, too; it may be null. Both must outlive this.

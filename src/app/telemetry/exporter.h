@@ -9,12 +9,12 @@
 
 namespace penstock::app::telemetry {
 
-/// The trace of a run that has ended waits in this process for whoever sends it; of very many the oldest go. Any thread. Nothing happens where
-/// no endpoint is named (settings.h).
+/// The trace of a run that has ended waits in this process for whoever sends it; of very many the oldest go. Any thread. Nothing
+/// happens where no endpoint is named (settings.h).
 void keep_trace(const RunStory& story, const flow::RunResult& result);
 
-/// For a process that is about to end: traces that wait, and metrics as they are now. An endpoint that does not answer is said in the log and costs
-/// its timeout once.
+/// For a process that is about to end: traces that wait, and metrics as they are now. An endpoint that does not answer is said in
+/// the log and costs its timeout once.
 void send_all(const config::Document& document, const std::stop_token& stop);
 
 /// Of a server: traces within a second, metrics at their interval while this process leads; the last of both at its end.

@@ -1,5 +1,7 @@
 #include "connect/bigquery/component.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "config/spec.h"

@@ -2,9 +2,8 @@
 
 #include <fmt/format.h>
 
-#include <filesystem>
-
 #include <algorithm>
+#include <filesystem>
 
 #include "config/target_key.h"
 #include "connect/duckdb/comparison.h"
