@@ -1,12 +1,15 @@
 """Every command: what it prints for people, what it prints for programs, and that neither holds a secret."""
 
+import io
 import json
 import re
 import shutil
 
+import fastavro
 import jsonschema
 import pytest
 import yaml
+from google.cloud import bigquery
 
 from support.postgres import LOADER_PASSWORD_URL
 from support.program import ROOT, Project
@@ -264,6 +267,32 @@ def test_schema_commands(database, project):
     assert "priority" in json.dumps(entries)
     unknown = project.run("schema", "show", "shop.order", expect=None)
     assert unknown.code in (1, 2) and "shop.order" in unknown.err
+
+
+def test_a_table_s_contract_is_taken_by_others(database, project):
+    """JSON Schema holds rows and refuses others, Avro's own library writes and reads them, BigQuery's client takes the fields."""
+    database.execute("""CREATE TABLE t (id bigint PRIMARY KEY, small smallint, price numeric(5,2) NOT NULL, note text, tags text[], doc jsonb, seen timestamptz, day date,
+                        code uuid, raw bytea, ok boolean NOT NULL, half real);
+                        INSERT INTO t VALUES (1, 2, 3.25, 'x', '{a,NULL}', '{"a":1}', '2026-01-02 03:04:05.678+00', '2026-01-02', gen_random_uuid(), '\\x00ff', true, 0.5)""")
+    project.pipeline(database, {"table": "public.t"}, {"table": "shop.t", "mode": "replace"})
+    project.load()
+    made = {form: json.loads(project.run("schema", "show", "shop.t", "--as", form).out) for form in ("json-schema", "avro", "bigquery")}
+    jsonschema.Draft202012Validator.check_schema(made["json-schema"])
+    rules = jsonschema.Draft202012Validator(made["json-schema"])
+    row = json.loads(project.duck("SELECT to_json(t)::VARCHAR FROM (SELECT * REPLACE (price::VARCHAR AS price, base64(raw) AS raw, seen::VARCHAR AS seen) FROM shop.t) t")[0][0])
+    assert not [error.message for error in rules.iter_errors(row)]
+    for change in ({"price": None}, {"price": "1000.00"}, {"price": "1.234"}, {"small": 40000}, {"more": 1}, {"ok": "true"}, {"tags": [1]}, {"day": "today"}):
+        assert [*rules.iter_errors({**row, **change})], change
+    (kept,) = project.duck("SELECT * FROM shop.t")
+    names = [field["name"] for field in made["avro"]["fields"]]
+    given = dict(zip(names, kept))
+    schema, file = fastavro.parse_schema(made["avro"]), io.BytesIO()
+    fastavro.schemaless_writer(file, schema, given, strict=True)
+    file.seek(0)
+    assert fastavro.schemaless_reader(file, schema, None) == given
+    fields = [bigquery.SchemaField.from_api_repr(field) for field in made["bigquery"]]
+    assert [field.name for field in fields] == names and {field.name for field in fields if field.mode == "REQUIRED"} >= {"price", "ok"}
+    assert {field.name: field.field_type for field in fields}["price"] == "NUMERIC" and next(field for field in fields if field.name == "tags").mode == "REPEATED"
 
 
 # -- rejects ------------------------------------------------------------------------------------------------------------------

@@ -157,6 +157,10 @@ class CommandLine {
         names(doctor, "CONNECTION", "Only these connections");
     }
 
+    void most(CLI::App& at, const char* doc) {
+        at.add_option("--most", options_.most, doc)->type_name("N")->check(count_validator())->capture_default_str();
+    }
+
     void declare_pipelines() {
         auto* plan = command(app_, "plan", "Say what a run would do: schema changes as SQL, rows, bytes, lossy spots");
         names(plan, "PIPELINE", "Only these pipelines");
@@ -217,10 +221,7 @@ class CommandLine {
         names(schedule, "PIPELINE", "Only these pipelines");
         schedule->add_option("--from", options_.from, "After this moment, instead of now")->type_name("TIME");
         schedule->add_option("--to", options_.to, "Up to this moment")->type_name("TIME");
-        schedule->add_option("--most", options_.most, "How many of each pipeline")
-            ->type_name("N")
-            ->check(count_validator())
-            ->capture_default_str();
+        most(*schedule, "How many of each pipeline");
         auto* pause = command(app_, "pause", "Keep the scheduler from beginning runs of pipelines");
         names(pause, "PIPELINE", "The pipelines", true);
         auto* resume = command(app_, "resume", "Let the scheduler begin runs of pipelines again");
@@ -243,10 +244,7 @@ class CommandLine {
         auto* runs = command(app_, "runs", "Show past runs, or one in detail");
         name(runs, "ID", "The run; the beginning of its id will do", false);
         runs->add_option("--pipeline", options_.pipeline, "Only runs of this pipeline")->type_name("PIPELINE");
-        runs->add_option("--most", options_.most, "How many")
-            ->type_name("N")
-            ->check(count_validator())
-            ->capture_default_str();
+        most(*runs, "How many");
     }
 
     void declare_schema() {
@@ -258,6 +256,9 @@ class CommandLine {
             auto* made = command(*schema, verb, doc);
             name(made, "TABLE", "The target's name of the table", true);
             made->add_option("--pipeline", options_.pipeline, "The pipeline that writes it")->type_name("PIPELINE");
+            if (std::string_view(verb) == "show")
+                made->add_option("--as", options_.form, "As a contract: json-schema, avro, bigquery")
+                    ->check(CLI::IsMember({"json-schema", "avro", "bigquery"}));
         }
     }
 
@@ -267,10 +268,7 @@ class CommandLine {
         rejects->require_subcommand(1);
         auto* list = command(*rejects, "list", "List rejected rows that nobody has dealt with");
         names(list, "PIPELINE", "Only these pipelines");
-        list->add_option("--most", options_.most, "How many of each pipeline")
-            ->type_name("N")
-            ->check(count_validator())
-            ->capture_default_str();
+        most(*list, "How many of each pipeline");
         list->add_flag("--closed", options_.closed, "Also those that were replayed or discarded");
         auto* show = command(*rejects, "show", "Show a rejected row in full");
         names(show, "ID", "The reject", true);

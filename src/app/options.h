@@ -47,6 +47,7 @@ struct Options {
     std::string keep;
 
     // lists
+    std::string form;  ///< of a schema: "" for people
     std::string pipeline;
     std::string table;
     std::vector<std::string> ids;  ///< single rejects

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "app/commands.h"
+#include "app/contract.h"
 #include "app/ledgers.h"
 #include "app/output.h"
 #include "app/project.h"
@@ -94,6 +95,11 @@ Result<int> command::schema_show(const Session& session) {
     PN_TRY(auto document, load_project(session));
     PN_TRY(auto registered, find_registered(session, document));
     PN_TRY(auto schema, data::schema_from_json(registered.records.back().columns));
+    if (const auto& form = session.options.form; !form.empty()) {
+        PN_TRY(auto made, contract(form, session.options.names.front(), schema, registered.pipeline.config()));
+        PN_CHECK(print(made.dump(2) + "\n"));
+        return 0;
+    }
     Json list = Json::array();
     TextTable table({{.heading = "COLUMN"}, {.heading = "SOURCE"}, {.heading = "TARGET"}, {.heading = "NULL"}});
     for (const auto& field : schema.fields) {
