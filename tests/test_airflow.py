@@ -100,6 +100,15 @@ def test_schedules(schedule, expected, project):
     assert data_of(exported(project, {"a": pipeline("a", schedule=schedule)}))["penstock_a"]["schedule"] == expected
 
 
+def test_times_of_backups_are_refused(project):
+    project.environment["BACKUP_KEY"] = "0" * 64
+    top = {"backups": {"b": {"connection": "shop", "full": {"schedule": "@daily"}, "store": {"connection": "lake", "path": "b", "encrypt": "${BACKUP_KEY}"}}}}
+    project.config(connections={**CONNECTIONS, "lake": {"type": "files", "url": "s3://lake/b", "region": "r"}}, pipelines={"a": pipeline("a")}, **top)
+    project.environment["SHOP_URL"] = "postgresql://nobody@127.0.0.1:1/x"
+    refused = project.run("export", "airflow", expect=2).err
+    assert "no DAG is made of backups" in refused and "penstock.yaml" in refused
+
+
 def test_a_pool_is_a_word_of_the_shell(project):
     text = exported(project, {"a": pipeline("a", schedule="@daily", pool="it's\nimport os")}, pools={"it's\nimport os": 2})
     ast.parse(text)

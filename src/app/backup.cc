@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <chrono>
@@ -13,6 +14,7 @@
 #include "app/output.h"
 #include "app/run_history.h"
 #include "app/schedule/backup_jobs.h"
+#include "app/schedule/interval_run.h"
 #include "app/text_table.h"
 #include "backup/prune.h"
 #include "backup/recovery_window.h"
@@ -172,11 +174,15 @@ void put_on_record(const config::Document& document, const std::string& name, co
 }
 
 /// Behind a scheduled full backup: what it made superfluous goes.
-void prune_behind(const BackupPlace& place, const backup::BackupRecord& record, const std::stop_token& stop) {
+void prune_behind(const BackupPlace& place, const std::stop_token& stop) {
     const auto& keep = place.backup->keep;
-    if (!keep || !record.parent.empty()) return;
+    if (!keep) return;
     auto pruned = [&]() -> Status {
         PN_TRY(auto plan, backup::plan_prune(place.catalog, {.days = keep->days, .full = keep->full}, now()));
+        if (!plan.unreadable.empty())
+            log::warning("{}: nothing is removed beside entries that cannot be read: {}", place.backup->name,
+                         fmt::join(plan.unreadable, ", "));
+        if (plan.empty()) return {};
         PN_CHECK(backup::prune(place.catalog, plan, stop));
         log::info("{}: removed {} old backups, {} objects, {}", place.backup->name, plan.what.backups.size(),
                   plan.objects, humane_bytes(plan.bytes));
@@ -185,7 +191,8 @@ void prune_behind(const BackupPlace& place, const backup::BackupRecord& record, 
     if (!pruned) log::warning("{}: old backups were not removed: {}", place.backup->name, pruned.error().message);
 }
 
-Result<int> take(const Session& session, const BackupPlace& place) {
+/// Says whether it is a full one.
+Result<int> take(const Session& session, const BackupPlace& place, bool& full) {
     PN_TRY(auto server, backup_server(place.document, *place.backup));
     auto begin = steady_clock::now();
     PN_TRY(auto record, backup::take_backup(server, place.catalog,
@@ -196,7 +203,7 @@ Result<int> take(const Session& session, const BackupPlace& place) {
                                             session.stop));
     double took = seconds_since(begin);
     put_on_record(place.document, place.backup->name, record);
-    if (!session.options.interval.empty()) prune_behind(place, record, session.stop);
+    full = record.parent.empty();
     if (session.json()) {
         Json json = backup_json(record);
         json["duration_seconds"] = took;
@@ -214,11 +221,16 @@ Result<int> take(const Session& session, const BackupPlace& place) {
 
 Result<int> command::backup_run(const Session& session) {
     PN_TRY(auto place, open_backup(session));
-    auto done = in_interval(session, place->document, [&] { return take(session, *place); });
-    if (!done && !session.options.interval.empty() && done.error().kind != ErrorKind::interrupted) {
-        News(place->document).backup_failed(*place->backup, session.options.interval, done.error());
-        carry_news(place->document, std::chrono::seconds(10), session.stop);
-    }
+    bool scheduled = !session.options.interval.empty(), full = false;
+    auto done = in_interval(session, place->document, [&]() -> Result<int> {
+        auto taken = take(session, *place, full);
+        if (!taken && scheduled && !is_put_off(taken.error())) {
+            News(place->document).backup_failed(*place->backup, session.options.interval, taken.error());
+            carry_news(place->document, std::chrono::seconds(10), session.stop);
+        }
+        return taken;
+    });
+    if (done && scheduled && full) prune_behind(*place, session.stop);
     return done;
 }
 

@@ -121,7 +121,11 @@ Result<state::Lock> lock_of(const flow::RunIdentity& run, bool shares, state::St
     auto until = std::chrono::steady_clock::now() + patience;
     for (bool told = false;; told = true) {
         auto lock = shares ? store.sit(run.pipeline, run.run_id) : store.acquire(run.pipeline, run.run_id);
-        if (lock || lock.error().code != "already_running" || stop.stop_requested()) return lock;
+        if (lock || lock.error().code != "already_running") return lock;
+        if (stop.stop_requested() && told)
+            return fail({.kind = ErrorKind::interrupted,
+                         .code = "interrupted",
+                         .message = "stopped while it waited for another run of the pipeline"});
         if (std::chrono::steady_clock::now() >= until) return lock;
         if (!told) log::info("waits: {}", lock.error().message);
         std::this_thread::sleep_for(std::min<std::chrono::microseconds>(patience, std::chrono::milliseconds(500)));

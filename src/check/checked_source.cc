@@ -134,7 +134,6 @@ Result<std::vector<flow::TableInfo>> CheckedSource::discover(std::stop_token sto
     PN_TRY(auto infos, inner_->discover(stop));
     PN_CHECK(check_table_names(expectations_, infos));
     tables_.clear();
-    database_.reset();
     settings_.memory_limit_bytes = std::max(settings_.memory_limit_bytes, least_memory);
     database_.reset();
     PN_TRY(scratch_, ScratchFolder::make());

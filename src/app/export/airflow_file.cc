@@ -47,6 +47,18 @@ Status check_dag(const config::Document& document, const config::PipelineConfig&
     return {};
 }
 
+Status check_backup(const config::Backup& backup) {
+    for (const auto* times :
+         {backup.full ? &*backup.full : nullptr, backup.incremental ? &*backup.incremental : nullptr,
+          static_cast<const config::BackupTimes*>(&backup.drill)})
+        if (times != nullptr && !times->schedule.empty())
+            return fail(not_exported(
+                times->schedule.place, fmt::format("backup {} has times, and no DAG is made of backups", backup.name),
+                "leave them to a file of their own, which `penstock serve` runs; or call `penstock backup` in a DAG of "
+                "yours"));
+    return {};
+}
+
 /// As they are written: what their references stand for is for the workers to know, and for no file.
 Json dag_sensors(const config::Node& written, const config::PipelineConfig& pipeline,
                  const config::Scheduling& scheduling) {
@@ -107,6 +119,7 @@ Json dag_task(const config::Document& document, const config::Node& written, con
 
 Result<std::string> airflow_file(const config::Document& document, const config::Node& written, const Shards& shards) {
     for (const auto& pipeline : document.pipelines) PN_CHECK(check_dag(document, pipeline));
+    for (const auto& backup : document.backups) PN_CHECK(check_backup(backup));
     std::string dags;
     for (const auto& group : run_groups(document)) {
         std::string tasks;

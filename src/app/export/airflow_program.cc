@@ -186,13 +186,18 @@ def timetable(dag):
 
 
 def has_come(before):
-    """Whether a pipeline of another schedule has run at its newest time that is not later than one's own; or later, for Airflow does not
-    run what was missed while it stood still."""
+    """Whether a pipeline of another schedule has run at its newest time that is not later than one's own; where Airflow made no run for that
+    time, as it does for none that it missed, at its newest of all."""
     context = get_current_context()
     own = context.get("data_interval_end") or context["dag_run"].run_after
     other = DAG_OF[before]
-    dates = {timetable(other).infer_manual_data_interval(run_after=time).start for time in (pendulum.instance(own), pendulum.now("UTC"))}
-    return context["ti"].get_ti_count(dag_id=other["dag_id"], task_ids=[before], logical_dates=sorted(dates), states=["success"]) > 0
+
+    def runs(time, states=None):
+        date = timetable(other).infer_manual_data_interval(run_after=time).start
+        return context["ti"].get_ti_count(dag_id=other["dag_id"], task_ids=[before], logical_dates=[date], states=states)
+
+    time = pendulum.instance(own)
+    return runs(time if runs(time) else pendulum.now("UTC"), ["success"]) > 0
 
 
 @task
@@ -208,7 +213,8 @@ def make_tasks(pipeline):
         "pipeline": pipeline, "retries": pipeline["retries"], "retry_delay": timedelta(seconds=pipeline["retry_delay"]),
         "retry_exponential_backoff": pipeline["backoff"], "max_retry_delay": timedelta(hours=1),
         "priority_weight": 1 + max(0, pipeline["priority"]),
-        "execution_timeout": None if pipeline["timeout"] is None else timedelta(seconds=pipeline["timeout"])}
+        # The run itself ends when its time is over, which begins behind the wait for its lock.
+        "execution_timeout": None if pipeline["timeout"] is None else timedelta(seconds=pipeline["timeout"] + LEASE_SECONDS + GRACE_SECONDS)}
     if pipeline["pool"] is not None:
         options["pool"] = pipeline["pool"]
     if not shards:

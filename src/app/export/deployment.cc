@@ -50,6 +50,14 @@ Status check_places(const config::Document& document) {
                      .message = "the state is a file, and containers share none",
                      .where = document.file.string(),
                      .hint = "keep it in a database: state: \"${STATE_URL}\", postgres:// or mysql://"});
+    for (const auto& backup : document.backups)
+        if (const auto* store = document.connection(backup.store.connection.value);
+            store != nullptr && is_local(*store))
+            return fail(not_exported(backup.store.connection.place,
+                                     fmt::format("backup {}: its store '{}' is on the disk of one machine, which a "
+                                                 "container has not",
+                                                 backup.name, backup.store.connection.value),
+                                     "keep it in a bucket: url: s3://… or gs://…"));
     for (const auto& pipeline : document.pipelines) {
         PN_CHECK(check_archive(document, pipeline));
         for (const auto& [name, side] : {std::pair{pipeline.target_connection, &pipeline.target},
@@ -103,6 +111,7 @@ Status check_order(const config::Document& document, const std::vector<RunGroup>
 Status check_pools(const config::Document& document, const std::vector<RunGroup>& groups) {
     std::map<std::string, int64_t> used;
     for (const auto& group : groups) {
+        if (group.leader == nullptr) continue;
         std::set<std::string> own;
         for (const auto* pipeline : group.pipelines)
             if (const auto& pool = document.scheduling_of(*pipeline).pool;

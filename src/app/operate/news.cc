@@ -136,6 +136,7 @@ void News::scheduled(const ScheduleEvent& event) const {
     if (pipeline == nullptr && backup == nullptr) return;
     const auto& notify = pipeline != nullptr ? document_.scheduling_of(*pipeline).notify : backup->notify;
     auto window = iso_time(event.interval.end);
+    if (backup != nullptr) window += " " + event.pipeline;  // one name stands for all that is done of a backup
     Item item{.event = std::string(to_string(event.kind)),
               .pipeline = event.pipeline,
               .occasion = window,
@@ -145,7 +146,7 @@ void News::scheduled(const ScheduleEvent& event) const {
     if (backup != nullptr) item.about(*backup);
     // One that ended in an orderly way has told of itself.
     if (event.kind == ScheduleEvent::Kind::run_failed && event.interval.crashes > 0) {
-        if (backup != nullptr) item.event = "backup_failed";
+        if (backup != nullptr) item.event = is_drill(event.pipeline) ? "drill_failed" : "backup_failed";
         item.title = fmt::format("{} failed", event.pipeline);
         item.occasion = event.interval.token;
         item.subject = "crashed";

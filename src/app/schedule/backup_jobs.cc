@@ -38,11 +38,13 @@ const config::Backup* backup_of(const config::Document& document, std::string_vi
     return colon == job.npos ? nullptr : document.backup(job.substr(0, colon));
 }
 
+bool is_drill(std::string_view job) { return job.substr(job.find(':') + 1) == drill; }
+
 std::vector<std::string> backup_command(std::string_view job) {
     auto colon = job.find(':');
     if (colon == job.npos) return {};
     auto what = job.substr(colon + 1);
-    std::vector<std::string> words = {"backup", what == drill ? "drill" : "run", std::string(job.substr(0, colon))};
+    std::vector<std::string> words = {"backup", is_drill(job) ? "drill" : "run", std::string(job.substr(0, colon))};
     if (what == incremental) words.emplace_back("--incremental");
     return words;
 }

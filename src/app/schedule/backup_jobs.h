@@ -18,6 +18,8 @@ Status add_backup_jobs(const config::Document& document, schedule::Jobs& jobs);
 /// The backup of such a job; nothing of a pipeline's.
 const config::Backup* backup_of(const config::Document& document, std::string_view job);
 
+bool is_drill(std::string_view job);
+
 /// The command that does such a job: "backup", "run", "shop_db", "--incremental"; nothing of a pipeline's.
 std::vector<std::string> backup_command(std::string_view job);
 

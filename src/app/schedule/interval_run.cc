@@ -12,6 +12,10 @@ using schedule::IntervalState;
 /// After somebody else had the pipeline.
 constexpr std::chrono::seconds soon{10};
 
+/// What has no retries of its own: after a server or a store was away.
+constexpr std::chrono::minutes later{1};
+constexpr int most_tries = 5;
+
 struct Outcome {
     IntervalState state = IntervalState::succeeded;
     std::string remark;
@@ -75,10 +79,15 @@ Status IntervalRun::end(std::span<const flow::RunResult> results) {
 }
 
 Status IntervalRun::end(const std::optional<Error>& error) {
-    auto state = !error                                  ? IntervalState::succeeded
-                 : error->kind == ErrorKind::interrupted ? IntervalState::waiting
-                                                         : IntervalState::failed;
-    return intervals_.end(interval_.token, state, error ? error->message : "", {});
+    if (!error) return intervals_.end(interval_.token, IntervalState::succeeded, "", {});
+    bool away = error->kind == ErrorKind::unavailable && interval_.attempts < most_tries;
+    return intervals_.end(interval_.token, is_put_off(*error) || away ? IntervalState::waiting : IntervalState::failed,
+                          error->message,
+                          error->kind == ErrorKind::interrupted ? TimePoint{} : state::lease_clock() + later);
+}
+
+bool is_put_off(const Error& error) {
+    return error.kind == ErrorKind::interrupted || error.kind == ErrorKind::conflict;
 }
 
 }  // namespace penstock::app
