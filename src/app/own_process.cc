@@ -12,6 +12,8 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
+#include "app/pipe.h"
+
 namespace penstock::app {
 namespace {
 
@@ -59,28 +61,6 @@ class SpawnSettings {
 
     posix_spawn_file_actions_t files{};
     posix_spawnattr_t attributes{};
-};
-
-class Pipe {
-  public:
-    Pipe() { good_ = ::pipe2(ends_.data(), O_CLOEXEC) == 0; }
-    ~Pipe() {
-        close_writing();
-        if (good_) ::close(ends_[0]);
-    }
-    Pipe(const Pipe&) = delete;
-    Pipe& operator=(const Pipe&) = delete;
-    bool good() const { return good_; }
-    int reading() const { return ends_[0]; }
-    int writing() const { return ends_[1]; }
-    void close_writing() {
-        if (good_ && ends_[1] >= 0) ::close(ends_[1]);
-        ends_[1] = -1;
-    }
-
-  private:
-    std::array<int, 2> ends_{-1, -1};
-    bool good_ = false;
 };
 
 Error broken(std::string code, std::string message, std::string hint) {
