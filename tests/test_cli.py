@@ -216,7 +216,7 @@ def test_config_schema_is_a_schema(schema):
 
 
 def examples() -> list:
-    return sorted(path for pattern in ("*.yaml", "*.yml") for path in (ROOT / "examples").rglob(pattern))
+    return sorted(path for pattern in ("*.yaml", "*.yml") for path in (ROOT / "examples").glob(pattern))
 
 
 def test_there_are_examples():

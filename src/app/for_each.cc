@@ -9,6 +9,7 @@
 #include "app/components.h"
 #include "config/document_rules.h"
 #include "config/suggest.h"
+#include "config/work.h"
 #include "connect/mysql/component.h"
 #include "connect/mysql/options.h"
 #include "connect/mysql/table.h"
@@ -117,11 +118,13 @@ class Expansion {
     void keep_unusable(config::PipelineConfig& config, Status status) const {
         if (status) return;
         config.source = origin_.source, config.target = origin_.target;
+        config.command = origin_.command, config.dbt = origin_.dbt;
         config.source_connection = origin_.source_connection, config.target_connection = origin_.target_connection;
         config.unusable = std::move(status.error());
     }
 
     Status fill(config::PipelineConfig& config, const Filling& filling) {
+        if (config.work() != nullptr) return fill_work(config, filling);
         PN_CHECK(filling.fill(config.source));
         PN_CHECK(filling.fill(config.target));
         PN_TRY(config.source_connection, connection_for(config.source_connection, config.name, filling));
@@ -129,6 +132,16 @@ class Expansion {
         config::Diagnostics diagnostics;
         component(config.source_connection)->source_spec().validate(config.source, diagnostics);
         component(config.target_connection)->target_spec().validate(config.target, diagnostics);
+        return diagnostics.status();
+    }
+
+    static Status fill_work(config::PipelineConfig& config, const Filling& filling) {
+        bool is_command = !config.command.is_null();
+        auto& node = is_command ? config.command : config.dbt;
+        PN_CHECK(filling.fill(node));
+        config::Diagnostics diagnostics;
+        if (is_command) config::command_spec().validate(node, diagnostics);
+        else config::dbt_spec().validate(node, diagnostics);
         return diagnostics.status();
     }
 

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "app/components.h"
+#include "app/work/work.h"
 #include "base/humane.h"
 #include "config/suggest.h"
 #include "transform/events/replay.h"
@@ -43,8 +44,9 @@ unsigned resolve_threads(const config::PipelineSettings& settings) {
 
 flow::BuildContext context(const config::Document& document, const config::PipelineConfig& pipeline,
                            const std::string& name, const flow::Component& target) {
+    static const config::Node none;  // of another program's work
     return {.pipeline = pipeline,
-            .connection = document.connection(name)->options,
+            .connection = name.empty() ? none : document.connection(name)->options,
             .connection_name = name,
             .directory = document.directory,
             .parallel = resolve_threads(pipeline),
@@ -57,7 +59,7 @@ flow::BuildContext context(const config::Document& document, const config::Pipel
 }
 
 const flow::Component* component_of(const config::Document& document, const std::string& connection) {
-    return find_component(document.connection(connection)->type);
+    return connection.empty() ? &work_component() : find_component(document.connection(connection)->type);
 }
 
 /// Null where there is no such connection, or none that holds objects.
@@ -165,12 +167,19 @@ std::optional<flow::Dataset> Pipeline::dataset_of(const flow::TableTarget& table
 Result<Pipeline> Pipeline::find(const config::Document& document, const std::string& name) {
     const auto* config = document.pipeline(name);
     if (config == nullptr) return fail(config::no_such_pipeline(document, name));
+    if (config->work() != nullptr) return Pipeline(document, *config, {});
     PN_TRY(auto options, common_target_options(config->target));
     return Pipeline(document, *config, std::move(options));
 }
 
 Status Pipeline::limit(const flow::ReadBounds& bounds) {
     source_.bounds = bounds;
+    if (is_work())
+        return fail({.kind = ErrorKind::usage,
+                     .code = "option_not_available",
+                     .message = fmt::format("{}: what another program reads is its own business", name()),
+                     .hint = "run it without --limit, --from and --to; `{window.start}` and `{param.NAME}` in its "
+                             "options tell it what to do"});
     if (is_stream())
         return fail({.kind = ErrorKind::usage,
                      .code = "option_not_available",
@@ -372,6 +381,11 @@ flow::RunRequest Pipeline::request(const std::string& run_id, bool full_refresh)
         target.full_refresh = full_refresh;
         return target;
     };
+    if (is_work())
+        request.work = [this, run_id, full_refresh](auto& tables, std::stop_token stop) -> Status {
+            if (config_->unusable) return fail(*config_->unusable);
+            return do_work({*config_, source_.directory, run_id, full_refresh}, tables, std::move(stop));
+        };
     if (request.validations != nullptr) request.check_table = table_checks(request.validations);
     request.rejects = reject_policy(*config_, is_routed() || any_check_rejects());
     request.retries = {.max = static_cast<int>(config_->retries.max),
@@ -379,6 +393,11 @@ flow::RunRequest Pipeline::request(const std::string& run_id, bool full_refresh)
                        .backoff = config_->retries.backoff,
                        .jitter = config_->retries.jitter};
     return request;
+}
+
+Result<Program> Pipeline::program(bool full_refresh) const {
+    if (config_->unusable) return fail(*config_->unusable);
+    return program_of({*config_, source_.directory, "", full_refresh});
 }
 
 std::string_view to_string(flow::Mode mode) {

@@ -18,6 +18,8 @@ struct ReplayRange;
 
 namespace penstock::app {
 
+struct Program;
+
 /// A pipeline of the configuration with the components that read and write it. Holds no connection: what it builds does.
 /// The document must outlive it and all it builds.
 class Pipeline {
@@ -36,6 +38,11 @@ class Pipeline {
     std::string slot() const;
     /// What stands in the source's way on its server, or may soon.
     Result<std::vector<flow::Finding>> examine_source(std::stop_token stop) const;
+
+    /// Work of another program, which has neither source nor target (app/work/work.h).
+    bool is_work() const { return config_->work() != nullptr; }
+    /// Of such: what a run would start.
+    Result<Program> program(bool full_refresh) const;
 
     /// What can be found wrong without connecting.
     Status validate() const;

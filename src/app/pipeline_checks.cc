@@ -11,6 +11,7 @@
 namespace penstock::app {
 
 Status Pipeline::validate() const {
+    if (is_work()) return {};  // its own options are all there is
     if (source_component_->validate_source != nullptr) PN_CHECK(source_component_->validate_source(source_));
     if (target_component_->validate_target != nullptr) PN_CHECK(target_component_->validate_target(target_));
     PN_CHECK(validate_checks());

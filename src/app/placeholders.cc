@@ -58,6 +58,7 @@ bool wants(const char* word, const config::Document& document, const config::Pip
     Filling filling(word, "", "", none);
     const auto* source = document.connection(pipeline.source_connection);
     const auto* target = document.connection(pipeline.target_connection);
+    if (pipeline.work() != nullptr) return filling.wanted_in(*pipeline.work());
     return filling.wanted_in(pipeline.source) || filling.wanted_in(pipeline.target) ||
            (source != nullptr && filling.wanted_in(source->options)) ||
            (target != nullptr && filling.wanted_in(target->options));

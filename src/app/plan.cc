@@ -10,6 +10,7 @@
 #include "app/plan_price.h"
 #include "app/project.h"
 #include "app/terminal.h"
+#include "app/work/work.h"
 #include "base/humane.h"
 #include "base/secret.h"
 #include "flow/attempt.h"
@@ -107,8 +108,24 @@ Json table_json(const flow::PlannedTable& table) {
 struct PlannedPipeline {
     std::string name;
     Result<Planned> tables;
-    std::optional<PlannedPrice> price;
+    std::optional<PlannedPrice> price = {};
+    std::optional<Program> program = {};
 };
+
+/// Values of variables may be secrets.
+Json program_json(const Program& program) {
+    Json words = Json::array(), variables = Json::array();
+    for (const auto& word : program.words) words.push_back(redact(word));
+    for (const auto& [name, value] : program.variables) variables.push_back(name);
+    return {{"words", words}, {"folder", program.folder.string()}, {"variables", variables}};
+}
+
+std::string program_text(const Program& program) {
+    std::vector<std::string> names;
+    for (const auto& [name, value] : program.variables) names.push_back(name);
+    return entry("runs", redact(fmt::format("{}", fmt::join(program.words, " ")))) +
+           entry("in", program.folder.string()) + entry("told", fmt::format("{}", fmt::join(names, ", ")));
+}
 
 Json pipeline_json(const PlannedPipeline& planned) {
     Json tables = Json::array();
@@ -116,6 +133,7 @@ Json pipeline_json(const PlannedPipeline& planned) {
         for (const auto& table : *planned.tables) tables.push_back(table_json(table));
     return {{"pipeline", planned.name},
             {"tables", tables},
+            {"program", planned.program ? program_json(*planned.program) : Json(nullptr)},
             {"price", planned.price ? price_json(*planned.price) : Json(nullptr)},
             {"error", planned.tables ? Json(nullptr) : error_json(planned.tables.error())}};
 }
@@ -123,6 +141,7 @@ Json pipeline_json(const PlannedPipeline& planned) {
 std::string pipeline_text(const PlannedPipeline& planned) {
     std::string text = fmt::format("{}\n\n", paint_stdout(Colour::bold, "pipeline " + planned.name));
     if (!planned.tables) return text + "  cannot be planned: " + redact(planned.tables.error().message) + "\n\n";
+    if (planned.program) text += program_text(*planned.program) + "\n";
     for (const auto& table : *planned.tables) text += table_text(table) + "\n";
     if (planned.price) text += fmt::format("price: {}\n\n", price_text(*planned.price));
     return text;
@@ -137,6 +156,12 @@ std::vector<Error> obstacles(const PlannedPipeline& planned) {
     return found;
 }
 
+PlannedPipeline planned_program(const Pipeline& pipeline, bool full_refresh) {
+    auto program = pipeline.program(full_refresh);
+    if (!program) return {pipeline.name(), fail(std::move(program.error()))};
+    return {.name = pipeline.name(), .tables = Planned(), .program = std::move(*program)};
+}
+
 }  // namespace
 
 /// One pipeline that cannot be planned keeps nobody from seeing the others.
@@ -146,6 +171,10 @@ Result<int> command::plan(const Session& session) {
     PN_CHECK(travel(pipelines, session.options.as_of));
     std::vector<PlannedPipeline> planned;
     for (const auto& pipeline : pipelines) {
+        if (pipeline.is_work()) {
+            planned.push_back(planned_program(pipeline, session.options.full_refresh));
+            continue;
+        }
         auto request = pipeline.request("", session.options.full_refresh);
         auto tables = flow::plan(request, session.stop);
         auto price = planned_price(pipeline, request.purse->expected());

@@ -77,6 +77,7 @@ Result<flow::PlannedTable> find_planned(const Session& session, const std::vecto
     std::set<std::string> known;
     std::optional<Error> first_failure;
     for (const auto& pipeline : pipelines) {
+        if (pipeline.is_work() && session.options.pipeline.empty()) continue;
         auto planned = flow::plan(pipeline.request(""), session.stop);
         if (!planned && !first_failure) first_failure = std::move(planned.error());
         if (!planned) continue;

@@ -50,6 +50,7 @@ Result<int> command::types(const Session& session) {
     Json columns = Json::array();
     std::string text;
     for (const auto& pipeline : pipelines) {
+        if (pipeline.is_work() && session.options.names.empty()) continue;
         PN_TRY(auto source, pipeline.build_source());
         PN_TRY(auto infos, source->discover(session.stop));
         for (const auto& info : infos) {

@@ -124,6 +124,7 @@ class DocumentReader {
             pipeline.source_connection = read_side(pipeline.source, "source", &ComponentSpecs::source);
         if (entry.value.find("target"))
             pipeline.target_connection = read_side(pipeline.target, "target", &ComponentSpecs::target);
+        if (pipeline.work() != nullptr) check_connection(pipeline.work()->find("connection"));
         document_.scheduling.emplace(pipeline.name, std::move(static_cast<Scheduling&>(pipeline)));
         document_.pipelines.push_back(std::move(static_cast<PipelineConfig&>(pipeline)));
     }
@@ -135,14 +136,18 @@ class DocumentReader {
         backup.place = entry.place;
         backup.notify = notify_;
         if (!backup_spec().read(entry.value, backup, diagnostics_)) return;
-        auto names = names_of(document_.connections);
-        const Node* store = entry.value.find("store");
-        for (const Node* name : {entry.value.find("connection"), store->find("connection")})
-            if (document_.connection(name->text) == nullptr)
-                report(*name, "unknown_connection",
-                       fmt::format("there is no connection {}{}", name->shown(), did_you_mean(name->text, names)),
-                       listed("connections", names));
+        check_connection(entry.value.find("connection"));
+        check_connection(entry.value.find("store")->find("connection"));
         document_.backups.push_back(std::move(backup));
+    }
+
+    /// That a name, where one is given, is one of a connection.
+    void check_connection(const Node* name) {
+        if (name == nullptr || !name->is_scalar() || document_.connection(name->text) != nullptr) return;
+        auto names = names_of(document_.connections);
+        report(*name, "unknown_connection",
+               fmt::format("there is no connection {}{}", name->shown(), did_you_mean(name->text, names)),
+               listed("connections", names));
     }
 
     /// Checks a source or target by the spec of its connection's type. The name of the connection, or "" when it has none.

@@ -113,8 +113,7 @@ TEST_CASE("mistakes of a document are told exactly") {
              "error: connections.x.url: the environment variable 'UNSET' is not set\n  at: etc/penstock.yaml:1:35\n  "
              "hint: set it (export UNSET=…), or give a default: ${UNSET:-…}"},
             {connections + p + "  a: {target: {connection: wh, table: a}}",
-             "error: pipelines.a: the key 'source' is missing\n  at: etc/penstock.yaml:3:6\n  hint: What is read; the "
-             "options depend on the type of its connection."},
+             "error: pipelines.a: give one of 'source', 'command', 'dbt'\n  at: etc/penstock.yaml:3:6"},
             {connections + p + "  a: {source: {table: a}, target: {connection: wh, table: a}}",
              "error: pipelines.a.source: the key 'connection' is missing\n  at: etc/penstock.yaml:3:15\n  hint: "
              "connections: shop, wh"},

@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "config/work.h"
+
 namespace penstock::config {
 namespace {
 
@@ -14,6 +16,19 @@ Status check_update_when(const TargetOptions& target, const Node&) {
                  .message = fmt::format("'update_when' has no effect in mode '{}'", to_string(*target.mode)),
                  .where = target.update_when.place.text(),
                  .hint = "it says which rows a merge updates: write mode: merge, or remove it"});
+}
+
+/// What is for rows means nothing to another program.
+Status check_work(const PipelineConfig& pipeline, const Node& node) {
+    if (pipeline.work() == nullptr) return {};
+    for (auto name : {"target", "steps", "checks", "route", "archive", "rejects", "run"})
+        if (const auto* entry = node.entry(name))
+            return fail({.kind = ErrorKind::configuration,
+                         .code = "option_without_effect",
+                         .message = fmt::format("'{}' is for rows, which a program keeps to itself", name),
+                         .where = entry->place.text(),
+                         .hint = "remove it; give a pipeline of rows a source and a target"});
+    return {};
 }
 
 }  // namespace
@@ -163,11 +178,15 @@ const Spec<RejectsView>& rejects_spec() {
 const Spec<PipelineConfig>& pipeline_spec() {
     using P = PipelineConfig;
     static const auto made =
-        Spec<P>("pipeline", "One flow of rows from a source to a target.")
-            .required("source", &P::source, "What is read; the options depend on the type of its connection.",
-                      {.example = "{connection: shop, table: public.events}", .noun = "map"})
-            .required("target", &P::target, "Where it is written; the options depend on the type of its connection.",
-                      {.example = "{connection: warehouse, table: events}", .noun = "map"})
+        Spec<P>("pipeline", "One flow of rows from a source to a target, or the work of another program.")
+            .field("source", &P::source, "What is read; the options depend on the type of its connection.",
+                   {.example = "{connection: shop, table: public.events}", .noun = "map"})
+            .field("target", &P::target, "Where it is written; the options depend on the type of its connection.",
+                   {.example = "{connection: warehouse, table: events}", .noun = "map"})
+            .field("command", &P::command, kept(command_spec()),
+                   "In place of source and target: a program that is run.", {.example = "{run: [python3, tell.py]}"})
+            .field("dbt", &P::dbt, kept(dbt_spec()), "In place of source and target: a command of dbt in a project.",
+                   {.example = "{project: dbt/shop}"})
             .field("steps", &P::steps, step_spec(), "What happens to rows on their way, one after the other.",
                    {.example = "[{mask: {columns: [email], with: sha256, salt: \"${SALT}\"}}]"})
             .field("checks", &P::checks, check_spec(), "What must hold for rows before they are published.",
@@ -205,8 +224,11 @@ const Spec<PipelineConfig>& pipeline_spec() {
             .field("jobs", &P::jobs, jobs_spec(), "A table where each run leaves what became of it.")
             .field("trigger", &P::trigger, trigger_spec(),
                    "A message from outside that starts it, in `penstock serve`.")
+            .one_of({"source", "command", "dbt"})
+            .requires_other("source", "target")
             .requires_other("timezone", "schedule")
-            .requires_other("catchup", "schedule");
+            .requires_other("catchup", "schedule")
+            .check(check_work);
     return made;
 }
 

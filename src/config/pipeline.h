@@ -83,12 +83,15 @@ struct RejectsView {
 };
 
 /// One entry of `pipelines`. The settings are those of `defaults` with the pipeline's own over them. `source` and `target` are
-/// parsed by the spec of their component (`connect/<system>`); the document has already reported their mistakes.
+/// parsed by the spec of their component (`connect/<system>`); the document has already reported their mistakes. A pipeline that
+/// is work of another program has neither, and no connections.
 struct PipelineConfig : PipelineSettings {
     std::string name;
     Place place;  ///< of the name
     Node source;
     Node target;
+    Node command;  ///< in place of both: a program's work, parsed by command_spec() or dbt_spec() (config/work.h)
+    Node dbt;
     std::string source_connection;
     std::string target_connection;
     Text schedule;
@@ -111,6 +114,9 @@ struct PipelineConfig : PipelineSettings {
 
     std::vector<Located<Step>> steps;
     std::vector<Located<Check>> checks;
+
+    /// `command` or `dbt`; null where rows go from a source to a target.
+    const Node* work() const { return !command.is_null() ? &command : dbt.is_null() ? nullptr : &dbt; }
 };
 
 const Spec<ForEach>& for_each_spec();

@@ -64,11 +64,17 @@ class Run {
     }
 
     TableStates states;
+    std::vector<TableResult> worked;  ///< by another program
     int attempts = 1;
     Spending spent;
 
   private:
     Status once(bool& progressed) {
+        if (request_.work) {
+            if (stop_.stop_requested()) return fail(interrupted());
+            worked.clear();
+            return request_.work(worked, stop_);
+        }
         Attempt attempt(request_, states, unanswered_, stop_);
         Status status = all_steps(attempt);
         progressed = attempt.progressed();
@@ -129,7 +135,9 @@ RunResult run(const RunRequest& request, std::stop_token stop) {
         if (result.status == RunStatus::skipped) result.deferred_until = request.purse->deferred_until();
     }
     for (const auto& table : run.states.all())
-        if (status || table->durable || !table->result.validations.empty()) result.tables.push_back(std::move(table->result));
+        if (status || table->durable || !table->result.validations.empty())
+            result.tables.push_back(std::move(table->result));
+    std::ranges::move(run.worked, std::back_inserter(result.tables));
     result.attempts = run.attempts;
     result.spent = run.spent;
     if (request.purse != nullptr) result.cost_usd = request.purse->spent().usd;

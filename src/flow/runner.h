@@ -84,6 +84,8 @@ struct RunRequest {
     std::function<Status(CheckedTarget&, const TableTarget&)> check_table = {};
     /// What source and sink spend from; null where nothing is run.
     std::shared_ptr<Purse> purse = {};
+    /// In place of source and sink: work of another program, which says here what it has written. Called once a try.
+    std::function<Status(std::vector<TableResult>&, std::stop_token)> work = {};
 };
 
 /// Runs a pipeline once, to its end: discover, plan, then segment by segment begin, load, commit, confirm. Retries failures

@@ -10,6 +10,7 @@
 
 #include "app/pipeline.h"
 #include "app/placeholders.h"
+#include "app/work/work.h"
 #include "base/digest.h"
 #include "state/lock.h"
 #include "state/place.h"
@@ -41,6 +42,26 @@ Status check_archive(const config::Document& document, const config::PipelineCon
                              "keep it in a bucket: url: s3://… or gs://…"));
 }
 
+/// A program and what it works on have to be in the container.
+Status check_program(const config::Document& document, const config::PipelineConfig& pipeline) {
+    const auto& work = *pipeline.work();
+    const auto* folder = work.find(pipeline.command.is_null() ? "project" : "folder");
+    if (folder == nullptr || !std::filesystem::path(folder->text).is_absolute())
+        return fail(not_exported(folder == nullptr ? pipeline.place : folder->place,
+                                 fmt::format("{}: its program works in a folder of this machine, which a container has "
+                                             "not",
+                                             pipeline.name),
+                                 "put the program and the folder into the image, and name the folder by an absolute "
+                                 "path"));
+    const auto* written = document.connection(written_connection(pipeline));
+    if (written == nullptr || !is_local(*written)) return {};
+    return fail(not_exported(
+        work.place,
+        fmt::format("{}: its program writes '{}', which is on the disk of one machine", pipeline.name, written->name),
+        "give that pipeline a pod with a volume of its own; another file of pipelines can be "
+        "exported"));
+}
+
 /// A container's disk is gone with it.
 Status check_places(const config::Document& document) {
     PN_TRY(auto place, state::place_of(document.state.reveal(), document.state_directory));
@@ -60,6 +81,10 @@ Status check_places(const config::Document& document) {
                                      "keep it in a bucket: url: s3://… or gs://…"));
     for (const auto& pipeline : document.pipelines) {
         PN_CHECK(check_archive(document, pipeline));
+        if (pipeline.work() != nullptr) {
+            PN_CHECK(check_program(document, pipeline));
+            continue;
+        }
         for (const auto& [name, side] : {std::pair{pipeline.target_connection, &pipeline.target},
                                          std::pair{pipeline.source_connection, &pipeline.source}}) {
             if (is_local(*document.connection(name)))

@@ -9,6 +9,7 @@
 #include "app/run_history.h"
 #include "app/run_json.h"
 #include "app/schedule/view.h"
+#include "app/work/work.h"
 #include "state/intervals.h"
 #include "state/measures.h"
 
@@ -65,8 +66,10 @@ Json one_json(const config::PipelineConfig& config, const std::string& name, con
     for (const auto& before : config.after) after.push_back(before.value);
     return {{"pipeline", name},
             {"state", last == known.last_runs.end() ? "never run" : last->second.status},
-            {"source", config.source_connection},
-            {"target", config.target_connection},
+            {"source", config.work() == nullptr ? config.source_connection
+                       : config.dbt.is_null()   ? "command"
+                                                : "dbt"},
+            {"target", config.work() == nullptr ? config.target_connection : written_connection(config)},
             {"for_each_of", name == config.name ? Json(nullptr) : Json(config.name)},
             {"schedule", text_or_null(config.schedule.value)},
             {"timezone", text_or_null(config.timezone.value)},

@@ -49,9 +49,10 @@ Error unbounded(const config::PipelineConfig& pipeline) {
             .code = "no_window_wanted",
             .message = fmt::format("{} reads the same whatever its window is", pipeline.name),
             .where = pipeline.place.text(),
-            .hint =
-                "give its source a `cursor`, or use {window.start} and {window.end} in its source; to load everything "
-                "again: `penstock run --full-refresh`"};
+            .hint = pipeline.work() == nullptr
+                        ? "give its source a `cursor`, or use {window.start} and {window.end} in its source; to load "
+                          "everything again: `penstock run --full-refresh`"
+                        : "tell its program of the window: {window.start} and {window.end} in its options"};
 }
 
 /// The windows of a backfill: one, or one for each time of the schedule within it.

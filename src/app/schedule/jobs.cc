@@ -2,6 +2,7 @@
 
 #include "app/components.h"
 #include "app/schedule/backup_jobs.h"
+#include "app/work/work.h"
 
 namespace penstock::app {
 namespace {
@@ -9,6 +10,13 @@ namespace {
 Error at(Error error, const config::Text& place) {
     error.where = place.place.text();
     return error;
+}
+
+/// What nobody else may have while the pipeline runs; "" nothing.
+std::string place_held_by(const config::Document& document, const config::PipelineConfig& pipeline) {
+    const auto* written =
+        document.connection(pipeline.work() == nullptr ? pipeline.target_connection : written_connection(pipeline));
+    return written == nullptr ? "" : held_alone(*written);
 }
 
 }  // namespace
@@ -26,7 +34,7 @@ Result<schedule::Jobs> scheduled_jobs(const config::Document& document) {
         schedule::Job job{.pipeline = pipeline.name,
                           .pool = more.pool.value,
                           .priority = more.priority,
-                          .held_alone = held_alone(*document.connection(pipeline.target_connection)),
+                          .held_alone = place_held_by(document, pipeline),
                           .sla = more.sla};
         for (const auto& before : pipeline.after) job.after.push_back(before.value);
         if (const auto* by = document.scheduled_by(pipeline)) {
