@@ -62,10 +62,10 @@ def test_a_drill_comes_by_itself_and_what_fails_is_told(project, source, place):
     server = Serving(project)
     try:
         wait_for(lambda: 'penstock_drill_passed{backup="shop_db"} 1' in server.get("/metrics").text)
-        source.stop()
+        with source.admin() as admin:
+            admin.execute("ALTER ROLE backuper NOREPLICATION")
         wait_for(lambda: [one for one in receiver.news() if one["event"] == "backup_failed"])
     finally:
-        source.start()
         server.stop()
         receiver.close()
     told = next(one for one in receiver.news() if one["event"] == "backup_failed")

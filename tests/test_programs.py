@@ -122,7 +122,7 @@ def test_it_is_tried_again_for_the_exit_codes_that_ask_for_it(command):
 def test_all_it_has_started_ends_with_it(command, how):
     """A process with a session of its own, and a program that ignores SIGTERM."""
     seconds = "0.2" if how == "left behind" else "600"
-    project = command("python3", "-c", PARENT, seconds, "stubborn" if how == "timeout" else "", **({"timeout": "3s"} if how == "timeout" else {}))
+    project = command("python3", "-c", PARENT, seconds, "stubborn" if how == "timeout" else "", **({"timeout": "5s"} if how == "timeout" else {}))
     running = start(project, "p")
     processes = begun(project)
     if how.startswith("SIG"):
@@ -140,6 +140,23 @@ def test_all_it_has_started_ends_with_it(command, how):
     assert (output.code, run["status"], run["error"] and run["error"]["code"]) == expected[how], output
     shown = project.run("runs", run["run_id"], "--output", "json").json["runs"][0]
     assert shown["status"] == run["status"]
+
+
+def test_what_a_program_has_begun_has_time_to_end(command):
+    """The shell goes at once when it is asked to, and its child has something to finish."""
+    child = """import signal, sys, time
+def end(*_):
+    time.sleep(0.5)
+    open("ended", "w").close()
+    sys.exit()
+signal.signal(signal.SIGTERM, end)
+print("begun", 0, 0, flush=True)
+time.sleep(600)"""
+    project = command("sh", "-c", 'python3 -c "$0"; true', child)
+    running = start(project, "p")
+    begun(project)
+    running.signal(signal.SIGTERM)
+    assert running.wait(40).code == 130 and (project.folder / "ended").exists()
 
 
 def test_its_window(command):

@@ -221,16 +221,13 @@ Result<int> take(const Session& session, const BackupPlace& place, bool& full) {
 
 Result<int> command::backup_run(const Session& session) {
     PN_TRY(auto place, open_backup(session));
-    bool scheduled = !session.options.interval.empty(), full = false;
-    auto done = in_interval(session, place->document, [&]() -> Result<int> {
-        auto taken = take(session, *place, full);
-        if (!taken && scheduled && !is_put_off(taken.error())) {
-            News(place->document).backup_failed(*place->backup, session.options.interval, taken.error());
-            carry_news(place->document, std::chrono::seconds(10), session.stop);
-        }
-        return taken;
-    });
-    if (done && scheduled && full) prune_behind(*place, session.stop);
+    bool full = false;
+    auto tell = [&](const Error& error) {
+        News(place->document).backup_failed(*place->backup, session.options.interval, error);
+        carry_news(place->document, std::chrono::seconds(10), session.stop);
+    };
+    auto done = in_interval(session, place->document, [&] { return take(session, *place, full); }, tell);
+    if (done && full && !session.options.interval.empty()) prune_behind(*place, session.stop);
     return done;
 }
 

@@ -66,15 +66,11 @@ Result<int> drill(const Session& session, const BackupPlace& place, backup::Reco
 Result<int> command::backup_drill(const Session& session) {
     PN_TRY(auto target, read_target(session.options));
     PN_TRY(auto place, open_backup(session));
-    return in_interval(session, place->document, [&] {
-        auto done = drill(session, *place, std::move(target));
-        bool told = done || session.options.interval.empty() || is_put_off(done.error());
-        if (!told) {
-            News(place->document).drill_failed(*place->backup, session.options.interval, {done.error().text()});
-            carry_news(place->document, std::chrono::seconds(10), session.stop);
-        }
-        return done;
-    });
+    auto tell = [&](const Error& error) {
+        News(place->document).drill_failed(*place->backup, session.options.interval, {error.text()});
+        carry_news(place->document, std::chrono::seconds(10), session.stop);
+    };
+    return in_interval(session, place->document, [&] { return drill(session, *place, std::move(target)); }, tell);
 }
 
 }  // namespace penstock::app

@@ -31,6 +31,15 @@ void hide_url_passwords(std::string& text) {
 void remember_secret(const std::string& value) {
     // A very short secret would blot out ordinary words; such a one is found only in its own place.
     if (value.size() < 4) return;
+    // One of several lines, as a key in PEM, is told line by line, too.
+    constexpr size_t least_line = 12;
+    for (size_t begin = 0, end = value.find('\n'); end != value.npos || begin > 0; end = value.find('\n', begin)) {
+        auto line = value.substr(begin, end - begin);
+        while (line.ends_with('\r')) line.pop_back();
+        if (line.size() >= least_line) remember_secret(line);
+        if (end == value.npos) break;
+        begin = end + 1;
+    }
     std::lock_guard lock(secrets_mutex);
     for (const auto& known : secrets)
         if (known == value) return;

@@ -17,12 +17,16 @@ const Node* reference_in(const Node& node) {
     return nullptr;
 }
 
+/// Shorter ones are words and numbers (`main`, `1000`), which would be blotted out wherever they stand.
+constexpr size_t least_secret = 8;
+
 /// Of a variable only what comes from a reference is a secret: `example` would blot out a word.
 Codec<Secret> variable_codec() {
     return {{.kind = Kind::text, .secret = true},
             [](const Node& node, Secret& into, const Reading& reading) {
                 if (!read_scalar(node, "text", false, reading)) return false;
-                for (const auto& value : node.resolved) remember_secret(value);
+                for (const auto& value : node.resolved)
+                    if (value.size() >= least_secret) remember_secret(value);
                 into = Secret(node.text);
                 return true;
             },
@@ -54,7 +58,7 @@ const Spec<ProgramWork>& program_work_spec() {
             .field(
                 "env", &W::env, variable_codec(),
                 "Variables of the program's environment, over those of Penstock's own, which it inherits. What comes "
-                "from a reference is redacted in its output.",
+                "from a reference, and is of eight letters or more, is redacted in its output.",
                 {.example = "{ERP_TOKEN: \"${ERP_TOKEN}\"}"})
             .field("connection", &W::connection,
                    "The connection of this file that the program writes. While it runs, `penstock serve` begins no "

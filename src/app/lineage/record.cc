@@ -8,7 +8,7 @@
 #include "app/lineage/place.h"
 #include "base/digest.h"
 #include "base/log.h"
-#include "base/secret.h"
+#include "base/redacted.h"
 #include "state/lock.h"
 #include "state/notices.h"
 
@@ -20,8 +20,9 @@ using Json = nlohmann::ordered_json;
 /// Servers refuse more; what is left out first is what grows with columns.
 constexpr size_t most_event = size_t{1} << 20;
 
-std::string text_of(Json& event) {
-    auto text = [&] { return redact(event.dump(-1, ' ', false, Json::error_handler_t::replace)); };
+std::string text_of(Json event) {
+    event = redacted(std::move(event));
+    auto text = [&] { return event.dump(-1, ' ', false, Json::error_handler_t::replace); };
     auto whole = text();
     if (whole.size() <= most_event) return whole;
     leave_out_columns(event);
@@ -38,7 +39,7 @@ void put(const config::Document& document, const flow::RunIdentity& run, Lineage
         .pipeline = run.pipeline,
         .event = kind,
         .subject = run.run_id,
-        .payload = text_of(event),
+        .payload = text_of(std::move(event)),
         .made_at = at};
     auto notices = state::Notices::open(document.state.reveal(), document.state_directory);
     auto added = notices ? notices->add(notice, std::chrono::microseconds(0)) : fail(notices.error());

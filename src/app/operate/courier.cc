@@ -78,13 +78,17 @@ Status carry(const config::Document& document, state::Notices& notices, const st
 }
 
 /// One by one, so that a slow receiver keeps nothing else claimed.
-Result<Round> carry_due(const config::Document& document, const std::stop_token& stop) {
+Result<Round> carry_due(const config::Document& document, std::chrono::steady_clock::time_point until,
+                        const std::stop_token& stop) {
     constexpr int most_in_a_row = 100;
     PN_TRY(auto notices, state::Notices::open(document.state.reveal(), document.state_directory));
     Round round;
-    while (round.carried < most_in_a_row && !stop.stop_requested()) {
-        // Of events that nobody takes there may be many, and each try takes its time.
-        PN_TRY(auto taken, notices.take(state::lease_clock(), 1, round.lineage_away ? lineage_receiver : ""));
+    while (round.carried < most_in_a_row && !stop.stop_requested() && std::chrono::steady_clock::now() < until) {
+        // Of events there may be many, and each try takes its time: people are told first, and a server that is away is left alone.
+        PN_TRY(auto taken, notices.take(state::lease_clock(), 1, lineage_receiver));
+        if (taken.empty() && !round.lineage_away) {
+            PN_TRY(taken, notices.take(state::lease_clock(), 1, ""));
+        }
         if (taken.empty()) break;
         PN_CHECK(carry(document, notices, taken.front(), round, stop));
         ++round.carried;
@@ -109,7 +113,7 @@ Courier::~Courier() = default;
 void Courier::keep_carrying(std::stop_token stop) const {
     auto forget_at = std::chrono::steady_clock::now();
     do {
-        if (auto carried = carry_due(document_, stop); !carried)
+        if (auto carried = carry_due(document_, std::chrono::steady_clock::time_point::max(), stop); !carried)
             log::warning("news was not carried: {}", carried.error().message);
         if (std::chrono::steady_clock::now() < forget_at) continue;
         forget_at += std::chrono::hours(1);
@@ -122,7 +126,7 @@ void carry_news(const config::Document& document, std::chrono::milliseconds most
     if (!tells_anybody(document) && !lineage_of(document)) return;
     auto until = std::chrono::steady_clock::now() + most;
     do {
-        auto carried = carry_due(document, stop);
+        auto carried = carry_due(document, until, stop);
         if (!carried) return log::warning("news was not carried: {}", carried.error().message);
         if (!carried->again) break;
     } while (std::chrono::steady_clock::now() + first_delay < until && io::wait_for(first_delay, stop));

@@ -10,7 +10,7 @@
 #include "app/schedule/backup_jobs.h"
 #include "base/digest.h"
 #include "base/log.h"
-#include "base/secret.h"
+#include "base/redacted.h"
 #include "state/notices.h"
 
 namespace penstock::app {
@@ -73,7 +73,7 @@ void News::tell(const std::vector<config::Text>& receivers, const config::Notify
                          .pipeline = item.pipeline,
                          .event = item.event,
                          .subject = item.subject,
-                         .payload = redact(payload.dump(-1, ' ', false, Json::error_handler_t::replace)),
+                         .payload = redacted(std::move(payload)).dump(-1, ' ', false, Json::error_handler_t::replace),
                          .made_at = at};
     auto notices = state::Notices::open(document_.state.reveal(), document_.state_directory);
     for (const auto& receiver : receivers) {
@@ -87,6 +87,7 @@ void News::tell_of_budget(const flow::RunResult& result, const config::Notify& n
     bool deferred = result.deferred_until.has_value();
     item.event = deferred ? "budget_deferred" : "budget_stopped";
     item.subject = deferred ? iso_time(*result.deferred_until) : result.error->code;
+    if (deferred) item.occasion = item.subject;  // told once, however often it is tried until then
     item.title = fmt::format("{} was {} by its budget", item.pipeline, deferred ? "put off" : "stopped");
     item.text = result.error->message;
     item.more["deferred_until"] = deferred ? Json(iso_time(*result.deferred_until)) : Json(nullptr);

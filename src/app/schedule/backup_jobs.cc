@@ -50,10 +50,11 @@ std::vector<std::string> backup_command(std::string_view job) {
 }
 
 Result<int> in_interval(const Session& session, const config::Document& document,
-                        const std::function<Result<int>()>& run) {
+                        const std::function<Result<int>()>& run, const std::function<void(const Error&)>& tell) {
     PN_TRY(auto interval, IntervalRun::begin(session, document));
     auto done = run();
     if (!interval) return done;
+    if (!done && !interval->is_tried_again(done.error())) tell(done.error());
     std::optional<Error> error;
     if (!done) error = done.error();
     else if (*done != 0) error = Error{.kind = ErrorKind::check_failed, .code = "", .message = "a check failed"};

@@ -23,8 +23,9 @@ bool is_drill(std::string_view job);
 /// The command that does such a job: "backup", "run", "shop_db", "--incremental"; nothing of a pipeline's.
 std::vector<std::string> backup_command(std::string_view job);
 
-/// Runs a command for the scheduler, where `--interval` says so, and puts on record what became of it.
+/// Runs a command for the scheduler, where `--interval` says so, and puts on record what became of it. What fails there for good is given
+/// to `tell` before.
 Result<int> in_interval(const Session& session, const config::Document& document,
-                        const std::function<Result<int>()>& run);
+                        const std::function<Result<int>()>& run, const std::function<void(const Error&)>& tell);
 
 }  // namespace penstock::app

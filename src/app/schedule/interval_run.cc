@@ -78,16 +78,17 @@ Status IntervalRun::end(std::span<const flow::RunResult> results) {
     return intervals_.end(interval_.token, outcome.state, outcome.remark, outcome.not_before);
 }
 
-Status IntervalRun::end(const std::optional<Error>& error) {
-    if (!error) return intervals_.end(interval_.token, IntervalState::succeeded, "", {});
-    bool away = error->kind == ErrorKind::unavailable && interval_.attempts < most_tries;
-    return intervals_.end(interval_.token, is_put_off(*error) || away ? IntervalState::waiting : IntervalState::failed,
-                          error->message,
-                          error->kind == ErrorKind::interrupted ? TimePoint{} : state::lease_clock() + later);
+bool IntervalRun::is_tried_again(const Error& error) const {
+    if (error.kind == ErrorKind::interrupted) return true;
+    bool passing = error.kind == ErrorKind::unavailable || error.kind == ErrorKind::conflict;
+    return passing && interval_.attempts < most_tries;
 }
 
-bool is_put_off(const Error& error) {
-    return error.kind == ErrorKind::interrupted || error.kind == ErrorKind::conflict;
+Status IntervalRun::end(const std::optional<Error>& error) {
+    if (!error) return intervals_.end(interval_.token, IntervalState::succeeded, "", {});
+    return intervals_.end(interval_.token, is_tried_again(*error) ? IntervalState::waiting : IntervalState::failed,
+                          error->message,
+                          error->kind == ErrorKind::interrupted ? TimePoint{} : state::lease_clock() + later);
 }
 
 }  // namespace penstock::app

@@ -25,9 +25,6 @@ Result<std::optional<Window>> read_window(const std::string& text);
 /// What stands for `start` and `end` (of UTC, to the second) and `date` (the day on which the window starts, in the zone).
 std::map<std::string, std::optional<std::string>> window_values(const Window& window, const Zone& zone);
 
-/// What is no failure of a backup or drill: it was stopped, or something is in its way that ends.
-bool is_put_off(const Error& error);
-
 /// The side of a process that runs an interval for the scheduler: it says that it begins, keeps the interval's lock, and says what
 /// became of it.
 class IntervalRun {
@@ -39,6 +36,8 @@ class IntervalRun {
     Window window() const { return {interval_.start, interval_.end}; }
     state::RunCause cause() const;
     Status end(std::span<const flow::RunResult> results);
+    /// What ended so, and is no run of a pipeline: it was stopped, or a server was away, or something in its way, and not too often.
+    bool is_tried_again(const Error& error) const;
     /// Of what is no run of a pipeline; nothing: it has succeeded.
     Status end(const std::optional<Error>& error);
 

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "io/http.h"
 #include "io/retry.h"
+#include "io/url.h"
 #include "state/lock.h"
 
 namespace penstock::app::telemetry {
@@ -45,6 +46,12 @@ Waiting& waiting() {
     return made;
 }
 
+/// Without path and query, which may hold a key.
+std::string server_of(const std::string& url) {
+    auto origin = io::origin_of(url);
+    return origin ? origin->text : "the server";
+}
+
 /// One try; a server that is overloaded gets another where its time allows (429, 502, 503, 504 of OTLP's specification).
 bool send(const Target& target, std::string_view what, const std::string& body, const std::stop_token& stop) {
     io::Request request{.method = "POST",
@@ -63,9 +70,9 @@ bool send(const Target& target, std::string_view what, const std::string& body, 
         return io::Attempted{.response = std::move(response), .again = again, .asked = asked};
     });
     if (answer && answer->good()) return true;
-    log::warning(
-        "OpenTelemetry {} were not sent: {}", what,
-        answer ? fmt::format("{} answered with status {}", target.url, answer->status) : answer.error().message);
+    log::warning("OpenTelemetry {} were not sent: {}", what,
+                 answer ? fmt::format("{} answered with status {}", server_of(target.url), answer->status)
+                        : answer.error().message);
     return false;
 }
 
@@ -102,7 +109,16 @@ void keep_trace(const RunStory& story, const flow::RunResult& result) {
 }
 
 void send_all(const config::Document& document, const std::stop_token& stop) {
-    if (send_traces(stop) || !is_one_endpoint()) send_metrics(document, stop);
+    if (!settings().traces && !settings().metrics) return;
+    // One that was stopped has something to tell, too, if not for long.
+    std::stop_source enough;
+    std::jthread watch([&](std::stop_token done) {
+        std::stop_callback ends(done, [&] { enough.request_stop(); });
+        while (!stop.stop_requested() && io::wait_for(std::chrono::milliseconds(100), done)) {
+        }
+        if (io::wait_for(std::chrono::seconds(3), done)) enough.request_stop();
+    });
+    if (send_traces(enough.get_token()) || !is_one_endpoint()) send_metrics(document, enough.get_token());
 }
 
 Exporter::Exporter(const config::Document& document, std::function<bool()> leads)

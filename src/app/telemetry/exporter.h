@@ -14,7 +14,7 @@ namespace penstock::app::telemetry {
 void keep_trace(const RunStory& story, const flow::RunResult& result);
 
 /// For a process that is about to end: traces that wait, and metrics as they are now. An endpoint that does not answer is said in
-/// the log and costs its timeout once.
+/// the log and costs its timeout, of a process that was stopped three seconds.
 void send_all(const config::Document& document, const std::stop_token& stop);
 
 /// Of a server: traces within a second, metrics at their interval while this process leads; the last of both at its end.

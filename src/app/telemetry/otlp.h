@@ -8,6 +8,7 @@
 
 #include "app/telemetry/settings.h"
 #include "base/clock.h"
+#include "base/redacted.h"
 
 namespace penstock::app::telemetry {
 
@@ -20,7 +21,7 @@ template <class Message>
 void add_attribute(Message& to, std::string_view name, std::string_view value) {
     auto& attribute = *to.add_attributes();
     attribute.set_key(std::string(name));
-    attribute.mutable_value()->set_string_value(std::string(value));
+    attribute.mutable_value()->set_string_value(valid_text(std::string(value)));
 }
 template <class Message>
 void add_attribute(Message& to, std::string_view name, int64_t value) {

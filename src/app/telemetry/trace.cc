@@ -117,7 +117,7 @@ void describe_run(Span& span, const RunStory& story, const flow::RunResult& resu
     if (result.error) {
         add_attribute(span, "error.type", result.error->code);
         span.mutable_status()->set_code(Status_StatusCode_STATUS_CODE_ERROR);
-        span.mutable_status()->set_message(redact(result.error->message));
+        span.mutable_status()->set_message(valid_text(redact(result.error->message)));
     } else {
         span.mutable_status()->set_code(Status_StatusCode_STATUS_CODE_OK);
     }

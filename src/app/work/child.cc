@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
@@ -60,21 +61,22 @@ class Kept {
     }
 
     Status start(const Program& program) {
-        if (!output_.good() || !orders_.good() || !reports_.good())
-            return fail({.kind = ErrorKind::capacity,
-                         .code = "program_not_started",
-                         .message = fmt::format("no pipes for {}: {}", program.words.front(), message_of(errno)),
-                         .hint = "raise the limit of open files (ulimit -n)"});
+        if (!output_.good() || !orders_.good() || !reports_.good()) return fail(no_pipes(program));
         std::vector<std::string> words = {std::string(keeper_name)};
         words.insert(words.end(), program.words.begin(), program.words.end());
         auto variables = environment_of(program);
-        posix_spawn_file_actions_t files;
-        posix_spawn_file_actions_init(&files);
         // First above all that is given away, so that nothing is overwritten before it is.
         std::array<int, 3> high{};
         for (size_t i = 0; i < high.size(); ++i)
             high[i] =
                 ::fcntl(std::array{output_.writing(), orders_.reading(), reports_.writing()}[i], F_DUPFD_CLOEXEC, 16);
+        if (std::ranges::find(high, -1) != high.end()) {
+            for (int end : high)
+                if (end >= 0) ::close(end);
+            return fail(no_pipes(program));
+        }
+        posix_spawn_file_actions_t files;
+        posix_spawn_file_actions_init(&files);
         posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
         posix_spawn_file_actions_adddup2(&files, high[0], STDOUT_FILENO);
         posix_spawn_file_actions_adddup2(&files, high[0], STDERR_FILENO);
@@ -126,6 +128,13 @@ class Kept {
     }
 
   private:
+    static Error no_pipes(const Program& program) {
+        return {.kind = ErrorKind::capacity,
+                .code = "program_not_started",
+                .message = fmt::format("no pipes for {}: {}", program.words.front(), message_of(errno)),
+                .hint = "raise the limit of open files (ulimit -n)"};
+    }
+
     /// What there is now; false at the end.
     bool read_output(OutputLines& lines) {
         std::array<char, 16384> buffer{};
@@ -172,8 +181,15 @@ Result<ProgramEnd> run_program(const Program& program, std::stop_token stop) {
                      .code = "interrupted",
                      .message = fmt::format("{} was stopped", program.words.front())});
     ProgramEnd end{.said = lines.last()};
-    if (!report) end.signal = SIGKILL;
-    else if (report->what == Report::killed) end.signal = report->value;
+    if (!report)
+        return fail({.kind = ErrorKind::internal,
+                     .code = "program_lost",
+                     .message = fmt::format("who watched over {} ended without a word, so nobody knows how that ended",
+                                            program.words.front()),
+                     .hint =
+                         "was it killed (the kernel's log says so of memory), or does `env` hold a variable such as "
+                         "LD_PRELOAD that Penstock itself does not start with?"});
+    if (report->what == Report::killed) end.signal = report->value;
     else end.code = report->value;
     return end;
 }

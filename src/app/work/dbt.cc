@@ -155,12 +155,10 @@ Status judge(const config::DbtWork& dbt, const WorkTry& work, const ProgramEnd& 
         broken.insert(broken.end(), negative.begin(), negative.end());
         error.message = fmt::format("{}: {} failed{}", what, broken.size(), told(broken));
     }
-    if (is_locked_out(error.message)) {
-        error.kind = ErrorKind::conflict;
+    if (is_locked_out(error.message))
         error.hint =
             "another process has the DuckDB file open; with `connection`, `penstock serve` keeps its own runs "
             "from it meanwhile";
-    }
     bool again = end.signal == 0 && std::ranges::find(dbt.retry_on, end.code) != dbt.retry_on.end();
     if (again) error.kind = ErrorKind::unavailable;
     return fail(std::move(error));

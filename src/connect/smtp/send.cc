@@ -47,6 +47,7 @@ bool is_passing(CURLcode code, long status) {
         case CURLE_SSL_CONNECT_ERROR:
         case CURLE_RECV_ERROR:
         case CURLE_ABORTED_BY_CALLBACK: return true;
+        case CURLE_SEND_ERROR: return status / 100 != 5;
         default: return status / 100 == 4;
     }
 }

@@ -21,7 +21,7 @@ const flow::Component& component() {
     static const flow::Component made = {
         .type = "webhook",
         .doc =
-            "Slack, and every URL that takes JSON: whom `notify` tells of runs that fail, recover, are late missed or "
+            "Slack, and every URL that takes JSON: whom `notify` tells of runs that fail, recover, are late, missed or "
             "stopped by their budget.",
         .connection_spec = []() -> const config::SpecBase& { return connection_spec(); },
         .tell = tell,
