@@ -14,7 +14,6 @@
 #include "app/output.h"
 #include "app/run_history.h"
 #include "app/schedule/backup_jobs.h"
-#include "app/schedule/interval_run.h"
 #include "app/text_table.h"
 #include "backup/prune.h"
 #include "backup/recovery_window.h"
@@ -224,7 +223,7 @@ Result<int> command::backup_run(const Session& session) {
     bool full = false;
     auto tell = [&](const Error& error) {
         News(place->document).backup_failed(*place->backup, session.options.interval, error);
-        carry_news(place->document, std::chrono::seconds(10), session.stop);
+        carry_news(place->document, session.stop);
     };
     auto done = in_interval(session, place->document, [&] { return take(session, *place, full); }, tell);
     if (done && full && !session.options.interval.empty()) prune_behind(*place, session.stop);

@@ -8,7 +8,6 @@
 #include "app/project.h"
 #include "app/recovery_target.h"
 #include "app/schedule/backup_jobs.h"
-#include "app/schedule/interval_run.h"
 #include "base/log.h"
 #include "state/measures.h"
 
@@ -49,7 +48,7 @@ Result<int> drill(const Session& session, const BackupPlace& place, backup::Reco
         if (!session.options.interval.empty())  // nobody reads what it prints
             for (const auto& why : report.failures()) log::error("drill of {}: {}", place.backup->name, why);
         News(place.document).drill_failed(*place.backup, report.id, report.failures());
-        carry_news(place.document, std::chrono::seconds(10), session.stop);
+        carry_news(place.document, session.stop);
     }
     auto json = drill_json(report);
     json["report"] = stored ? nlohmann::ordered_json(*stored) : nlohmann::ordered_json(nullptr);
@@ -68,7 +67,7 @@ Result<int> command::backup_drill(const Session& session) {
     PN_TRY(auto place, open_backup(session));
     auto tell = [&](const Error& error) {
         News(place->document).drill_failed(*place->backup, session.options.interval, {error.text()});
-        carry_news(place->document, std::chrono::seconds(10), session.stop);
+        carry_news(place->document, session.stop);
     };
     return in_interval(session, place->document, [&] { return drill(session, *place, std::move(target)); }, tell);
 }

@@ -119,7 +119,7 @@ Result<int> command::rejects_replay(const Session& session) {
     PN_TRY(auto store, open_state(document));
     JobTables jobs(document);
     auto result = execute(pipeline, replay_request(pipeline, open), store, jobs, session.stop);
-    carry_news(document, std::chrono::seconds(10), session.stop);
+    carry_news(document, session.stop);
     telemetry::send_all(document, session.stop);
     if (result.error) return fail(std::move(*result.error));
     take_from_measures(document, pipeline.name(), static_cast<int64_t>(open.size()));

@@ -151,7 +151,7 @@ Result<int> command::replay(const Session& session) {
     PN_TRY(auto store, open_state(document));
     JobTables jobs(document);
     auto result = execute(pipeline, archive_request(pipeline, range), store, jobs, session.stop);
-    carry_news(document, std::chrono::seconds(10), session.stop);
+    carry_news(document, session.stop);
     telemetry::send_all(document, session.stop);
     if (result.error) return fail(std::move(*result.error));
     PN_CHECK(session.json() ? print_json({{"runs", {run_json(result)}}}) : print(replayed(result)));

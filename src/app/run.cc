@@ -184,7 +184,7 @@ Result<int> run(const Session& session) {
 
     // Nothing below changes what was done.
     PN_CHECK(show(session, results));
-    if (!interval) carry_news(document, std::chrono::seconds(10), session.stop);
+    if (!interval) carry_news(document, session.stop);
     telemetry::send_all(document, session.stop);
     return exit_code_of(results, session.stop);
 }

@@ -1,15 +1,9 @@
 #include "config/lineage.h"
 
+#include "config/mistake.h"
+
 namespace penstock::config {
 namespace {
-
-std::unexpected<Error> refuse(const Text& at, std::string code, std::string message, std::string hint) {
-    return fail({.kind = ErrorKind::configuration,
-                 .code = std::move(code),
-                 .message = std::move(message),
-                 .where = at.place.text(),
-                 .hint = std::move(hint)});
-}
 
 /// "marquez:5000" of "http://marquez:5000/x".
 std::string_view authority_of(std::string_view url) {

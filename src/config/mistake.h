@@ -16,4 +16,8 @@ inline Error mistake(const Text& at, std::string code, std::string message, std:
             .hint = std::move(hint)};
 }
 
+inline std::unexpected<Error> refuse(const Text& at, std::string code, std::string message, std::string hint) {
+    return fail(mistake(at, std::move(code), std::move(message), std::move(hint)));
+}
+
 }  // namespace penstock::config

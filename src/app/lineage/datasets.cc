@@ -29,14 +29,6 @@ class Named {
     std::vector<Json> list_;
 };
 
-const flow::TableResult* result_of(const RunStory::Table& table, const flow::RunResult* result) {
-    if (result == nullptr) return nullptr;
-    auto found = std::ranges::find_if(result->tables, [&](const auto& one) {
-        return one.source == table.target.info.name && one.target == table.target.name;
-    });
-    return found == result->tables.end() ? nullptr : &*found;
-}
-
 template <class TypeOf>
 Json schema_facet(const data::Schema& schema, TypeOf type_of) {
     Json fields = Json::array();
@@ -148,7 +140,7 @@ Json lineage_datasets(const RunStory& story, const flow::RunResult* result) {
         output["facets"]["schema"] =
             schema_facet(info.schema, [&](const data::Field& field) { return pipeline.target_type(field); });
         if (as_read && from.size() == 1 && !info.changes) add_column_lineage(table, from.front(), output);
-        if (const auto* counted = result_of(table, result)) {
+        if (const auto* counted = result == nullptr ? nullptr : table.result_in(*result)) {
             add_statistics(counted->counts, as_read && read.size() == 1 ? read.front() : nullptr, output);
             add_checks(*counted, read, output);
         }

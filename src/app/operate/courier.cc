@@ -24,6 +24,7 @@ namespace {
 constexpr std::chrono::milliseconds carry_every{1000};
 constexpr std::chrono::seconds first_delay{2}, longest_delay{600};
 constexpr std::chrono::hours receiver_patience{24};
+constexpr std::chrono::seconds last_patience{10};  ///< of a process that ends
 /// What was carried is remembered, so that the same news is known to be the same.
 constexpr std::chrono::hours remember_news{8 * 24};
 
@@ -50,7 +51,6 @@ io::Delivery attempt(const config::Document& document, const state::Notice& noti
 
 /// What one look at what is due has come to.
 struct Round {
-    int carried = 0;
     bool again = false;         ///< news could not be delivered and is due again soon
     bool lineage_away = false;  ///< nothing more is tried there in this round
 };
@@ -83,7 +83,8 @@ Result<Round> carry_due(const config::Document& document, std::chrono::steady_cl
     constexpr int most_in_a_row = 100;
     PN_TRY(auto notices, state::Notices::open(document.state.reveal(), document.state_directory));
     Round round;
-    while (round.carried < most_in_a_row && !stop.stop_requested() && std::chrono::steady_clock::now() < until) {
+    for (int carried = 0; carried < most_in_a_row && !stop.stop_requested() && std::chrono::steady_clock::now() < until;
+         ++carried) {
         // Of events there may be many, and each try takes its time: people are told first, and a server that is away is left alone.
         PN_TRY(auto taken, notices.take(state::lease_clock(), 1, lineage_receiver));
         if (taken.empty() && !round.lineage_away) {
@@ -91,7 +92,6 @@ Result<Round> carry_due(const config::Document& document, std::chrono::steady_cl
         }
         if (taken.empty()) break;
         PN_CHECK(carry(document, notices, taken.front(), round, stop));
-        ++round.carried;
     }
     return round;
 }
@@ -122,9 +122,9 @@ void Courier::keep_carrying(std::stop_token stop) const {
     } while (io::wait_for(carry_every, stop));
 }
 
-void carry_news(const config::Document& document, std::chrono::milliseconds most, const std::stop_token& stop) {
+void carry_news(const config::Document& document, const std::stop_token& stop) {
     if (!tells_anybody(document) && !lineage_of(document)) return;
-    auto until = std::chrono::steady_clock::now() + most;
+    auto until = std::chrono::steady_clock::now() + last_patience;
     do {
         auto carried = carry_due(document, until, stop);
         if (!carried) return log::warning("news was not carried: {}", carried.error().message);

@@ -22,8 +22,8 @@ class Courier {
     std::jthread carrying_;
 };
 
-/// For a process that is about to end: carries what is due until nothing is, or time is up. What is left waits in the state for the
-/// next process of the project.
-void carry_news(const config::Document& document, std::chrono::milliseconds most, const std::stop_token& stop);
+/// For a process that is about to end: carries what is due until nothing is, or ten seconds are over. What is left waits in the state for
+/// the next process of the project.
+void carry_news(const config::Document& document, const std::stop_token& stop);
 
 }  // namespace penstock::app

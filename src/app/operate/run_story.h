@@ -1,6 +1,6 @@
 #pragma once
 
-#include <optional>
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -18,6 +18,16 @@ struct RunStory {
         flow::TableTarget target;
         flow::TablePlan plan;
         TimePoint began{}, ended{};  ///< zero: not yet
+
+        bool is(const std::string& source, const std::string& name) const {
+            return target.info.name == source && target.name == name;
+        }
+        /// What it has come to; null where the run has no result of it.
+        const flow::TableResult* result_in(const flow::RunResult& result) const {
+            auto found =
+                std::ranges::find_if(result.tables, [&](const auto& one) { return is(one.source, one.target); });
+            return found == result.tables.end() ? nullptr : &*found;
+        }
     };
     struct Retry {
         TimePoint at{};

@@ -31,8 +31,7 @@ void RunWitness::ended(const flow::RunResult& result) {
 }
 
 RunStory::Table* RunWitness::table_of(const std::string& source, const std::string& target) {
-    auto found = std::ranges::find_if(
-        story_.tables, [&](const auto& one) { return one.target.info.name == source && one.target.name == target; });
+    auto found = std::ranges::find_if(story_.tables, [&](const auto& one) { return one.is(source, target); });
     return found == story_.tables.end() ? nullptr : &*found;
 }
 

@@ -129,9 +129,8 @@ void add_table(Trace& trace, const RunStory::Table& table, const RunStory& story
     auto& span = trace.add("load " + source, run, table.began, table.ended == TimePoint{} ? story.ended : table.ended);
     add_attribute(span, "penstock.table", source);
     add_attribute(span, "penstock.target", table.target.name);
-    auto known = std::ranges::find_if(
-        result.tables, [&](const auto& one) { return one.source == source && one.target == table.target.name; });
-    if (known == result.tables.end()) return;
+    const auto* known = table.result_in(result);
+    if (known == nullptr) return;
     add_counts(span, known->counts);
     for (const auto& record : known->validations) add_check(span, record.validation);
 }

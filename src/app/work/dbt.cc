@@ -11,6 +11,7 @@
 #include "base/ids.h"
 #include "base/log.h"
 #include "base/secret.h"
+#include "check/json_of_node.h"
 
 namespace penstock::app {
 namespace {
@@ -20,23 +21,6 @@ using Nodes = std::vector<DbtNode>;
 
 constexpr auto invocation_variable = "DBT_ENV_CUSTOM_ENV_PENSTOCK_TRY";  ///< dbt notes it in its artefacts
 constexpr size_t most_told = 5;
-
-/// Words without quotes are numbers or truths where they can be, as in YAML, and never dates.
-Json json_of(const config::Node& node) {
-    if (node.is_map()) {
-        Json map = Json::object();
-        for (const auto& entry : node.entries) map[entry.key] = json_of(entry.value);
-        return map;
-    }
-    if (node.is_sequence()) {
-        Json list = Json::array();
-        for (const auto& item : node.items) list.push_back(json_of(item));
-        return list;
-    }
-    if (node.is_null()) return nullptr;
-    auto value = node.quoted ? Json(Json::value_t::discarded) : Json::parse(node.text, nullptr, false);
-    return value.is_number() || value.is_boolean() ? value : Json(node.text);
-}
 
 std::filesystem::path whole(const std::filesystem::path& path) {
     return std::filesystem::absolute(path).lexically_normal();
@@ -177,7 +161,7 @@ Program dbt_program(const config::DbtWork& dbt, const WorkTry& work) {
     if (!dbt.target.empty()) words.insert(words.end(), {"--target", dbt.target.value});
     add_list(words, "--select", dbt.select);
     add_list(words, "--exclude", dbt.exclude);
-    if (!dbt.vars.is_null()) words.insert(words.end(), {"--vars", json_of(dbt.vars).dump()});
+    if (!dbt.vars.is_null()) words.insert(words.end(), {"--vars", check::json_of_node(dbt.vars).dump()});
     if (dbt.threads) words.insert(words.end(), {"--threads", std::to_string(*dbt.threads)});
     if (work.full_refresh && dbt.command != "test" && dbt.command != "snapshot") words.emplace_back("--full-refresh");
     return {.words = std::move(words),

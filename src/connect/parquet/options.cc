@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/secret.h"
+#include "config/mistake.h"
 #include "config/spec.h"
 #include "connect/parquet/path_template.h"
 #include "io/url.h"
@@ -10,13 +11,7 @@
 namespace penstock::parquet {
 namespace {
 
-std::unexpected<Error> refuse(const config::Text& at, std::string code, std::string message, std::string hint) {
-    return fail({.kind = ErrorKind::configuration,
-                 .code = std::move(code),
-                 .message = std::move(message),
-                 .where = at.place.text(),
-                 .hint = std::move(hint)});
-}
+using config::refuse;
 
 Status check_bucket(const ConnectionOptions& options) {
     bool s3 = options.url.value.starts_with("s3:");

@@ -4,18 +4,13 @@
 
 #include <algorithm>
 
+#include "config/mistake.h"
 #include "config/spec.h"
 
 namespace penstock::smtp {
 namespace {
 
-std::unexpected<Error> refuse(const config::Text& at, std::string code, std::string message, std::string hint) {
-    return fail({.kind = ErrorKind::configuration,
-                 .code = std::move(code),
-                 .message = std::move(message),
-                 .where = at.place.text(),
-                 .hint = std::move(hint)});
-}
+using config::refuse;
 
 /// An address alone, in the letters that every server takes: nothing that could end the line or the command.
 bool is_address(std::string_view text) {
