@@ -137,6 +137,7 @@ def test_alert_rules_fire(tmp_path):
         "PenstockLag": ([up, {"series": 'penstock_lag_seconds{pipeline="p"}', "values": "93000+60x2000"}], {"pipeline": "p"}),
         "PenstockSlotRetainsLog": ([up, {"series": 'penstock_slot_retained_bytes{connection="c",slot="s"}', "values": "30000000000x2000"}], {"connection": "c", "slot": "s"}),
         "PenstockRejects": ([up, {"series": 'penstock_rejects{pipeline="p"}', "values": "3x2000"}], {"pipeline": "p"}),
+        "PenstockVerifyDiffers": ([up, {"series": 'penstock_verify_differences{pipeline="p"}', "values": "2x2000"}], {"pipeline": "p"}),
         "PenstockBackupOld": ([up, {"series": 'penstock_backup_age_seconds{backup="b"}', "values": "800000x2000"}], {"backup": "b"}),
         "PenstockDrillFailed": ([up, {"series": 'penstock_drill_passed{backup="b"}', "values": "0x2000"}], {"backup": "b"}),
         "PenstockRecoveryGoalMissed": ([up, {"series": 'penstock_drill_rto_seconds{backup="b"}', "values": "4000x2000"},

@@ -5,6 +5,9 @@ import signal
 import duckdb
 import pytest
 
+from support.receiver import Receiver
+from support.serving import Serving, wait_for
+
 REPLACE = {"table": "shop.orders", "mode": "replace"}
 MERGE = {"table": "shop.orders", "mode": "merge", "key": ["id"]}
 
@@ -175,6 +178,59 @@ def test_a_sample_reads_the_same_keys_on_both_sides(orders, project):
     assert 3 <= sum(part["differences"].values()) <= 50
     assert 100 < only_table(project, "--sample", "500", expect=None)["read"]["source"]["rows"] < 1000
     assert "neither a fraction" in project.run("verify", "p", "--sample", "some", expect=2).both
+
+
+def test_parts_make_up_the_whole(orders, project):
+    plant(project)
+    whole = only_table(project, "--max-differences", "200", expect=3)
+    parts = [project.run("verify", "p", "--part", f"{number}/7", "--max-differences", "200", "--output", "json", expect=None).json for number in range(1, 8)]
+    tables = [part["tables"][0] for part in parts]
+    assert [part["part"] for part in parts] == [{"number": number, "of": 7} for number in range(1, 8)]
+    assert sorted(sum((found(table) for table in tables), [])) == found(whole) and all(found(table) for table in tables)
+    for side in ("source", "target"):
+        rows = [table["read"][side]["rows"] for table in tables]
+        assert sum(rows) == whole["read"][side]["rows"] and min(rows) > sum(rows) / 7 * 0.8
+    assert "12/7" in project.run("verify", "p", "--part", "12/7", expect=2).both
+    project.run("verify", "p", "--part", "1/7", "--sample", "1%", expect=2)
+
+
+def test_tables_are_compared_by_schedule_part_by_part(orders, project):
+    receiver = Receiver()
+    project.pipelines(orders, {"p": {"source": {"table": "public.orders"}, "target": REPLACE, "numeric": {"rate": "text"}, "verify": {"schedule": "@every 1s", "parts": 3},
+                                     "notify": {"failure": ["chat"]}}}, connections={"chat": {"type": "webhook", "url": receiver.url + "/json"}})
+    change(project, "DELETE FROM shop.orders WHERE id = 77")
+    server = Serving(project)
+    try:
+        told = wait_for(lambda: receiver.news())[0]
+        assert told["event"] == "verify_failed" and told["pipeline"] == "p" and "public.orders -> shop.orders: different, 1 missing" in told["text"]
+        wait_for(lambda: 'penstock_verify_age_seconds{pipeline="p"}' in server.get("/metrics").text)
+        assert 'penstock_verify_differences{pipeline="p"} 1' in server.get("/metrics").text
+        shown, = project.run("status", "--output", "json").json["pipelines"]
+        assert shown["verified"]["differences"] == 1 and len(shown["verified"]["differing_parts"]) == 1 and shown["verified"]["since"]
+        project.run("pause", "p:verify")
+        wait_for(lambda: server.get("/readyz").json["under_way"] == 0)
+    finally:
+        server.stop()
+        receiver.close()
+    project.run("verify", "p", "--repair")
+    server = Serving(project)
+    try:  # all at once is all parts
+        assert 'penstock_verify_differences{pipeline="p"} 0' in server.get("/metrics").text
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize("pipeline, says", [
+    ({"source": {"table": "public.orders"}, "target": REPLACE, "verify": {"schedule": "* * * *"}}, "cron expression"),
+    ({"command": {"run": ["true"]}, "verify": {"schedule": "@daily"}}, "cannot be compared"),
+    ({"source": {"table": "public.orders"}, "target": REPLACE, "verify": {"parts": 3}}, "schedule")])
+def test_what_cannot_be_compared_by_schedule_is_found_by_check(pipeline, says, orders, project):
+    if "command" in pipeline:
+        project.config(connections={}, pipelines={"p": pipeline})
+    else:
+        project.pipelines(orders, {"p": pipeline})
+    refused = project.run("check", expect=2).both
+    assert says in refused and "penstock.yaml:" in refused
 
 
 def test_masked_columns_are_not_compared_nor_shown(orders, project):

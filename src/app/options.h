@@ -18,6 +18,7 @@ struct Options {
     // All commands.
     std::string file = "penstock.yaml";
     OutputFormat output = OutputFormat::text;
+    bool as_json = false;                   ///< the same as that format
     std::optional<log::Format> log_format;  ///< absent: text on a terminal, else JSON
     std::optional<log::Level> log_level;
     bool quiet = false;
@@ -68,6 +69,7 @@ struct Options {
 
     // verify
     std::string sample;
+    std::string part;  ///< "3/24"
     int64_t max_differences = 100;
     bool repair = false;
 

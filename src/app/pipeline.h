@@ -85,6 +85,9 @@ class Pipeline {
     /// The target's own name of a type.
     std::string target_type(const data::Field& field) const;
 
+    /// Whether `verify` can say of it that source and target are equal.
+    Status check_comparable() const;
+
     /// What `checks` ask, suites read.
     Result<std::vector<check::Expectation>> expectations() const;
 

@@ -17,15 +17,21 @@ Error not_comparable(const Pipeline& pipeline, std::string_view side, std::strin
 
 }  // namespace
 
-Result<std::unique_ptr<flow::ComparedSource>> Pipeline::compare_source(std::stop_token stop) const {
+Status Pipeline::check_comparable() const {
+    if (is_work()) return fail(not_comparable(*this, "pipeline", source_component_->type));
     if (source_component_->compare_source == nullptr || is_routed())
         return fail(not_comparable(*this, "source", source_component_->type));
+    if (target_component_->compare_target == nullptr)
+        return fail(not_comparable(*this, "target", target_component_->type));
+    return {};
+}
+
+Result<std::unique_ptr<flow::ComparedSource>> Pipeline::compare_source(std::stop_token stop) const {
+    PN_CHECK(check_comparable());
     return source_component_->compare_source(source_, std::move(stop));
 }
 
 Result<std::unique_ptr<flow::ComparedTarget>> Pipeline::compare_target(std::stop_token stop) const {
-    if (target_component_->compare_target == nullptr)
-        return fail(not_comparable(*this, "target", target_component_->type));
     auto context = target_;
     context.purse = request(new_run_id()).purse;  // what a run may bill, a comparison may
     return target_component_->compare_target(context, std::move(stop));

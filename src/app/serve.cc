@@ -17,6 +17,7 @@
 #include "app/operate/slot_watch.h"
 #include "app/output.h"
 #include "app/project.h"
+#include "app/schedule/jobs.h"
 #include "app/schedule/schedules.h"
 #include "app/telemetry/exporter.h"
 #include "base/log.h"
@@ -194,11 +195,9 @@ class Serving {
 Result<int> command::serve(const Session& session) {
     PN_TRY(auto listen, read_listen(session.options.listen));
     PN_TRY(auto document, read_project(session));
-    bool any =
-        std::ranges::any_of(document.pipelines, [](const auto& one) { return one.trigger || !one.schedule.empty(); });
-    any = any || std::ranges::any_of(document.backups, [](const auto& one) {
-              return one.full || one.incremental || !one.drill.schedule.empty();
-          });
+    PN_TRY(auto jobs, scheduled_jobs(document));
+    bool any = std::ranges::any_of(jobs, [](const auto& one) { return one.second.times.has_value(); }) ||
+               std::ranges::any_of(document.pipelines, [](const auto& one) { return one.trigger.has_value(); });
     if (!any && document.api.tokens.empty())
         return fail({.kind = ErrorKind::configuration,
                      .code = "nothing_to_serve",

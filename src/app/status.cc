@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "app/commands.h"
+#include "app/comparisons.h"
 #include "app/output.h"
 #include "app/pipeline.h"
 #include "app/project.h"
@@ -35,6 +36,7 @@ struct PipelineStatus {
     flow::Charge today;               ///< what its runs have spent
     std::optional<double> daily_usd;  ///< and may
     ScheduleView schedule;
+    std::optional<Comparisons> compared;  ///< with the source
 };
 
 /// The target may be busy or away; then the history has to do.
@@ -80,6 +82,9 @@ std::string remark(const PipelineStatus& status) {
     if (status.last && status.last->error) return status.last->error->message;
     if (status.slot && !status.slot->concern.empty())
         return fmt::format("slot {}: {}", status.slot->name, status.slot->concern);
+    if (status.compared && status.compared->differences > 0)
+        return fmt::format("{} rows differ from the source: `penstock verify {}`",
+                           humane_count(status.compared->differences), status.name);
     if (!status.schedule.waits_for.empty()) return "waits: " + status.schedule.waits_for;
     return status.unknown;
 }
@@ -150,6 +155,12 @@ Json slot_of(const flow::Slot& slot, const std::string& pipeline) {
     return json;
 }
 
+Json comparisons_json(const Comparisons& found) {
+    return {{"differences", found.differences},
+            {"differing_parts", found.differ},
+            {"since", found.since == TimePoint{} ? Json(nullptr) : Json(iso_time(found.since))}};
+}
+
 Json status_json(const PipelineStatus& status) {
     Json tables = Json::array();
     for (const auto& batch : status.checkpoints) {
@@ -175,6 +186,7 @@ Json status_json(const PipelineStatus& status) {
              {{"bytes_billed", status.today.bytes_billed},
               {"usd", status.today.usd},
               {"daily_usd", status.daily_usd ? Json(*status.daily_usd) : Json(nullptr)}}},
+            {"verified", status.compared ? comparisons_json(*status.compared) : Json(nullptr)},
             {"remark", status.unknown.empty() ? Json(nullptr) : Json(status.unknown)},
             {"next_run", status.schedule.next ? Json(iso_time(*status.schedule.next)) : Json(nullptr)},
             {"paused", status.schedule.paused},
@@ -182,11 +194,14 @@ Json status_json(const PipelineStatus& status) {
             {"open_intervals", status.schedule.open}};
 }
 
-/// What targets were asked for, metrics then know exactly.
-Status put_on_record(const config::Document& document, const std::vector<PipelineStatus>& all) {
+/// What is measured of the pipelines; and what targets were asked for, metrics then know exactly.
+Status compare_notes(const config::Document& document, std::vector<PipelineStatus>& all) {
     PN_TRY(auto measures, state::Measures::open_existing(document.state.reveal(), document.state_directory));
     if (!measures) return {};
     PN_TRY(auto known, measures->all());
+    auto compared = comparisons_of(known);
+    for (auto& status : all)
+        if (auto found = compared.find(status.name); found != compared.end()) status.compared = found->second;
     for (const auto& status : all) {
         if (!status.open_rejects) continue;
         state::Measure exact{.owner = status.name,
@@ -226,8 +241,8 @@ Result<int> command::status(const Session& session) {
         all.push_back(std::move(status));
     }
     ask_sources(document, pipelines, session.stop, all);
-    if (auto kept = put_on_record(document, all); !kept)
-        log::debug("metrics do not know of the rejects: {}", kept.error().message);
+    if (auto noted = compare_notes(document, all); !noted)
+        log::debug("what is measured is not known, nor the rejects to metrics: {}", noted.error().message);
     if (session.json()) {
         Json list = Json::array();
         for (const auto& status : all) list.push_back(status_json(status));

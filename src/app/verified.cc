@@ -78,20 +78,6 @@ std::string extent_text(const VerifiedTable& table) {
     return fmt::format(" in {} of {} columns", compared, compared + table.not_compared.size());
 }
 
-std::string verdict(const VerifiedTable& table) {
-    const auto& info = table.target.info;
-    std::string pair = fmt::format("{} -> {}", info.name, table.target.name);
-    if (!table.there) return fmt::format("{}: different, the target has no such table\n", pair);
-    if (table.equal())
-        return fmt::format("{}: equal{}, {} rows in {} partitions\n", pair, extent_text(table),
-                           humane_count(table.outcome.source.rows), humane_count(table.outcome.partitions));
-    if (table.outcome.total() == 0)
-        return fmt::format("{}: not decided, {} rows were changed at every look\n", pair,
-                           humane_count(table.undecided));
-    return fmt::format("{}: different, {}; in {} of {} partitions\n", pair, sums_text(table),
-                       humane_count(table.outcome.differing_partitions), humane_count(table.outcome.partitions));
-}
-
 Json optional_json(const std::optional<std::string>& text) { return text ? Json(*text) : Json(nullptr); }
 
 Json effort_json(const verify::Effort& effort, int64_t bytes) {
@@ -114,11 +100,24 @@ Json difference_json(const verify::Difference& one) {
 
 }  // namespace
 
+std::string verdict(const VerifiedTable& table) {
+    const auto& info = table.target.info;
+    std::string pair = fmt::format("{} -> {}", info.name, table.target.name);
+    if (!table.there) return fmt::format("{}: different, the target has no such table", pair);
+    if (table.equal())
+        return fmt::format("{}: equal{}, {} rows in {} partitions", pair, extent_text(table),
+                           humane_count(table.outcome.source.rows), humane_count(table.outcome.partitions));
+    if (table.outcome.total() == 0)
+        return fmt::format("{}: not decided, {} rows were changed at every look", pair, humane_count(table.undecided));
+    return fmt::format("{}: different, {}; in {} of {} partitions", pair, sums_text(table),
+                       humane_count(table.outcome.differing_partitions), humane_count(table.outcome.partitions));
+}
+
 std::string verified_text(const std::vector<VerifiedTable>& tables, bool stream, int64_t most) {
     std::string text;
     for (const auto& table : tables) {
         const auto& outcome = table.outcome;
-        text += verdict(table);
+        text += verdict(table) + "\n";
         if (!table.there) continue;
         text += position_text(table, stream);
         if (outcome.newer > 0)

@@ -35,6 +35,8 @@ struct VerifiedTable {
     bool complete() const { return there && not_compared.empty(); }
 };
 
+/// In a line: "public.orders -> shop.orders: equal, 4 rows in 1 partitions".
+std::string verdict(const VerifiedTable& table);
 std::string verified_text(const std::vector<VerifiedTable>& tables, bool stream, int64_t most);
 nlohmann::ordered_json verified_json(const VerifiedTable& table, int64_t most);
 

@@ -49,23 +49,8 @@ const Spec<BackupKeep>& backup_keep_spec() {
     return made;
 }
 
-/// Of what is done without a schedule, too.
-const Spec<BackupTimes>& times_spec() {
-    using T = BackupTimes;
-    static const auto made =
-        Spec<T>("times", "When `penstock serve` does it.")
-            .field("schedule", &T::schedule,
-                   "A cron expression of five fields, @hourly, @daily, @weekly, @monthly, @yearly, or @every with a "
-                   "duration. One makes up for times that were missed.",
-                   {.example = "\"0 2 * * 0\""})
-            .field("timezone", &T::timezone, "The time zone of the schedule, by its IANA name.",
-                   {.example = "Europe/Vienna", .default_note = "UTC"})
-            .requires_other("timezone", "schedule");
-    return made;
-}
-
-const Spec<BackupTimes>& backup_times_spec() {
-    static const auto made = Spec<BackupTimes>("backup times", "When `penstock serve` takes backups.")
+const Spec<Times>& backup_times_spec() {
+    static const auto made = Spec<Times>("backup times", "When `penstock serve` takes backups.")
                                  .include(times_spec())
                                  .at_least_one_of({"schedule"});
     return made;

@@ -8,12 +8,10 @@
 
 #include "base/secret.h"
 #include "config/notify.h"
+#include "config/times.h"
 #include "config/values.h"
 
 namespace penstock::config {
-
-template <class T>
-class Spec;
 
 /// `store:` of a backup: where its objects are, and the key that they are encrypted with.
 struct BackupStore {
@@ -35,14 +33,8 @@ struct BackupKeep {
     std::optional<int64_t> full;
 };
 
-/// When `penstock serve` takes a backup.
-struct BackupTimes {
-    Text schedule;
-    Text timezone;
-};
-
 /// `drill:` of a backup: what `penstock backup drill` asks of the server that it restores.
-struct BackupDrill : BackupTimes {
+struct BackupDrill : Times {
     std::vector<Text> queries;
     std::vector<Text> verify;  ///< pipelines
     Text database;             ///< that the queries are asked in; "" for the connection's
@@ -67,7 +59,7 @@ struct Backup : Notifying {
     BackupStore store;
     BackupWal wal;
     std::optional<BackupKeep> keep;
-    std::optional<BackupTimes> full, incremental;
+    std::optional<Times> full, incremental;
     BackupDrill drill;
     std::optional<RecoveryTier> tier;
     std::optional<std::chrono::microseconds> rto, rpo;

@@ -44,6 +44,19 @@ const Spec<Sensor>& sensor_spec() {
     return made;
 }
 
+const Spec<Verification>& verification_spec() {
+    using V = Verification;
+    static const auto made =
+        Spec<V>("verify", "When `penstock serve` compares source and target, as `penstock verify` does.")
+            .include(times_spec())
+            .field("parts", &V::parts,
+                   "Each time only one of so many parts of the keys is compared, all of them in turn: with 24 and an "
+                   "hourly schedule each row is compared once a day.",
+                   {.example = "24", .least = 1, .most = 10000})
+            .at_least_one_of({"schedule"});
+    return made;
+}
+
 const Spec<Scheduling>& scheduling_spec() {
     using S = Scheduling;
     static const auto made =
@@ -64,7 +77,11 @@ const Spec<Scheduling>& scheduling_spec() {
                    {.example = "2h", .default_note = "none"})
             .field("sla", &S::sla,
                    "How long after its scheduled time a run must have succeeded; what has not is reported once.",
-                   {.example = "1h", .default_note = "none"});
+                   {.example = "1h", .default_note = "none"})
+            .field("verify", &S::verify, verification_spec(),
+                   "When source and target are compared, row by row. What differs is told to whom `notify.failure` "
+                   "names.",
+                   {.example = "{schedule: \"30 * * * *\", parts: 24}"});
     return made;
 }
 

@@ -18,7 +18,7 @@ constexpr std::array<int64_t, 12> bounds = {1, 5, 15, 60, 300, 900, 1800, 3600, 
 constexpr std::array kinds = {Kind::runs,         Kind::duration,     Kind::duration_sum, Kind::rows,
                               Kind::bytes_billed, Kind::loaded_until, Kind::open_rejects, Kind::slot_bytes,
                               Kind::backup_at,    Kind::drill_at,     Kind::drill_passed, Kind::drill_rto,
-                              Kind::drill_rpo};
+                              Kind::drill_rpo,    Kind::compared_at,  Kind::differences};
 
 /// A name that is too long for a key loses its end: metrics are no place where rows are told apart.
 std::string as_key(const std::string& text) {
@@ -87,6 +87,8 @@ std::string_view to_string(Kind kind) {
         case Kind::drill_passed: return "drill_passed";
         case Kind::drill_rto: return "drill_rto";
         case Kind::drill_rpo: return "drill_rpo";
+        case Kind::compared_at: return "compared_at";
+        case Kind::differences: return "differences";
     }
     std::unreachable();
 }

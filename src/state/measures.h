@@ -30,6 +30,8 @@ struct Measure {
         drill_passed,  ///< 1 or 0
         drill_rto,     ///< microseconds
         drill_rpo,     ///< microseconds
+        compared_at,  ///< microseconds since 1970: when a part of a pipeline's keys was last compared, by `subject`: "3/24"
+        differences,  ///< that were found then, by the same
     };
     std::string owner;  ///< a pipeline, a connection or a backup
     Kind kind{};

@@ -118,6 +118,11 @@ Status Comparison::count() {
         auto chosen = static_cast<int64_t>(std::ceil(request_.fraction * static_cast<double>(partitions_)));
         sampled_ = fmt::format("pn_bucket < {}", std::clamp<int64_t>(chosen, 1, partitions_));
     }
+    if (const auto& part = request_.part; !part.all()) {
+        partitions_ = (partitions_ + part.of - 1) / part.of * part.of;  // so that a part is made of whole ones
+        if (!sampled_.empty()) sampled_ += " AND ";
+        sampled_ += fmt::format("{} = {}", target_.sql.remainder("pn_bucket", part.of), part.number - 1);
+    }
     divide(source_);
     divide(target_);
     return {};

@@ -35,6 +35,15 @@ struct Difference {
     std::set<int64_t> source, target;  ///< the hashes of its rows, by which a row is known to be as it was
 };
 
+/// One of so many parts of all keys, by their hash: a key is in the same part always, however many there are.
+struct Part {
+    int64_t number = 1;  ///< 1 to `of`
+    int64_t of = 1;
+
+    bool all() const { return of == 1; }
+    bool operator==(const Part&) const = default;
+};
+
 struct Request {
     std::vector<std::string> key;  ///< empty: rows are told apart by all their values
     /// Rows of the target that the source has not, or not so any more, are what was read earlier, and no difference.
@@ -42,6 +51,7 @@ struct Request {
     /// Keys, as the engines frame them, of rows that are known not to be in the target, or not so: they are no differences.
     std::set<std::string> set_aside = {};
     double fraction = 1;         ///< of the keys, chosen by their hash: the same on both sides
+    Part part = {};              ///< of that
     int64_t most_told = 100;     ///< differences whose values are looked up
     int64_t most_kept = 10'000;  ///< differences that are known by their key; all are counted
 };

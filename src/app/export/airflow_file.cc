@@ -47,10 +47,20 @@ Status check_dag(const config::Document& document, const config::PipelineConfig&
     return {};
 }
 
+Status check_verification(const config::Document& document, const config::PipelineConfig& pipeline) {
+    const auto& verify = document.scheduling_of(pipeline).verify;
+    if (!verify) return {};
+    return fail(not_exported(
+        verify->schedule.place, fmt::format("{} is compared by a schedule, and no DAG is made of that", pipeline.name),
+        fmt::format("leave it to a file of its own, which `penstock serve` runs; or call `penstock verify {} --part "
+                    "next` in a DAG of yours",
+                    pipeline.name)));
+}
+
 Status check_backup(const config::Backup& backup) {
     for (const auto* times :
          {backup.full ? &*backup.full : nullptr, backup.incremental ? &*backup.incremental : nullptr,
-          static_cast<const config::BackupTimes*>(&backup.drill)})
+          static_cast<const config::Times*>(&backup.drill)})
         if (times != nullptr && !times->schedule.empty())
             return fail(not_exported(
                 times->schedule.place, fmt::format("backup {} has times, and no DAG is made of backups", backup.name),
@@ -119,6 +129,7 @@ Json dag_task(const config::Document& document, const config::Node& written, con
 
 Result<std::string> airflow_file(const config::Document& document, const config::Node& written, const Shards& shards) {
     for (const auto& pipeline : document.pipelines) PN_CHECK(check_dag(document, pipeline));
+    for (const auto& pipeline : document.pipelines) PN_CHECK(check_verification(document, pipeline));
     for (const auto& backup : document.backups) PN_CHECK(check_backup(backup));
     std::string dags;
     for (const auto& group : run_groups(document)) {

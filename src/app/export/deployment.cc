@@ -217,6 +217,11 @@ Status add_workloads(Deployment& made, const config::Document& document, const S
     if (!made.serve && !document.backups.empty())
         return fail(not_exported(document.backups.front().place, "backups need a server that keeps their times",
                                  "export with --serve, or leave them to another file"));
+    for (const auto& pipeline : document.pipelines)
+        if (const auto& verify = document.scheduling_of(pipeline).verify; verify && !made.serve)
+            return fail(not_exported(verify->schedule.place,
+                                     fmt::format("{}: comparing it needs a server that keeps the times", pipeline.name),
+                                     "export with --serve, or leave it to another file"));
     return {};
 }
 

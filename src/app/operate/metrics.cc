@@ -6,6 +6,7 @@
 #include <map>
 #include <set>
 
+#include "app/comparisons.h"
 #include "app/operate/exposition.h"
 #include "app/operate/whose.h"
 #include "base/version.h"
@@ -100,6 +101,7 @@ class MetricsPage {
         each(Measure::Kind::drill_passed, "penstock_drill_passed", "gauge",
              "Whether the last drill found nothing wrong.",
              [&](const Measure& one) { sample({{"backup", one.owner}}, one); });
+        comparisons();
         goals("penstock_backup_rto_goal_seconds", "How long a recovery may take: tier or rto of the backup.",
               &config::RecoveryGoals::rto);
         goals("penstock_backup_rpo_goal_seconds", "How much of the past may be lost: tier or rpo of the backup.",
@@ -125,6 +127,20 @@ class MetricsPage {
             if (!std::exchange(any, true)) out_.family(name, type, help);
             show(one);
         }
+    }
+
+    void comparisons() {
+        auto all = comparisons_of(measures_);
+        if (all.empty()) return;
+        out_.family("penstock_verify_differences", "gauge",
+                    "Rows that differed between source and target when they were last compared.");
+        for (const auto& [pipeline, found] : all)
+            out_.sample({{"pipeline", pipeline}}, static_cast<double>(found.differences));
+        std::erase_if(all, [](const auto& one) { return one.second.since == TimePoint{}; });
+        if (all.empty()) return;
+        out_.family("penstock_verify_age_seconds", "gauge", "Within so long every row was compared with the source.");
+        for (const auto& [pipeline, found] : all)
+            out_.sample({{"pipeline", pipeline}}, seconds_since(found.since.time_since_epoch().count(), now_));
     }
 
     /// Of the configuration, beside what was measured: rules compare the two.

@@ -1,6 +1,7 @@
 #include "app/operate/news.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -8,6 +9,7 @@
 #include "app/output.h"
 #include "app/run_json.h"
 #include "app/schedule/backup_jobs.h"
+#include "app/schedule/verify_jobs.h"
 #include "base/digest.h"
 #include "base/log.h"
 #include "base/redacted.h"
@@ -132,14 +134,16 @@ void News::run_ended(const flow::RunResult& result, const state::RunCause& cause
 }
 
 void News::scheduled(const ScheduleEvent& event) const {
-    const auto* pipeline = document_.pipeline(event.pipeline);
     const auto* backup = backup_of(document_, event.pipeline);
+    const auto* verified = verified_pipeline(document_, event.pipeline);
+    const auto* pipeline = verified != nullptr ? verified : document_.pipeline(event.pipeline);
     if (pipeline == nullptr && backup == nullptr) return;
     const auto& notify = pipeline != nullptr ? document_.scheduling_of(*pipeline).notify : backup->notify;
     auto window = iso_time(event.interval.end);
-    if (backup != nullptr) window += " " + event.pipeline;  // one name stands for all that is done of a backup
+    if (backup != nullptr || verified != nullptr)
+        window += " " + event.pipeline;  // one name stands for all that is done
     Item item{.event = std::string(to_string(event.kind)),
-              .pipeline = event.pipeline,
+              .pipeline = verified != nullptr ? verified->name : event.pipeline,
               .occasion = window,
               .subject = window,
               .text = event.message,
@@ -148,6 +152,7 @@ void News::scheduled(const ScheduleEvent& event) const {
     // One that ended in an orderly way has told of itself.
     if (event.kind == ScheduleEvent::Kind::run_failed && event.interval.crashes > 0) {
         if (backup != nullptr) item.event = is_drill(event.pipeline) ? "drill_failed" : "backup_failed";
+        if (verified != nullptr) item.event = "verify_failed";
         item.title = fmt::format("{} failed", event.pipeline);
         item.occasion = event.interval.token;
         item.subject = "crashed";
@@ -184,6 +189,18 @@ void News::backup_failed(const config::Backup& backup, const std::string& token,
               .more = {{"error", error_json(error)}}};
     item.about(backup);
     tell(backup.notify.failure, backup.notify, item);
+}
+
+void News::verify_failed(const config::PipelineConfig& pipeline, const std::string& token,
+                         const std::vector<std::string>& why) const {
+    Item item{.event = "verify_failed",
+              .pipeline = pipeline.name,
+              .occasion = token,
+              .subject = sha256_hex(fmt::format("{}", fmt::join(why, "\n"))).substr(0, 16),
+              .title = fmt::format("{}: source and target were not found equal", pipeline.name),
+              .text = fmt::format("{}", fmt::join(why, "\n"))};
+    const auto& notify = document_.scheduling_of(pipeline).notify;
+    tell(notify.failure, notify, item);
 }
 
 bool tells_anybody(const config::Document& document) {

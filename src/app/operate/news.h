@@ -24,6 +24,9 @@ class News {
                       const std::vector<std::string>& why) const;
     /// A backup that the scheduler began, by this token, has failed.
     void backup_failed(const config::Backup& backup, const std::string& token, const Error& error) const;
+    /// A comparison of source and target that was made by schedule has found them to differ, or could not be made.
+    void verify_failed(const config::PipelineConfig& pipeline, const std::string& token,
+                       const std::vector<std::string>& why) const;
     /// Of these what runs cannot say of themselves: that they died, are late, or were missed.
     void scheduled(const ScheduleEvent& event) const;
 

@@ -9,8 +9,7 @@ namespace {
 
 constexpr std::string_view full = "full", incremental = "incremental", drill = "drill";
 
-Status add_job(const config::Backup& backup, std::string_view what, const config::BackupTimes& when,
-               schedule::Jobs& jobs) {
+Status add_job(const config::Backup& backup, std::string_view what, const config::Times& when, schedule::Jobs& jobs) {
     if (when.schedule.empty()) return {};
     auto times = schedule::Times::read(when.schedule.value, when.timezone.value);
     if (!times) return fail(std::move(times.error()).at(when.schedule.place.text()));
@@ -34,8 +33,7 @@ Status add_backup_jobs(const config::Document& document, schedule::Jobs& jobs) {
 }
 
 const config::Backup* backup_of(const config::Document& document, std::string_view job) {
-    auto colon = job.find(':');
-    return colon == job.npos ? nullptr : document.backup(job.substr(0, colon));
+    return backup_command(job).empty() ? nullptr : document.backup(job.substr(0, job.find(':')));
 }
 
 bool is_drill(std::string_view job) { return job.substr(job.find(':') + 1) == drill; }
@@ -44,6 +42,7 @@ std::vector<std::string> backup_command(std::string_view job) {
     auto colon = job.find(':');
     if (colon == job.npos) return {};
     auto what = job.substr(colon + 1);
+    if (what != full && what != incremental && what != drill) return {};
     std::vector<std::string> words = {"backup", is_drill(job) ? "drill" : "run", std::string(job.substr(0, colon))};
     if (what == incremental) words.emplace_back("--incremental");
     return words;

@@ -8,6 +8,7 @@
 
 #include "app/own_process.h"
 #include "app/schedule/backup_jobs.h"
+#include "app/schedule/verify_jobs.h"
 #include "base/log.h"
 
 namespace penstock::app {
@@ -17,6 +18,7 @@ std::vector<std::string> command_line(const Session& session, const schedule::In
                                       const std::string& token) {
     auto words = own_words(session, session.log_format);
     auto command = backup_command(interval.pipeline);
+    if (command.empty()) command = verify_command(interval.pipeline);
     if (command.empty()) command = {"run", interval.pipeline, "--drain"};
     words.insert(words.end(), command.begin(), command.end());
     words.insert(words.end(), {"--interval", token});

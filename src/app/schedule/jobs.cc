@@ -2,6 +2,7 @@
 
 #include "app/components.h"
 #include "app/schedule/backup_jobs.h"
+#include "app/schedule/verify_jobs.h"
 #include "app/work/work.h"
 
 namespace penstock::app {
@@ -51,6 +52,7 @@ Result<schedule::Jobs> scheduled_jobs(const config::Document& document) {
         }
         jobs.emplace(pipeline.name, std::move(job));
     }
+    PN_CHECK(add_verify_jobs(document, jobs));
     PN_CHECK(add_backup_jobs(document, jobs));
     return jobs;
 }
