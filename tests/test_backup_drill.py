@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from support.backups import KEY, Restored, Source, configure, own_folder, remove_meanwhile
-from support.postgres import LOADER_PASSWORD, PostgresServer
+from support.postgres import LOADER, LOADER_PASSWORD, PostgresServer
 from support.program import ROOT
 from support.receiver import Receiver
 from support.serving import Serving
@@ -131,6 +131,62 @@ def test_a_whole_backup_passes_and_says_how_long_it_took(project, source, place)
     failed = drill(project, expect=3)
     assert failed["compared"][0]["tables"][0]["differences"] == {"missing": 1, "extra": 1, "changed": 0}  # it has no key
     assert "pipeline events differs" in failed["failures"][0]
+
+
+def test_captured_tables_are_compared_at_the_position_of_their_stream(project, small, place):
+    """The target is where its slot is; the backup is older, and the log goes on behind it."""
+    with small.admin() as admin:
+        admin.execute(f"ALTER ROLE {LOADER} REPLICATION")
+        admin.execute("CREATE TABLE captured (id int PRIMARY KEY, what text)")
+        admin.execute("CREATE PUBLICATION captured FOR TABLE captured")
+        admin.execute("INSERT INTO captured SELECT i, 'first ' || i FROM generate_series(1, 500) i")
+    prepare(project, small, place, queries=["SELECT count(*) FROM captured"], verify=["captured"],
+            connections={"reader": {"type": "postgres", "url": small.url("postgres")}, "warehouse": {"type": "duckdb", "path": "w.duckdb"}},
+            pipelines={"captured": {"source": {"connection": "reader", "changes": {"tables": ["public.captured"], "publication": "captured", "slot": "captured", "create": True}},
+                                    "target": {"connection": "warehouse", "dataset": "main", "mode": "merge"}}})
+
+    def change(statement: str) -> None:
+        with small.admin() as admin:
+            admin.execute(statement)
+
+    try:
+        project.run("run", "captured", "--drain")
+        project.run("backup", "wal", "shop_db", "--drain")
+        back_up(project)
+        behind = drill(project, expect=3)["compared"][0]  # the backup has ended where the target does not stand yet
+        assert behind["error"]["code"] == "not_at_one_position" and "the restored backup ends at" in behind["error"]["message"]
+
+        change("UPDATE captured SET what = 'second' WHERE id % 3 = 0")
+        change("DELETE FROM captured WHERE id % 50 = 7")
+        project.run("run", "captured", "--drain")
+        change("INSERT INTO captured SELECT i, 'third' FROM generate_series(501, 600) i")
+        change("DELETE FROM captured WHERE id % 50 = 8")
+        project.run("backup", "wal", "shop_db", "--drain")
+        wait_for(lambda: caught_up(project))
+        report = drill(project)
+        compared, = report["compared"]
+        assert compared["equal"] and compared["as_of"] and compared["error"] is None
+        assert compared["tables"][0]["read"]["source"]["rows"] == 490 == compared["tables"][0]["read"]["target"]["rows"]
+        assert report["queries"][0]["first_value"] == "578", "recovery goes on to the end of the log"
+        assert [phase["name"] for phase in report["phases"]] == ["plan", "restore", "recovery", "compare", "recovery", "queries", "pages", "compare", "stop", "checksums"]
+        paused = report["phases"][3]
+        assert paused["seconds"] > 0 and report["rto_seconds"] < report["phases"][5]["begin_seconds"] - paused["seconds"] + 0.01
+        assert compared["as_of"] in sealed(project, report)
+
+        with duckdb.connect(str(project.folder / "w.duckdb")) as warehouse:
+            warehouse.execute("UPDATE main.captured SET what = 'bent' WHERE id = 3")
+        failed = drill(project, expect=3)
+        assert failed["compared"][0]["tables"][0]["differences"] == {"missing": 0, "extra": 0, "changed": 1}
+        assert "pipeline captured differs" in failed["failures"][0]
+
+        change("INSERT INTO captured VALUES (1000, 'on its way')")
+        project.run("run", "captured", "--drain")  # and nobody keeps the log
+        ahead = drill(project, expect=3)["compared"][0]
+        assert ahead["error"]["code"] == "not_at_one_position" and "the stored log ends at" in ahead["error"]["message"]
+    finally:
+        with small.admin() as admin:
+            admin.execute("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = 'captured'")
+            admin.execute("DROP PUBLICATION captured; DROP TABLE captured")
 
 
 def metrics(project) -> dict[str, float]:

@@ -77,7 +77,8 @@ class Verifying {
         target_.reset();
         ledger_.reset();
         PN_CHECK(source_->look());
-        if (pipeline_.is_stream()) PN_CHECK(catch_up(document_, pipeline_, source_->moment(), stop_));
+        if (pipeline_.is_stream() && !request_.as_it_stands)
+            PN_CHECK(catch_up(document_, pipeline_, source_->moment(), stop_));
         PN_TRY(target_, pipeline_.compare_target(stop_));
         PN_TRY(ledger_, pipeline_.open_ledger());
         return {};
@@ -129,7 +130,10 @@ class Verifying {
     }
 
     verify::Request request_for(const VerifiedTable& table) const {
-        verify::Request out{.key = table.target.key, .fraction = request_.fraction, .most_told = request_.most_told};
+        verify::Request out{.key = table.target.key,
+                            .fraction = request_.fraction,
+                            .part = request_.part,
+                            .most_told = request_.most_told};
         if (out.key.empty() && table.target.info.key_is_unique) out.key = table.target.info.key;
         bool log = table.target.mode == flow::Mode::append && !table.target.info.cursor.empty();
         out.earlier_versions = log;
@@ -167,7 +171,7 @@ class Verifying {
     /// Of a stream. A row that is the same in the source at two looks, and that the target, which had all changes up to the first
     /// of them by the second, has otherwise, differs. One that was changed in between is looked at again.
     Status settle(VerifiedTable& table) {
-        if (!pipeline_.is_stream() || !table.there) return {};
+        if (!pipeline_.is_stream() || request_.as_it_stands || !table.there) return {};
         auto open = table.outcome.differences;
         auto beyond = table.outcome.total() - static_cast<int64_t>(open.size());
         std::vector<verify::Difference> proven;

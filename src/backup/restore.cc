@@ -83,11 +83,6 @@ Status empty_folder(const fs::path& folder) {
     return {};
 }
 
-std::string text_of(const fs::path& file) {
-    std::ifstream in(file);
-    return {std::istreambuf_iterator<char>(in), {}};
-}
-
 /// One restore on its way.
 class Restoring {
   public:
@@ -192,7 +187,7 @@ class Restoring {
 
     /// PostgreSQL does not start what says that it has changes only.
     Status make_label_full() {
-        std::istringstream label(text_of(plan_.into / "backup_label"));
+        std::istringstream label(read_small_file(plan_.into / "backup_label"));
         std::string line, kept;
         while (std::getline(label, line))
             if (!line.starts_with("INCREMENTAL FROM ")) kept += line + "\n";
@@ -203,7 +198,7 @@ class Restoring {
     Status settle() {
         const auto& into = plan_.into;
         if (!plan_.parents.empty()) PN_CHECK(make_label_full());
-        std::string kept = text_of(into / "postgresql.auto.conf");
+        std::string kept = read_small_file(into / "postgresql.auto.conf");
         PN_CHECK(write_small_file(into / "postgresql.auto.conf",
                                   kept + recovery_settings(plan_.record, plan_.recovery, plan_.restore_command),
                                   plan_.owner));

@@ -102,6 +102,11 @@ Status make_private_folder(const fs::path& folder, FolderWriter::Owner owner) {
     return give(folder, owner);
 }
 
+std::string read_small_file(const fs::path& file) {
+    std::ifstream in(file);
+    return {std::istreambuf_iterator<char>(in), {}};
+}
+
 Status write_small_file(const fs::path& file, std::string_view content, FolderWriter::Owner owner) {
     int out = ::open(file.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (out < 0) return fail(file_error("write", file, errno));

@@ -61,6 +61,8 @@ class FolderWriter : public TarTaker {
 
 /// Makes a folder and what is missing above it; an empty one that is there will do.
 Status make_private_folder(const std::filesystem::path& folder, FolderWriter::Owner owner);
+/// Its content; "" where it cannot be read.
+std::string read_small_file(const std::filesystem::path& file);
 /// Writes a small file whole, flushed; `mode` 0600.
 Status write_small_file(const std::filesystem::path& file, std::string_view content, FolderWriter::Owner owner);
 /// Everything written to the file system of this folder is on its disk.

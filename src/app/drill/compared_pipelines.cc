@@ -7,7 +7,6 @@
 #include <memory>
 
 #include "app/components.h"
-#include "app/verifying.h"
 #include "config/suggest.h"
 #include "connect/postgres/component.h"
 #include "connect/postgres/options.h"
@@ -33,10 +32,6 @@ std::string obstacle(const config::Document& document, const config::PipelineCon
     if (connection == nullptr || find_component(connection->type) != &postgres::component())
         return "it does not read PostgreSQL";
     if (pipeline.for_each) return "it stands for one pipeline a row of `for_each`";
-    if (pipeline.source.find("changes") != nullptr)
-        return "it captures changes: its target is at the position of its slot, where the restored server, which has "
-               "no slot, "
-               "cannot be brought";
     return "";
 }
 
@@ -54,15 +49,6 @@ config::Document redirected(config::Document document, const std::string& connec
         entry.value.path = path;
     }
     return document;
-}
-
-ComparedPipeline compare_one(const config::Document& document, const std::string& name, const std::stop_token& stop) {
-    ComparedPipeline out{.name = name};
-    auto pipeline = Pipeline::find(document, name);
-    auto tables = pipeline ? verify_pipeline(document, *pipeline, {}, stop) : fail(pipeline.error());
-    if (tables) out.tables = std::move(*tables);
-    else out.error = std::move(tables.error());
-    return out;
 }
 
 }  // namespace
@@ -85,12 +71,23 @@ void check_compared(const config::Document& document, const config::Backup& back
             error.code = "not_compared_by_drills";
             error.message =
                 fmt::format("backups.{}.drill.verify: a drill cannot compare '{}': {}", backup.name, name.value, why);
-            error.hint =
-                "name batch pipelines from the backed up server's tables; `penstock verify` compares the others with "
-                "the server itself";
+            error.hint = "name pipelines from the backed up server's tables";
             diagnostics.add(std::move(error));
         }
     }
+}
+
+bool captures(const config::PipelineConfig& pipeline) { return pipeline.source.find("changes") != nullptr; }
+
+ComparedPipeline compare_restored(const config::Document& document, const std::string& name, const Sandbox& sandbox,
+                                  const VerifyRequest& request, const std::stop_token& stop) {
+    ComparedPipeline out{.name = name};
+    auto there = redirected(document, document.pipeline(name)->source_connection, sandbox);
+    auto pipeline = Pipeline::find(there, name);
+    auto tables = pipeline ? verify_pipeline(there, *pipeline, request, stop) : fail(pipeline.error());
+    if (tables) out.tables = std::move(*tables);
+    else out.error = std::move(tables.error());
+    return out;
 }
 
 Result<std::vector<ComparedPipeline>> compare_pipelines(const config::Document& document, const config::Backup& backup,
@@ -98,9 +95,8 @@ Result<std::vector<ComparedPipeline>> compare_pipelines(const config::Document& 
                                                         const std::stop_token& stop) {
     std::vector<ComparedPipeline> all;
     for (const auto& name : backup.drill.verify) {
-        const auto& source = document.pipeline(name.value)->source_connection;
-        auto there = redirected(document, source, sandbox);
-        auto one = compare_one(there, name.value, stop);
+        if (captures(*document.pipeline(name.value))) continue;
+        auto one = compare_restored(document, name.value, sandbox, {}, stop);
         if (one.error && one.error->kind == ErrorKind::interrupted) return fail(std::move(*one.error));
         for (const auto& table : one.tables)
             if (!table.equal() && table.batch && table.batch->checkpoint.read_at > held_until)

@@ -7,6 +7,7 @@
 
 #include "app/drill/sandbox.h"
 #include "app/verified.h"
+#include "app/verifying.h"
 #include "config/diagnostics.h"
 #include "config/document.h"
 
@@ -17,17 +18,22 @@ struct ComparedPipeline {
     std::string name;
     std::vector<VerifiedTable> tables;
     std::optional<Error> error;  ///< why it could not be compared
+    std::string as_of;           ///< the place in the log at which both stood; "" each of its own moment
     std::string note;            ///< what the differences may come from; "" nothing that is known
 
     bool equal() const;
 };
 
-/// Of `drill: {verify: …}` what a drill cannot do, by name: pipelines that are not there, read no PostgreSQL, stand for many, or
-/// capture changes. Of those the target has what was committed up to its slot's position; the restored server, which is on a
-/// timeline of its own and has no slot, cannot be brought to that position, and a drain of the slot would take from production.
+/// Of `drill: {verify: …}` what a drill cannot do, by name: pipelines that are not there, read no PostgreSQL, or stand for many.
 void check_compared(const config::Document& document, const config::Backup& backup, config::Diagnostics& diagnostics);
 
-/// Compares the pipelines' targets with the restored server as their source. Rows that the next run would read are no differences, as
+bool captures(const config::PipelineConfig& pipeline);
+
+/// Compares one's target with the restored server, whatever it is called in the configuration.
+ComparedPipeline compare_restored(const config::Document& document, const std::string& name, const Sandbox& sandbox,
+                                  const VerifyRequest& request, const std::stop_token& stop);
+
+/// Compares the targets of pipelines that capture no changes (of the others: captured_pipelines.h) with the restored server as their source. Rows that the next run would read are no differences, as
 /// in `penstock verify`; where a target was loaded after the restored state (`held_until`), what was committed in between is one, and
 /// `note` says so.
 Result<std::vector<ComparedPipeline>> compare_pipelines(const config::Document& document, const config::Backup& backup,

@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <thread>
 
 #include "app/as_of.h"
+#include "app/drill/captured_pipelines.h"
 #include "base/ids.h"
 #include "base/log.h"
 
@@ -12,6 +14,8 @@ namespace penstock::app {
 namespace {
 
 using std::chrono::steady_clock;
+
+constexpr std::chrono::seconds log_patience{5};
 
 /// One drill on its way.
 class Drill {
@@ -35,14 +39,15 @@ class Drill {
   private:
     Status steps() {
         PN_CHECK(restore());
+        PN_CHECK(recover());
         PN_CHECK(ask_state());
         begin_phase("queries");
         PN_TRY(report_.queries, ask_queries(sandbox_, database(), config_.queries, stop_));
         begin_phase("pages");
         PN_TRY(report_.pages, check_pages(sandbox_, stop_));
         begin_phase("compare");
-        PN_TRY(report_.compared,
-               compare_pipelines(place_.document, *place_.backup, sandbox_, *report_.held_until, stop_));
+        PN_TRY(auto compared, compare_pipelines(place_.document, *place_.backup, sandbox_, *report_.held_until, stop_));
+        report_.compared.insert(report_.compared.end(), compared.begin(), compared.end());
         begin_phase("stop");
         PN_CHECK(sandbox_.stop());
         begin_phase("checksums");
@@ -56,17 +61,61 @@ class Drill {
         report_.recovery = wanted.recovery;
         measure_rpo();
         begin_phase("restore");
-        PN_TRY(auto plan, sandbox_.restore(place_.catalog, std::move(wanted), backup_threads(), stop_));
-        begin_phase("recovery");
-        SandboxServer server{.programs = config_.programs.value};
-        for (const auto& library : config_.libraries) server.libraries.push_back(library.value);
-        server.users = {"postgres"};
+        PN_TRY(plan_, sandbox_.restore(place_.catalog, std::move(wanted), backup_threads(), stop_));
+        for (const auto& library : config_.libraries) server_.libraries.push_back(library.value);
+        server_.users = {"postgres"};
         if (auto user = user_of(place_.document, place_.backup->connection.value); !user.empty())
-            server.users.push_back(user);
-        PN_CHECK(sandbox_.start(plan, server, stop_));
-        report_.isolated = sandbox_.isolated();
-        report_.rto = seconds();
+            server_.users.push_back(user);
         return {};
+    }
+
+    /// Up to the end, with stops where the targets of captured pipelines stand.
+    Status recover() {
+        double compared = 0;
+        if (request_.target.kind == backup::RecoveryTarget::Kind::latest) {
+            PN_TRY(auto captured,
+                   CapturedPipelines::look_at(place_.document, *place_.backup, report_.record->system_identifier));
+            if (!captured.empty()) {
+                PN_TRY(compared, compare_captured(captured));
+            }
+        }
+        begin_phase("recovery");
+        PN_CHECK(sandbox_.start(plan_, server_, stop_));
+        report_.isolated = sandbox_.isolated();
+        report_.rto = seconds() - compared;
+        return {};
+    }
+
+    /// The seconds that it took beside recovery.
+    Result<double> compare_captured(CapturedPipelines& captured) {
+        auto end = postgres::Lsn::parse(report_.record->end_lsn).value_or(postgres::Lsn());
+        PN_TRY(auto reach, wait_for_log(captured));
+        captured.leave_out(end, reach);
+        double compared = 0;
+        for (auto place : captured.places()) {
+            begin_phase("recovery");
+            PN_CHECK(sandbox_.start_paused(plan_, server_, place, stop_));
+            begin_phase("compare");
+            captured.compare(place, sandbox_, stop_);
+            PN_CHECK(sandbox_.stop());
+            end_phase();
+            compared += report_.phases.back().seconds;
+        }
+        report_.compared = captured.outcome();
+        return compared;
+    }
+
+    /// How far the stored log reaches. What a target has got already may be on its way into the store.
+    Result<postgres::Lsn> wait_for_log(const CapturedPipelines& captured) {
+        auto places = captured.places();
+        auto until = steady_clock::now() + log_patience + 3 * place_.backup->wal.interval;
+        while (true) {
+            PN_TRY(auto now, backup::plan_recovery(place_.catalog, report_.record->id, request_.target));
+            auto reach = now.recovery ? now.recovery->reach : postgres::Lsn();
+            bool enough = places.empty() || reach >= *places.rbegin();
+            if (enough || stop_.stop_requested() || steady_clock::now() >= until) return reach;
+            std::this_thread::sleep_for(std::chrono::milliseconds(500));
+        }
     }
 
     void measure_rpo() {
@@ -113,6 +162,8 @@ class Drill {
     const std::stop_token& stop_;
     steady_clock::time_point begin_ = steady_clock::now();
     DrillReport report_;
+    backup::RestorePlan plan_;
+    SandboxServer server_{.programs = config_.programs.value};
 };
 
 }  // namespace

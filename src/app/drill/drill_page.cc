@@ -117,8 +117,9 @@ std::string compared(const std::vector<ComparedPipeline>& all) {
             text += fmt::format(
                 "<tr><td>{}</td><td>{}</td>{}<td class=\"number\">{}</td><td class=\"number\">{}</td>"
                 "<td class=\"number\">{}</td></tr>\n",
-                html_escaped(one.name), html_escaped(table.target.name), verdict_cell(table.equal()),
-                table.outcome.source.rows, table.outcome.target.rows, table.outcome.total());
+                html_escaped(one.as_of.empty() ? one.name : one.name + " as of " + one.as_of),
+                html_escaped(table.target.name), verdict_cell(table.equal()), table.outcome.source.rows,
+                table.outcome.target.rows, table.outcome.total());
         auto said = one.error ? one.error->message : one.note;
         if (!said.empty())
             text += fmt::format("<tr><td>{}</td><td colspan=\"5\" class=\"bad\">{}</td></tr>\n", html_escaped(one.name),

@@ -92,6 +92,7 @@ Json compared_json(const std::vector<ComparedPipeline>& all) {
         for (const auto& table : one.tables) tables.push_back(verified_json(table, most_differences));
         list.push_back({{"pipeline", one.name},
                         {"equal", one.equal()},
+                        {"as_of", one.as_of.empty() ? Json(nullptr) : Json(one.as_of)},
                         {"note", one.note.empty() ? Json(nullptr) : Json(one.note)},
                         {"tables", tables},
                         {"error", or_null(one.error)}});
@@ -180,7 +181,8 @@ std::string drill_text(const DrillReport& report) {
     }
     for (const auto& one : report.compared)
         if (one.equal())
-            text += fmt::format("  {}: equal with the restored server in {} tables\n", one.name, one.tables.size());
+            text += fmt::format("  {}: equal with the restored server in {} tables{}\n", one.name, one.tables.size(),
+                                one.as_of.empty() ? "" : ", both as of " + one.as_of);
     auto failures = report.failures();
     for (size_t i = 0; i < std::min(failures.size(), most_shown); ++i)
         text += fmt::format("  FAILED: {}\n", failures[i]);

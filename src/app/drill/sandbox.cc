@@ -122,21 +122,64 @@ Result<backup::RestorePlan> Sandbox::restore(const backup::Catalog& catalog, bac
     return plan;
 }
 
-Status Sandbox::start(const backup::RestorePlan& plan, const SandboxServer& server, const std::stop_token& stop) {
+Status Sandbox::launch(const backup::RestorePlan& plan, const SandboxServer& server, bool readers) {
     int major = plan.record.server_version / 10000;
     PN_TRY(programs_, find_server_programs(major, server.programs));
     backup::FolderWriter::Owner owner{.user = account_.user, .group = account_.group};
     PN_CHECK(backup::write_small_file(folder_ / "hba.conf", "local all all trust\n", owner));
     PN_CHECK(backup::write_small_file(folder_ / "ident.conf", "", owner));
     isolated_ = can_isolate();
-    PN_TRY(server_, start_program({.command = sandbox_command(programs_, folder_, major, server.libraries),
+    open_since_.reset();
+    PN_TRY(server_, start_program({.command = sandbox_command(programs_, folder_, major, server.libraries, readers),
                                    .log = folder_ / "log",
                                    .bare = true,
                                    .isolated = isolated_},
                                   account_));
-    PN_CHECK(wait_until_ready(server, stop));
+    return {};
+}
+
+Status Sandbox::start(const backup::RestorePlan& plan, const SandboxServer& server, const std::stop_token& stop) {
+    PN_CHECK(launch(plan, server, false));
+    PN_CHECK(wait_until_ready(server, "SELECT NOT pg_catalog.pg_is_in_recovery()", stop));
     feed_.reset();  // whatever runs in the server from now on gets nothing from us
     return {};
+}
+
+Status Sandbox::start_paused(const backup::RestorePlan& plan, const SandboxServer& server, postgres::Lsn place,
+                             const std::stop_token& stop) {
+    // In the file, and behind what the plan says of targets: on the command line the two would exclude each other.
+    auto file = data() / "postgresql.auto.conf";
+    auto before = backup::read_small_file(file);
+    backup::FolderWriter::Owner owner{.user = account_.user, .group = account_.group};
+    PN_CHECK(backup::write_small_file(file,
+                                      before + fmt::format("recovery_target_lsn = '{}'\nrecovery_target_inclusive = "
+                                                           "'off'\nrecovery_target_action = 'pause'\n",
+                                                           place.text()),
+                                      owner));
+    auto started = launch(plan, server, true);
+    if (started)
+        started = wait_until_ready(server,
+                                   plan.record.server_version >= 140000
+                                       ? "SELECT NOT pg_catalog.pg_is_in_recovery() OR "
+                                         "pg_catalog.pg_get_wal_replay_pause_state() = 'paused'"
+                                       : "SELECT NOT pg_catalog.pg_is_in_recovery() OR "
+                                         "pg_catalog.pg_is_wal_replay_paused()",
+                                   stop);
+    PN_CHECK(backup::write_small_file(file, before, owner));  // read once, when it starts
+    PN_CHECK(started);
+    return check_place(place, stop);
+}
+
+Status Sandbox::check_place(postgres::Lsn place, const std::stop_token& stop) const {
+    PN_TRY(auto session, connect("template1", stop));
+    PN_TRY(auto rows, session->query("SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.pg_last_wal_replay_lsn()"));
+    if (rows.truth(0, 0) && postgres::Lsn::parse(rows.text(0, 1)) == place) return {};
+    return fail({.kind = ErrorKind::check_failed,
+                 .code = "recovery_not_paused",
+                 .message = fmt::format("recovery was to pause at {} and is at {}{}", place.text(), rows.text(0, 1),
+                                        rows.truth(0, 0) ? "" : ", where it ended"),
+                 .where = data().string(),
+                 .hint = "`penstock backup drill --keep` leaves its folder, with all that it said in `log`"});
 }
 
 bool Sandbox::has_ended() {
@@ -173,7 +216,7 @@ bool Sandbox::stays_closed() {
 }
 
 /// Recovery may take hours, and for minutes nobody is let in; only the end of the server ends the wait.
-Status Sandbox::wait_until_ready(const SandboxServer& server, const std::stop_token& stop) {
+Status Sandbox::wait_until_ready(const SandboxServer& server, const std::string& ready, const std::stop_token& stop) {
     constexpr std::chrono::milliseconds pause{20};
     size_t user = 0;
     std::unique_ptr<postgres::Session> session;
@@ -195,9 +238,9 @@ Status Sandbox::wait_until_ready(const SandboxServer& server, const std::stop_to
                 return fail(std::move(made.error()));
         }
         if (session) {
-            auto recovers = session->query("SELECT pg_catalog.pg_is_in_recovery()");
-            if (!recovers) session.reset();
-            else if (!recovers->truth(0, 0)) break;
+            auto is_ready = session->query(ready);
+            if (!is_ready) session.reset();
+            else if (is_ready->truth(0, 0)) break;
         }
         std::this_thread::sleep_for(pause);
     }

@@ -36,7 +36,7 @@ Result<fs::path> find_server_programs(int major, const fs::path& configured) {
 }
 
 std::vector<std::string> sandbox_command(const fs::path& programs, const fs::path& folder, int major,
-                                         const std::vector<std::string>& libraries) {
+                                         const std::vector<std::string>& libraries, bool readers) {
     std::vector<std::string> settings = {
         "data_directory=" + (folder / "data").string(),
         "hba_file=" + (folder / "hba.conf").string(),
@@ -53,7 +53,8 @@ std::vector<std::string> sandbox_command(const fs::path& programs, const fs::pat
         "primary_conninfo=",
         "primary_slot_name=",
         "recovery_min_apply_delay=0",
-        "hot_standby=off",  // a limit that is too low for the log ends recovery, where it would wait for somebody otherwise
+        // Without readers, a limit that is too low for the log ends recovery, where it would wait for somebody otherwise.
+        readers ? "hot_standby=on" : "hot_standby=off",
         "max_logical_replication_workers=0",
         "autovacuum=off",
         fmt::format("shared_preload_libraries={}", fmt::join(libraries, ",")),
