@@ -60,6 +60,17 @@ def test_failure_and_recovery_come_by_mail(database, project, mail):
         assert PASSWORD not in "".join(state.iterdump()) and set(state.execute("SELECT status FROM notices")) == {("delivered",)}
 
 
+def test_mail_through_a_connection_that_is_encrypted_from_its_first_byte(database, project, tmp_path):
+    mail = MailServer(tmp_path / "wrapped", starttls=False, wrapped=True)
+    try:
+        tell(project, database, mail, tls="wrapped")
+        project.run("run", "broken", expect=1)
+        (told,) = mail.mails()
+        assert told["Subject"] == "[penstock] broken failed"
+    finally:
+        mail.stop()
+
+
 def test_mail_beyond_ascii(database, project, mail):
     """Names of tables are people's; subject and text come through as they are."""
     database.execute('CREATE TABLE "Größe €" (n int); INSERT INTO "Größe €" VALUES (NULL)')

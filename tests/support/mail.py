@@ -1,4 +1,4 @@
-"""A real mail server (aiosmtpd): STARTTLS with a certificate of its own authority, and login."""
+"""A real mail server (aiosmtpd): TLS with a certificate of its own authority, and login."""
 
 import email
 import email.policy
@@ -18,9 +18,9 @@ def openssl(folder, *words: str) -> None:
 
 
 class MailServer:
-    """`answers` are said after the next messages in place of OK. `refused` are addresses that nobody has."""
+    """STARTTLS, or `wrapped` in TLS from the first byte. `answers` are said after the next messages in place of OK. `refused` are addresses that nobody has."""
 
-    def __init__(self, folder, starttls: bool = True):
+    def __init__(self, folder, starttls: bool = True, wrapped: bool = False):
         folder.mkdir()
         openssl(folder, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
                 "-keyout", "key.pem", "-out", "ca.pem")
@@ -38,7 +38,7 @@ class MailServer:
 
             async def handle_DATA(self, _server, session, envelope):
                 answer = server.answers.pop(0) if server.answers else "250 OK"
-                server.got.append((answer, session.ssl is not None, envelope.mail_from, list(envelope.rcpt_tos), envelope.content))
+                server.got.append((answer, wrapped or session.ssl is not None, envelope.mail_from, list(envelope.rcpt_tos), envelope.content))
                 return answer
 
         def authenticate(_server, _session, _envelope, _mechanism, data):
@@ -48,10 +48,10 @@ class MailServer:
         class Server(Controller):
             def factory(self):
                 return SMTP(self.handler, hostname="localhost", tls_context=context if starttls else None, require_starttls=starttls,
-                            auth_required=starttls, auth_require_tls=True, authenticator=authenticate)
+                            auth_required=starttls or wrapped, auth_require_tls=not wrapped, authenticator=authenticate)
 
         self.port = free_port()
-        self._make = lambda: Server(Hooks(), hostname="127.0.0.1", port=self.port)
+        self._make = lambda: Server(Hooks(), hostname="127.0.0.1", port=self.port, ssl_context=context if wrapped else None)
         self.start()
 
     def mails(self) -> list[email.message.EmailMessage]:
