@@ -365,7 +365,7 @@ flow::RunRequest Pipeline::request(const std::string& run_id, bool full_refresh)
         auto context = source_;
         context.run_id = run_id;
         context.purse = purse;
-        return with_checks(with_steps(source_component_->build_source(context)), log, false);
+        return with_checks(with_steps(source_component_->build_source(context)), log, false, purse);
     };
     request.make_sink = [this, run_id, purse = request.purse]() -> Result<std::unique_ptr<flow::Sink>> {
         if (config_->unusable) return fail(*config_->unusable);
@@ -386,7 +386,7 @@ flow::RunRequest Pipeline::request(const std::string& run_id, bool full_refresh)
             if (config_->unusable) return fail(*config_->unusable);
             return do_work({*config_, source_.directory, run_id, full_refresh}, tables, std::move(stop));
         };
-    if (request.validations != nullptr) request.check_table = table_checks(request.validations);
+    check_tables_of(request);
     request.rejects = reject_policy(*config_, is_routed() || any_check_rejects());
     request.retries = {.max = static_cast<int>(config_->retries.max),
                        .delay = config_->retries.delay,

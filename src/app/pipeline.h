@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "check/expectation.h"
+#include "check/reference.h"
 #include "config/document.h"
 #include "flow/comparison.h"
 #include "flow/component.h"
@@ -90,6 +91,8 @@ class Pipeline {
 
     /// What `checks` ask, suites read.
     Result<std::vector<check::Expectation>> expectations() const;
+    /// What they may compare with: runs of the past, and other tables, which are paid for from the purse.
+    check::Reference reference(std::shared_ptr<flow::Purse> purse) const;
 
     /// What `status` says of tables that the stream's checkpoint has set aside.
     std::vector<std::string> stream_troubles(const flow::Checkpoint& stream) const;
@@ -99,12 +102,14 @@ class Pipeline {
   private:
     Status validate_checks() const;
     Result<std::unique_ptr<flow::Source>> with_checks(Result<std::unique_ptr<flow::Source>> source,
-                                                      std::shared_ptr<flow::ValidationLog> log, bool some_rows) const;
+                                                      std::shared_ptr<flow::ValidationLog> log, bool some_rows,
+                                                      std::shared_ptr<flow::Purse> purse = {}) const;
     bool any_check_rejects() const;
     Status check_answers(flow::Sink& sink) const;
-    /// What a run asks of the target's tables.
-    std::function<Status(flow::CheckedTarget&, const flow::TableTarget&)> table_checks(
-        std::shared_ptr<flow::ValidationLog> log) const;
+    /// Lets a run check what it writes, and a plan tell the price of that.
+    void check_tables_of(flow::RunRequest& request) const;
+    Result<std::optional<flow::Expected>> price_checks(flow::CheckedTarget* asked, const flow::TableTarget& target,
+                                                       const std::shared_ptr<flow::Purse>& purse, bool planned) const;
     Result<std::unique_ptr<flow::Source>> with_steps(Result<std::unique_ptr<flow::Source>> source) const;
     Status validate_stream() const;
     Status validate_log() const;

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "app/other_table.h"
+#include "app/past_checks.h"
 #include "app/pipeline.h"
 #include "check/checked_source.h"
 
@@ -24,6 +26,18 @@ Status Pipeline::validate_checks() const {
     for (const auto& one : all) {
         if (one.rows == config::CheckedRows::table && !target_component_->answers_checks)
             return fail(not_answered(name(), one, target_component_->type));
+        if (const auto* other = one.kwargs.find("same_as"))
+            PN_CHECK(OtherTable(*document_, *config_, *other, {}).validate());
+        if (const auto* other = one.kwargs.find("other_table_name")) {
+            auto same_as = config::Node::map({{"table", other->place, *other}});
+            PN_CHECK(OtherTable(*document_, *config_, same_as, {}).validate());
+        }
+        if (one.rows == config::CheckedRows::batch && is_stream() && one.kwargs.find("last") != nullptr)
+            return fail(check::mistake(
+                one.place, "check_not_of_runs",
+                fmt::format("{}: what one commit of a stream brings is not comparable with runs (check {})", name(),
+                            one.title()),
+                "ask the target's table: `rows: table`"));
         if (one.rows == config::CheckedRows::batch && is_stream() && !is_routed())
             return fail(check::mistake(
                 one.place, "check_not_for_changes",
@@ -51,8 +65,8 @@ bool Pipeline::any_check_rejects() const {
 
 /// Of single rows read again, only what is asked of each.
 Result<std::unique_ptr<flow::Source>> Pipeline::with_checks(Result<std::unique_ptr<flow::Source>> source,
-                                                            std::shared_ptr<flow::ValidationLog> log,
-                                                            bool some_rows) const {
+                                                            std::shared_ptr<flow::ValidationLog> log, bool some_rows,
+                                                            std::shared_ptr<flow::Purse> purse) const {
     if (!source || config_->checks.empty()) return source;
     PN_TRY(auto all, expectations());
     std::erase_if(all, [&](const auto& one) {
@@ -61,22 +75,60 @@ Result<std::unique_ptr<flow::Source>> Pipeline::with_checks(Result<std::unique_p
     });
     if (all.empty()) return source;
     engine::Settings settings{.threads = source_.parallel, .memory_limit_bytes = source_.memory_bytes / 4};
-    return std::make_unique<check::CheckedSource>(std::move(*source), std::move(all), std::move(settings),
-                                                  std::move(log));
+    bool narrowed = source_.bounds.any() || source_.as_of || some_rows;
+    return std::make_unique<check::CheckedSource>(std::move(*source), std::move(all), reference(std::move(purse)),
+                                                  narrowed, std::move(settings), std::move(log));
 }
 
-std::function<Status(flow::CheckedTarget&, const flow::TableTarget&)> Pipeline::table_checks(
-    std::shared_ptr<flow::ValidationLog> log) const {
+check::Reference Pipeline::reference(std::shared_ptr<flow::Purse> purse) const {
+    check::Reference made{.own_connection = config_->target_connection};
+    auto runs = std::make_shared<PastChecks>(*document_, name());
+    made.past = [runs](const std::string& table, const std::string& series, size_t most) {
+        return runs->numbers(table, series, most);
+    };
+    made.elsewhere = [this, purse = std::move(purse)](const config::Node& same_as, std::stop_token stop) {
+        return OtherTable(*document_, *config_, same_as, purse).number(std::move(stop));
+    };
+    return made;
+}
+
+void Pipeline::check_tables_of(flow::RunRequest& request) const {
+    if (request.validations == nullptr) return;
     // Read once, suites among them: a stream asks at every commit.
-    return [all = expectations(), log = std::move(log)](flow::CheckedTarget& asked,
-                                                        const flow::TableTarget& target) -> Status {
+    request.check_table = [all = expectations(), log = request.validations, beyond = reference(request.purse)](
+                              flow::CheckedTarget& asked, const flow::TableTarget& target) -> Status {
         if (!all) return fail(all.error());
         auto some = check::expectations_of(*all, target.info.name, config::CheckedRows::table);
         if (some.empty()) return {};
         PN_TRY(auto table, asked.asked(target.name));
         if (!table) return {};
-        return check::check_whole_table(some, target.info.name, *table, *log, asked.asked_after_commit());
+        return check::check_whole_table(some, beyond.of(target.info.name), *table, *log, asked.asked_after_commit());
     };
+    bool planned = request.identity.run_id.empty();
+    if (!planned && !config_->budget.max_bytes_billed && !config_->budget.daily_usd) return;
+    request.price_checks = [this, purse = request.purse, planned](flow::CheckedTarget* asked,
+                                                                  const flow::TableTarget& target) {
+        return price_checks(asked, target, purse, planned);
+    };
+}
+
+Result<std::optional<flow::Expected>> Pipeline::price_checks(flow::CheckedTarget* asked,
+                                                             const flow::TableTarget& target,
+                                                             const std::shared_ptr<flow::Purse>& purse,
+                                                             bool planned) const {
+    PN_TRY(auto all, expectations());
+    for (auto rows : {config::CheckedRows::batch, config::CheckedRows::table})
+        for (const auto& one : check::expectations_of(all, target.info.name, rows))
+            if (const auto* other = one.kwargs.find("same_as"); planned && other != nullptr)
+                PN_CHECK(OtherTable(*document_, *config_, *other, purse).price());
+    auto some = check::expectations_of(all, target.info.name, config::CheckedRows::table);
+    if (asked == nullptr || some.empty()) return std::optional<flow::Expected>();
+    flow::Expected expected{.table = "checks of " + target.name, .charge = {}};
+    PN_TRY(auto table, asked->asked(target.name));
+    if (table) {
+        PN_TRY(expected.charge, check::price_of(some, *table));
+    }
+    return std::optional(std::move(expected));
 }
 
 }  // namespace penstock::app

@@ -68,10 +68,14 @@ Result<Records> ask_table(const Pipeline& pipeline, flow::CheckedLedger& ledger,
     PN_TRY(auto table, ledger.asked(batch.target));
     if (!table) return records;
     PN_TRY(auto all, pipeline.expectations());
+    auto known = pipeline.reference({}).of(batch.source);
+    auto of_table = known;
+    known.past = {};  // a run's rows are not all of the table
     for (auto rows : {config::CheckedRows::batch, config::CheckedRows::table})
         for (auto& expectation : check::expectations_of(all, batch.source, rows)) {
             expectation.rows = config::CheckedRows::table;
-            PN_TRY(auto validation, check::evaluate(expectation, *table));
+            PN_TRY(auto validation,
+                   check::evaluate(expectation, *table, rows == config::CheckedRows::table ? of_table : known));
             validation.table = batch.source;
             validation.target = batch.target;
             records.push_back({.pipeline = pipeline.name(),
@@ -103,14 +107,15 @@ std::string text_of(const Records& records) {
                      {.heading = "RESULT"},
                      {.heading = "UNEXPECTED", .align = TextTable::Align::right},
                      {.heading = "OF", .align = TextTable::Align::right},
-                     {.heading = "FOUND", .most = 60}});
+                     {.heading = "FOUND", .most = 60},
+                     {.heading = "COMPARED WITH", .most = 90}});
     for (const auto& record : records) {
         const auto& one = record.validation;
         bool counted = one.element_count > 0;
         table.add({record.pipeline, one.target, one.check, one.success ? "passed" : "failed",
                    counted ? std::to_string(one.unexpected_count) : "",
                    counted ? std::to_string(one.element_count) : "",
-                   one.success || one.unexpected_count == 0 ? one.observed : one.unexpected_sample});
+                   one.success || one.unexpected_count == 0 ? one.observed : one.unexpected_sample, one.compared});
     }
     return table.text();
 }

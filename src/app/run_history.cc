@@ -66,11 +66,13 @@ std::string checks_text(const state::RunRecord& record) {
                      {.heading = "ON FAIL"},
                      {.heading = "UNEXPECTED", .align = Align::right},
                      {.heading = "OF", .align = Align::right},
-                     {.heading = "OBSERVED", .most = 60}});
+                     {.heading = "OBSERVED", .most = 60},
+                     {.heading = "COMPARED WITH", .most = 90}});
     for (const auto& of : record.tables)
         for (const auto& [pipeline, run_id, published, one] : of.validations)
             table.add({one.check, of.source, one.rows, one.success ? "passed" : "failed", one.on_fail,
-                       count_or_blank(one.unexpected_count), count_or_blank(one.element_count), one.observed});
+                       count_or_blank(one.unexpected_count), count_or_blank(one.element_count), one.observed,
+                       one.compared});
     return table.empty() ? "" : "\n" + table.text();
 }
 

@@ -37,6 +37,7 @@ Json checks_json(const std::vector<flow::ValidationRecord>& records) {
                         {"on_fail", one.on_fail},
                         {"success", one.success},
                         {"observed", json_or_null(one.observed)},
+                        {"compared_with", text_or_null(one.compared)},
                         {"element_count", one.element_count},
                         {"unexpected_count", one.unexpected_count},
                         {"unexpected_sample", json_or_null(one.unexpected_sample)},

@@ -15,16 +15,21 @@ namespace penstock::check {
 namespace {
 
 constexpr uint64_t least_memory = uint64_t{64} << 20;
+/// More than any question's answer has in a row.
+constexpr size_t most_cells = 16;
 
 /// The rows of a part once they are checked. Whoever comes first stages and checks them; all take turns at what is left.
 class CheckedScan : public flow::Scan {
   public:
     CheckedScan(std::unique_ptr<flow::Scan> rows, engine::Database& database, const flow::TableInfo& info,
-                const std::vector<Expectation>& expectations, flow::ScanContext context, flow::ValidationLog* log)
+                const std::vector<Expectation>& expectations, const Reference& reference, const std::string& reads,
+                flow::ScanContext context, flow::ValidationLog* log)
         : rows_(std::move(rows)),
           database_(database),
           info_(info),
           expectations_(expectations),
+          reference_(reference),
+          reads_(reads),
           context_(context),
           log_(log) {}
 
@@ -70,13 +75,15 @@ class CheckedScan : public flow::Scan {
 
     Status stage_and_check() {
         PN_TRY(staged_, StagedRows::fill(database_, *rows_, info_, context_));
-        return staged_->check(expectations_, context_, log_);
+        return staged_->check(expectations_, reference_, reads_, context_, log_);
     }
 
     std::unique_ptr<flow::Scan> rows_;
     engine::Database& database_;
     const flow::TableInfo& info_;
     const std::vector<Expectation>& expectations_;
+    const Reference& reference_;
+    const std::string& reads_;
     flow::ScanContext context_;
     flow::ValidationLog* log_;
     std::mutex mutex_;
@@ -155,7 +162,11 @@ Result<std::vector<flow::TableInfo>> CheckedSource::discover(std::stop_token sto
 }
 
 Status CheckedSource::open(std::vector<flow::TableRead> tables) {
-    for (const auto& read : tables) contexts_.emplace(read.table, read.context);
+    for (const auto& read : tables) {
+        contexts_.emplace(read.table, read.context);
+        bool increment = read.from && !read.whole && !read.anew;
+        tables_[read.table].reads = narrowed_ ? "narrowed" : increment ? "increment" : "everything";
+    }
     return inner_->open(std::move(tables));
 }
 
@@ -166,17 +177,18 @@ Result<std::optional<flow::Segment>> CheckedSource::next() {
         const auto& table = tables_[part.table];
         if (table.expectations.empty()) continue;
         part.scan = std::make_unique<CheckedScan>(std::move(part.scan), *database_, table.info, table.expectations,
-                                                  contexts_.at(part.table), log_.get());
+                                                  reference_, table.reads, contexts_.at(part.table), log_.get());
     }
     return segment;
 }
 
-Status check_whole_table(const std::vector<Expectation>& expectations, const std::string& source,
+Status check_whole_table(const std::vector<Expectation>& expectations, const Reference& reference,
                          const flow::AskedTable& table, flow::ValidationLog& log, bool published) {
+    const auto& source = reference.table;
     std::vector<std::string> failed;
     std::string first;
     for (const auto& expectation : expectations) {
-        PN_TRY(auto validation, evaluate(expectation, table));
+        PN_TRY(auto validation, evaluate(expectation, table, reference));
         if (!validation.success) {
             auto words = in_words(validation);
             if (expectation.on_fail == OnFail::warn) log::warning("check of {}: {}", source, words);
@@ -189,6 +201,22 @@ Status check_whole_table(const std::vector<Expectation>& expectations, const std
     if (failed.empty()) return {};
     return fail(
         checks_failed(source, failed, first, published ? "the rows are in the target" : "nothing was published"));
+}
+
+Result<std::optional<flow::Charge>> price_of(const std::vector<Expectation>& expectations,
+                                             const flow::AskedTable& table) {
+    if (!table.price || expectations.empty()) return std::optional<flow::Charge>();
+    flow::Charge sum;
+    auto priced = table;
+    priced.ask = [&](const std::string& sql) -> Result<flow::TextRows> {
+        PN_TRY(auto charge, table.price(sql));
+        sum += charge;
+        return flow::TextRows{flow::TextRows::value_type(most_cells)};
+    };
+    for (const auto& expectation : expectations) {
+        PN_TRY([[maybe_unused]] auto asked, evaluate(expectation, priced, {}));
+    }
+    return std::optional(sum);
 }
 
 }  // namespace penstock::check

@@ -81,6 +81,9 @@ class DuckDb : public Dialect {
     std::string age(const std::string& value, const data::Type&) const override {
         return fmt::format("(epoch(now()) - epoch({}))", value);
     }
+    std::string all_as_text(const std::string& query) const override {
+        return fmt::format("SELECT CAST(COLUMNS(*) AS VARCHAR) FROM ({}\n) AS q", query);
+    }
     std::string row_order() const override { return "rowid"; }
 };
 
@@ -132,6 +135,7 @@ class BigQuery : public Dialect {
         std::string moment = type.kind == Kind::timestamptz ? value : fmt::format("TIMESTAMP({})", value);
         return fmt::format("(TIMESTAMP_DIFF(CURRENT_TIMESTAMP(), {}, MICROSECOND) / 1000000.0)", moment);
     }
+    std::string all_as_text(const std::string& query) const override { return query; }  // its answers are
     std::string row_order() const override { return ""; }
 
   private:

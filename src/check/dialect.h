@@ -33,6 +33,8 @@ class Dialect {
     virtual std::string together(const std::vector<std::string>& columns) const = 0;
     /// Seconds between a column's value and now.
     virtual std::string age(const std::string& value, const data::Type& type) const = 0;
+    /// The rows of a query with each value as text.
+    virtual std::string all_as_text(const std::string& query) const = 0;
     /// What orders rows as they came; "" where nothing does.
     virtual std::string row_order() const = 0;
 };

@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "check/compare.h"
 #include "check/json_of_node.h"
 #include "check/measure.h"
 #include "check/row_rule.h"
@@ -85,10 +86,13 @@ Status judge_rows(const Arguments& arguments, const flow::AskedTable& table, flo
     return {};
 }
 
-Status judge_figure(const Arguments& arguments, const flow::AskedTable& table, Family family,
+Status judge_figure(const Arguments& arguments, const flow::AskedTable& table, const Reference& reference,
                     flow::Validation& validation) {
+    auto family = known_expectation(arguments.expectation().type)->family;
     auto measured = family == Family::table ? measure_table(arguments, table) : measure(arguments, table);
     if (!measured) return fail(std::move(measured.error()));
+    Json details = Json::object();
+    PN_CHECK(compare(arguments, table, reference, *measured, validation, details));
     validation.success = measured->success;
     validation.observed = measured->observed;
     validation.element_count = std::max<int64_t>(measured->rows, 0);
@@ -96,6 +100,7 @@ Status judge_figure(const Arguments& arguments, const flow::AskedTable& table, F
     if (!measured->observed.empty()) result["observed_value"] = parsed(measured->observed);
     if (measured->unexpected >= 0) result["unexpected_count"] = validation.unexpected_count = measured->unexpected;
     if (measured->lacking >= 0) result["missing_count"] = measured->lacking;
+    if (!details.empty()) result["details"] = std::move(details);
     validation.result = result.dump();
     return {};
 }
@@ -136,7 +141,8 @@ std::string kwargs_json(const Expectation& expectation) {
 
 }  // namespace
 
-Result<flow::Validation> evaluate(const Expectation& expectation, const flow::AskedTable& table) {
+Result<flow::Validation> evaluate(const Expectation& expectation, const flow::AskedTable& table,
+                                  const Reference& reference) {
     flow::Validation validation{.check = expectation.title(),
                                 .expectation = expectation.type,
                                 .column = expectation.columns(),
@@ -144,6 +150,7 @@ Result<flow::Validation> evaluate(const Expectation& expectation, const flow::As
                                 .severity = std::string(config::to_string(expectation.severity)),
                                 .on_fail = std::string(config::to_string(expectation.on_fail)),
                                 .kwargs = kwargs_json(expectation),
+                                .series = series_of(expectation, table),
                                 .evaluated_at = now()};
     const auto* dialect = dialect_named(table.dialect);
     if (dialect == nullptr)
@@ -153,7 +160,7 @@ Result<flow::Validation> evaluate(const Expectation& expectation, const flow::As
     Status judged;
     if (family == Family::rows) judged = judge_rows(arguments, table, validation);
     else if (family == Family::query) judged = judge_query(arguments, table, validation);
-    else judged = judge_figure(arguments, table, family, validation);
+    else judged = judge_figure(arguments, table, reference, validation);
     if (judged) return validation;
     if (judged.error().kind != ErrorKind::data) return fail(std::move(judged.error()));
     validation.success = false;
@@ -163,7 +170,7 @@ Result<flow::Validation> evaluate(const Expectation& expectation, const flow::As
 }
 
 Status try_out(const Expectation& expectation, const flow::AskedTable& none) {
-    PN_TRY([[maybe_unused]] auto asked, evaluate(expectation, none));
+    PN_TRY([[maybe_unused]] auto asked, evaluate(expectation, none, {}));
     Arguments arguments(expectation, none.schema, *dialect_named(none.dialect));
     auto family = known_expectation(expectation.type)->family;
     if (family == Family::rows) {
@@ -203,6 +210,7 @@ std::string in_words(const flow::Validation& validation) {
         auto first = sample.front().dump();
         if (first.size() <= 100 && first != "null") found += fmt::format(", such as {}", first);
     }
+    if (!validation.compared.empty()) found += fmt::format(", wanted {}", validation.compared);
     return fmt::format("{}: {}", validation.check, found);
 }
 

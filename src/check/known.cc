@@ -4,6 +4,7 @@
 #include <array>
 #include <sstream>
 
+#include "check/compare.h"
 #include "check/expectation.h"
 #include "config/suggest.h"
 
@@ -11,6 +12,8 @@ namespace penstock::check {
 namespace {
 
 using F = Family;
+
+constexpr std::string_view of_a_number = "min_value max_value strict_min strict_max last within same_as";
 
 constexpr std::array known = {
     KnownExpectation{"expect_column_values_to_not_be_null", F::rows, "column", "", "not_null"},
@@ -54,24 +57,18 @@ constexpr std::array known = {
     KnownExpectation{"expect_multicolumn_sum_to_equal", F::rows, "column_list sum_total", "ignore_row_if",
                      "sum_within_row"},
     KnownExpectation{"penstock_condition", F::rows, "condition", "", "condition"},
-    KnownExpectation{"expect_column_min_to_be_between", F::measure, "column",
-                     "min_value max_value strict_min strict_max", "min"},
-    KnownExpectation{"expect_column_max_to_be_between", F::measure, "column",
-                     "min_value max_value strict_min strict_max", "max"},
-    KnownExpectation{"expect_column_mean_to_be_between", F::measure, "column",
-                     "min_value max_value strict_min strict_max", "mean"},
-    KnownExpectation{"expect_column_median_to_be_between", F::measure, "column",
-                     "min_value max_value strict_min strict_max", "median"},
-    KnownExpectation{"expect_column_stdev_to_be_between", F::measure, "column",
-                     "min_value max_value strict_min strict_max", "stdev"},
-    KnownExpectation{"expect_column_sum_to_be_between", F::measure, "column",
-                     "min_value max_value strict_min strict_max", "sum"},
-    KnownExpectation{"expect_column_unique_value_count_to_be_between", F::measure, "column",
-                     "min_value max_value strict_min strict_max", "distinct_count"},
-    KnownExpectation{"expect_column_proportion_of_unique_values_to_be_between", F::measure, "column",
-                     "min_value max_value strict_min strict_max", "distinct_share"},
-    KnownExpectation{"expect_column_proportion_of_non_null_values_to_be_between", F::measure, "column",
-                     "min_value max_value strict_min strict_max", "not_null_share"},
+    KnownExpectation{"expect_column_min_to_be_between", F::measure, "column", of_a_number, "min"},
+    KnownExpectation{"expect_column_max_to_be_between", F::measure, "column", of_a_number, "max"},
+    KnownExpectation{"expect_column_mean_to_be_between", F::measure, "column", of_a_number, "mean"},
+    KnownExpectation{"expect_column_median_to_be_between", F::measure, "column", of_a_number, "median"},
+    KnownExpectation{"expect_column_stdev_to_be_between", F::measure, "column", of_a_number, "stdev"},
+    KnownExpectation{"expect_column_sum_to_be_between", F::measure, "column", of_a_number, "sum"},
+    KnownExpectation{"expect_column_unique_value_count_to_be_between", F::measure, "column", of_a_number,
+                     "distinct_count"},
+    KnownExpectation{"expect_column_proportion_of_unique_values_to_be_between", F::measure, "column", of_a_number,
+                     "distinct_share"},
+    KnownExpectation{"expect_column_proportion_of_non_null_values_to_be_between", F::measure, "column", of_a_number,
+                     "not_null_share"},
     KnownExpectation{"expect_column_quantile_values_to_be_between", F::measure, "column quantile_ranges",
                      "allow_relative_error", "quantiles"},
     KnownExpectation{"expect_column_distinct_values_to_be_in_set", F::measure, "column value_set", "",
@@ -83,8 +80,8 @@ constexpr std::array known = {
     KnownExpectation{"expect_column_most_common_value_to_be_in_set", F::measure, "column value_set", "ties_okay",
                      "most_common"},
     KnownExpectation{"penstock_freshness", F::measure, "column max_age", "", "freshness"},
-    KnownExpectation{"expect_table_row_count_to_be_between", F::table, "", "min_value max_value strict_min strict_max",
-                     "row_count"},
+    KnownExpectation{"expect_table_row_count_to_be_between", F::table, "", of_a_number, "row_count"},
+    KnownExpectation{"expect_table_row_count_to_equal_other_table", F::table, "other_table_name", "", "same_row_count"},
     KnownExpectation{"expect_table_row_count_to_equal", F::table, "value", "", "row_count"},
     KnownExpectation{"expect_table_column_count_to_be_between", F::table, "", "min_value max_value", "column_count"},
     KnownExpectation{"expect_table_column_count_to_equal", F::table, "value", "", "column_count"},
@@ -95,7 +92,7 @@ constexpr std::array known = {
 };
 
 /// Of Great Expectations' own, and why not.
-constexpr std::array<std::pair<std::string_view, std::string_view>, 14> refused = {{
+constexpr std::array<std::pair<std::string_view, std::string_view>, 13> refused = {{
     {"expect_column_kl_divergence_to_be_less_than", "distributions are not compared in this version"},
     {"expect_column_type_to_be", "types are the target's: `schema_change: reject` holds them"},
     {"expect_column_values_to_be_of_type", "types are the target's: `schema_change: reject` holds them"},
@@ -105,7 +102,6 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 14> refused 
     {"expect_column_values_to_match_json_schema", "JSON Schema is not evaluated by engines of tables"},
     {"expect_column_values_to_not_be_outliers", "use expect_column_value_z_scores_to_be_less_than"},
     {"expect_query_results_to_match_comparison", "queries of two systems are not compared in this version"},
-    {"expect_table_row_count_to_equal_other_table", "other tables are not asked in this version"},
     {"expect_column_values_to_be_valid_date", "what Python takes for a date, no engine can say"},
     {"expect_column_pair_cramers_phi_value_to_be_less_than", "distributions are not compared in this version"},
     {"expect_column_bootstrapped_ks_test_p_value_to_be_greater_than", "distributions are not compared in this version"},
@@ -181,9 +177,11 @@ Status check_arguments(const Expectation& expectation) {
         const auto* value = expectation.kwargs.find(name);
         return value != nullptr && !value->is_null();
     };
-    if (bounded && !given("min_value") && !given("max_value"))
+    bool compared = given("last") || given("same_as");
+    if (bounded && !compared && !given("min_value") && !given("max_value"))
         return fail(mistake(expectation.place, "argument_missing",
                             fmt::format("{} needs `min_value`, `max_value` or both", expectation.type), "add a bound"));
+    PN_CHECK(check_comparison(expectation));
     if (of->family != Family::rows && expectation.on_fail == OnFail::reject)
         return fail(
             mistake(expectation.place, "check_not_of_rows",

@@ -71,6 +71,17 @@ void add_range(const char* type, const config::RangeCheck& range, Made& made) {
     put(kwargs, "max_value", range.max);
 }
 
+Node node_of(const config::OtherTable& other) {
+    Node map = Node::map({});
+    for (const auto& [name, value] : {std::pair{"connection", &other.connection},
+                                      {"table", &other.table},
+                                      {"where", &other.where},
+                                      {"query", &other.query}})
+        if (!value->empty()) map.entries.push_back({name, value->place, text(*value)});
+    map.place = map.entries.empty() ? config::Place() : map.entries.front().place;
+    return map;
+}
+
 void add_maps(const Check& check, Made& made) {
     if (check.accepted_values) {
         auto& kwargs = made.add("expect_column_values_to_be_in_set", *check.accepted_values);
@@ -85,9 +96,15 @@ void add_maps(const Check& check, Made& made) {
     if (check.between) add_range("expect_column_values_to_be_between", *check.between, made);
     if (check.length) add_range("expect_column_value_lengths_to_be_between", *check.length, made);
     if (check.row_count) {
-        auto& kwargs = made.add("expect_table_row_count_to_be_between", *check.row_count);
+        auto manner = *check.row_count;
+        // Another table is compared with the target's.
+        if (manner.same_as && !manner.rows && !check.rows) manner.rows = CheckedRows::table;
+        auto& kwargs = made.add("expect_table_row_count_to_be_between", manner);
         if (check.row_count->min) put(kwargs, "min_value", Node::scalar(std::to_string(*check.row_count->min)));
         if (check.row_count->max) put(kwargs, "max_value", Node::scalar(std::to_string(*check.row_count->max)));
+        if (check.row_count->last) put(kwargs, "last", Node::scalar(std::to_string(*check.row_count->last)));
+        if (check.row_count->same_as) put(kwargs, "same_as", node_of(*check.row_count->same_as));
+        if (!check.row_count->within.empty()) put(kwargs, "within", text(check.row_count->within));
     }
     if (check.freshness) {
         auto& kwargs = made.add("penstock_freshness", *check.freshness);

@@ -114,9 +114,11 @@ Status StagedRows::try_out(const std::vector<Expectation>& expectations) {
     return {};
 }
 
-Status StagedRows::check(const std::vector<Expectation>& expectations, const flow::ScanContext& context,
-                         flow::ValidationLog* log) {
+Status StagedRows::check(const std::vector<Expectation>& expectations, const Reference& reference,
+                         const std::string& reads, const flow::ScanContext& context, flow::ValidationLog* log) {
     auto table = asked();
+    table.reads = reads;
+    auto known = reference.of(info_.name, context.stop);
     std::vector<std::string> failed;
     std::string first;
     for (const auto& expectation : expectations) {
@@ -126,7 +128,7 @@ Status StagedRows::check(const std::vector<Expectation>& expectations, const flo
             if (!answer) return fail(of_check(std::move(answer.error()), expectation));
             return answer;
         };
-        PN_TRY(auto validation, evaluate(expectation, current));
+        PN_TRY(auto validation, evaluate(expectation, current, known));
         if (!validation.success) {
             auto words = in_words(validation);
             bool reject = expectation.on_fail == OnFail::reject && validation.unexpected_count > 0;

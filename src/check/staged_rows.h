@@ -4,6 +4,7 @@
 #include <string>
 
 #include "check/expectation.h"
+#include "check/reference.h"
 #include "engine/database.h"
 #include "flow/source.h"
 #include "flow/validation.h"
@@ -28,8 +29,9 @@ class StagedRows {
 
     /// Asks every expectation and tells the log. Rows of those that reject become rejects; a failed one that stops is the
     /// error.
-    Status check(const std::vector<Expectation>& expectations, const flow::ScanContext& context,
-                 flow::ValidationLog* log);
+    /// `reads` as in flow::AskedTable.
+    Status check(const std::vector<Expectation>& expectations, const Reference& reference, const std::string& reads,
+                 const flow::ScanContext& context, flow::ValidationLog* log);
 
     /// The same of a table without rows: only whether it can be asked.
     Status try_out(const std::vector<Expectation>& expectations);

@@ -24,7 +24,9 @@ const std::vector<Short>& short_forms() {
         {"expect_column_value_lengths_to_be_between",
          "length",
          {{"column", "column"}, {"min_value", "min"}, {"max_value", "max"}}},
-        {"expect_table_row_count_to_be_between", "row_count", {{"min_value", "min"}, {"max_value", "max"}}}};
+        {"expect_table_row_count_to_be_between",
+         "row_count",
+         {{"min_value", "min"}, {"max_value", "max"}, {"last", "last"}, {"same_as", "same_as"}, {"within", "within"}}}};
     return all;
 }
 

@@ -37,7 +37,7 @@ const Spec<CheckManner>& manner_spec() {
             .choice("rows", &M::rows,
                     {{"batch", CheckedRows::batch, "Those that a run is about to write, before any of them is."},
                      {"table", CheckedRows::table, "All of the target's table, as the run will leave it."}},
-                    "Whose rows are asked.", {.default_note = "batch; table for freshness"});
+                    "Whose rows are asked.", {.default_note = "batch; table for freshness and same_as"});
     return made;
 }
 
@@ -83,13 +83,42 @@ const Spec<RangeCheck>& range_spec(bool length) {
     return length ? of_length : between;
 }
 
+const Spec<OtherTable>& other_table_spec() {
+    using O = OtherTable;
+    static const auto made =
+        Spec<O>("same_as", "Another table, or a query of one number, on a connection that is read by SQL.")
+            .field("connection", &O::connection, "Where it is.",
+                   {.example = "shop", .default_note = "the target's connection"})
+            .field("table", &O::table, "A table or view, whose rows are counted.", {.example = "public.events"})
+            .field("where", &O::where, "SQL that its rows must fulfil to count.",
+                   {.example = "\"event_type <> 'test'\""})
+            .field("query", &O::query, "A query of one row with one number, in place of a table.",
+                   {.example = "SELECT sum(orders) FROM daily_totals"})
+            .one_of({"table", "query"})
+            .check([](const O&, const Node& node) -> Status {
+                if (node.find("where") == nullptr || node.find("query") == nullptr) return {};
+                return fail(config::problem(*node.find("where"), "option_without_effect", "`where` is for a `table`",
+                                            "write it into the query"));
+            });
+    return made;
+}
+
 const Spec<RowCountCheck>& row_count_spec() {
     using R = RowCountCheck;
-    static const auto made = Spec<R>("row_count", "There are so many rows.")
-                                 .field("min", &R::min, "As few as this.", {.example = "1", .least = 0})
-                                 .field("max", &R::max, "As many as this.", {.example = "1000000", .least = 0})
-                                 .at_least_one_of({"min", "max"})
-                                 .include(manner_spec());
+    static const auto made =
+        Spec<R>("row_count", "There are so many rows.")
+            .field("min", &R::min, "As few as this.", {.example = "1", .least = 0})
+            .field("max", &R::max, "As many as this.", {.example = "1000000", .least = 0})
+            .field("last", &R::last,
+                   "Compared with the median of so many runs before that ended well. Until there are so many, any "
+                   "number will do.",
+                   {.example = "7", .least = 1, .most = 100})
+            .field("same_as", &R::same_as, other_table_spec(), "Compared with another table, or a query.")
+            .field("within", &R::within,
+                   "How far from what it is compared with: a share of it such as 50%, or a number of rows.",
+                   {.example = "50%", .default_note = "0: as many exactly; `last` needs it"})
+            .at_least_one_of({"min", "max", "last", "same_as"})
+            .include(manner_spec());
     return made;
 }
 

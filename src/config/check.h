@@ -45,9 +45,20 @@ struct RangeCheck : CheckManner {
     Node max;
 };
 
+/// One value of another table, or of a query, that a check compares with.
+struct OtherTable {
+    Text connection;  ///< "" the target's
+    Text table;
+    Text where;
+    Text query;
+};
+
 struct RowCountCheck : CheckManner {
     std::optional<int64_t> min;
     std::optional<int64_t> max;
+    std::optional<int64_t> last;  ///< so many runs before are compared with
+    std::optional<OtherTable> same_as;
+    Text within;  ///< "50%" or a number, of what is compared with
 };
 
 struct FreshnessCheck : CheckManner {

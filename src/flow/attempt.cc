@@ -97,6 +97,29 @@ Status Attempt::connect_and_plan() {
     return {};
 }
 
+Result<std::vector<Expected>> Attempt::price_checks() {
+    std::vector<Expected> prices;
+    if (!request_.price_checks || request_.purse == nullptr) return prices;
+    auto* asked = sink_->checked();
+    if (asked != nullptr && !asked->asked_after_commit()) asked = nullptr;
+    for (const auto& target : targets_) {
+        if (target.info.rejects_only) continue;
+        PN_TRY(auto price, request_.price_checks(asked, target));
+        if (price) prices.push_back(std::move(*price));
+    }
+    return prices;
+}
+
+/// What is asked after a commit must not be what the budget has no room for: the rows would be there, and unchecked.
+Status Attempt::set_aside_for_checks() {
+    if (!request_.price_checks || request_.purse == nullptr) return {};
+    request_.purse->release();
+    PN_TRY(auto prices, price_checks());
+    for (const auto& price : prices)
+        if (price.charge) PN_CHECK(request_.purse->set_aside("ask the " + price.table, *price.charge));
+    return {};
+}
+
 Status Attempt::make_targets(const std::vector<TableInfo>& infos) {
     for (size_t i = 0; i < infos.size(); ++i) {
         auto target = request_.target_for(i, infos[i]);
@@ -296,6 +319,7 @@ Status Attempt::check_tables(const std::vector<Loaded>& loaded) {
 /// The rows are there whatever the checks say: the target shows none of them before.
 Status Attempt::check_committed(const std::vector<Loaded>& loaded) {
     if (sink_->checked() == nullptr || !sink_->checked()->asked_after_commit()) return {};
+    if (request_.purse != nullptr) request_.purse->release();
     Status asked = guarded([&] { return check_tables(loaded); });
     record_alone(true);
     return asked;

@@ -34,6 +34,10 @@ class Attempt {
     Status connect_and_plan();
     /// Counts what an earlier attempt committed without hearing so.
     void recognise_unanswered();
+    /// What the checks of each table will be charged, as far as that is known.
+    Result<std::vector<Expected>> price_checks();
+    /// Of a run with a budget: leaves it that.
+    Status set_aside_for_checks();
     /// Fixes what is read: every table that is not done, from its checkpoint on.
     Status open();
     /// Reads, loads and commits to the end of the source.

@@ -80,7 +80,7 @@ Error Purse::over_day(const std::string& what, double usd, const std::string& si
 Status Purse::allow_on_day(const std::string& what, double usd, const std::string& size, double& left) {
     auto at = now();
     PN_TRY(auto today, book_->on_day(at));
-    left = std::max(*limits_.day_usd - today.usd, 0.0);
+    left = std::max(*limits_.day_usd - today.usd - aside_.usd, 0.0);
     if (usd > left) return fail(over_day(what, usd, size, today, at));
     return {};
 }
@@ -90,7 +90,7 @@ Result<int64_t> Purse::allow(const Wish& wish) {
     int64_t most = wish.most_bytes;
     bounded_by_day_ = false;
     if (limits_.run_bytes) {
-        int64_t left = *limits_.run_bytes - spent_.bytes_billed;
+        int64_t left = *limits_.run_bytes - spent_.bytes_billed - aside_.bytes_billed;
         if (wish.bytes > left) return fail(over_run(wish, left));
         most = std::min(most, left);
     }
@@ -103,6 +103,25 @@ Result<int64_t> Purse::allow(const Wish& wish) {
         if (bounded_by_day_) most = static_cast<int64_t>(bytes);
     }
     return std::max(most, wish.bytes);
+}
+
+Status Purse::set_aside(const std::string& what, const Charge& charge) {
+    std::lock_guard lock(mutex_);
+    if (limits_.run_bytes) {
+        int64_t left = *limits_.run_bytes - spent_.bytes_billed - aside_.bytes_billed;
+        if (charge.bytes_billed > left) return fail(over_run({.what = what, .bytes = charge.bytes_billed}, left));
+    }
+    if (limits_.day_usd && book_ != nullptr && charge.usd > 0) {
+        double left = 0;
+        PN_CHECK(allow_on_day(what, charge.usd, bytes_text(charge.bytes_billed), left));
+    }
+    aside_ += charge;
+    return {};
+}
+
+void Purse::release() {
+    std::lock_guard lock(mutex_);
+    aside_ = {};
 }
 
 Status Purse::allow_usd(const std::string& what, double usd) {

@@ -82,6 +82,11 @@ class Purse {
 
     /// How many bytes the query may bill; an error where that is less than it is expected to.
     Result<int64_t> allow(const Wish& wish);
+    /// Before anything is begun: what is sure to come behind the rest, such as questions to the target's tables after the commit.
+    /// What is allowed from then on leaves room for it. An error where it is more than is left by itself.
+    Status set_aside(const std::string& what, const Charge& charge);
+    /// Its turn has come.
+    void release();
     /// Now, whatever the bill says.
     Status open(Bill bill);
     /// What is said of a query that the system has refused to bill for more than it was allowed to.
@@ -116,6 +121,7 @@ class Purse {
     std::unique_ptr<SpendingBook> book_;
     mutable std::mutex mutex_;
     Charge spent_;
+    Charge aside_;              ///< set_aside(), of all callers
     TimePoint own_day_ends_{};  ///< of `own_today_`: a run may go on for days
     double own_today_ = 0;
     std::vector<Expected> expected_;

@@ -86,6 +86,7 @@ class Run {
         if (stop_.stop_requested()) return fail(interrupted());
         PN_CHECK(attempt.connect_and_plan());
         attempt.recognise_unanswered();
+        PN_CHECK(attempt.set_aside_for_checks());
         announce(attempt);
         PN_CHECK(attempt.open());
         PN_CHECK(attempt.run_segments());
@@ -152,6 +153,8 @@ Result<std::vector<PlannedTable>> plan(const RunRequest& request, std::stop_toke
         std::vector<UnansweredCommit> unanswered;
         Attempt attempt(request, states, unanswered, stop);
         PN_CHECK(attempt.connect_and_plan());
+        PN_TRY(auto prices, attempt.price_checks());
+        for (auto& price : prices) request.purse->expect(std::move(price));
         std::vector<PlannedTable> planned;
         for (size_t i = 0; i < attempt.targets().size(); ++i)
             planned.push_back({.target = attempt.targets()[i], .plan = attempt.plans()[i]});

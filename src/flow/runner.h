@@ -82,6 +82,9 @@ struct RunRequest {
     /// Asks what is to be asked of a whole table of the target, once all of a commit is loaded. An error of one that is asked before
     /// the commit keeps it from happening.
     std::function<Status(CheckedTarget&, const TableTarget&)> check_table = {};
+    /// What the checks of a table will be charged as the target stands, before anything is read; nothing where they are free. The
+    /// target is null unless asking has a price. A run leaves that much of its budget to them, and ends where it has not got it.
+    std::function<Result<std::optional<Expected>>(CheckedTarget*, const TableTarget&)> price_checks = {};
     /// What source and sink spend from; null where nothing is run.
     std::shared_ptr<Purse> purse = {};
     /// In place of source and sink: work of another program, which says here what it has written. Called once a try.

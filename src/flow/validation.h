@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "data/type.h"
+#include "flow/purse.h"
 
 namespace penstock::flow {
 
@@ -34,6 +35,10 @@ struct Validation {
     std::string unexpected_sample;  ///< a JSON list
     std::string kwargs;             ///< JSON, as it was evaluated
     std::string result;             ///< Great Expectations' `result` as JSON
+    std::string compared = {};      ///< for people: what was found was held against this; "" nothing but its own bounds
+    /// Of a check that finds one number: what makes it the same check in other runs. "" of others, and of rows that say nothing
+    /// about other runs.
+    std::string series = {};
     TimePoint evaluated_at{};
 };
 
@@ -79,6 +84,11 @@ struct AskedTable {
     std::string name;     ///< quoted
     data::Schema schema;  ///< as it is there
     std::function<Result<TextRows>(const std::string& sql)> ask;
+    /// What asking so would be charged, itself for nothing; absent where asking is free.
+    std::function<Result<Charge>(const std::string& sql)> price = {};
+    /// Of rows on their way, which ones of the source: "everything", "increment" since a checkpoint, "narrowed" by hand. "" of a
+    /// table.
+    std::string reads = {};
 };
 
 /// What Sink::checked() gives: the target keeps what checks have said, and can be asked about its tables.

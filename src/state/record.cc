@@ -61,6 +61,8 @@ Json check_to_json(const flow::ValidationRecord& record) {
             {"element_count", one.element_count},
             {"unexpected_count", one.unexpected_count},
             {"unexpected_sample", one.unexpected_sample},
+            {"compared", one.compared},
+            {"series", one.series},
             {"published", record.published}};
 }
 
@@ -78,6 +80,8 @@ flow::ValidationRecord check_from_json(const Json& json) {
     one.element_count = json.value("element_count", int64_t{0});
     one.unexpected_count = json.value("unexpected_count", int64_t{0});
     one.unexpected_sample = json.value("unexpected_sample", "");
+    one.compared = json.value("compared", "");
+    one.series = json.value("series", "");
     return record;
 }
 

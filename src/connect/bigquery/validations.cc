@@ -9,6 +9,7 @@ namespace penstock::bigquery {
 namespace {
 
 constexpr const char* table_name = "validation_results";
+constexpr const char* asking = "ask what a check asks";
 
 const std::vector<Column>& result_columns() {
     static const auto all = [] {
@@ -112,8 +113,13 @@ Result<std::optional<flow::AskedTable>> asked_table(Client& client, Jobs& jobs, 
     for (const auto& column : found.columns)
         asked.schema.fields.push_back({.name = column.name, .type = type_of(column)});
     asked.ask = [&jobs](const std::string& sql) -> Result<flow::TextRows> {
-        PN_TRY(auto rows, jobs.select({.sql = sql, .what = "ask what a check asks"}));
+        PN_TRY(auto rows, jobs.select({.sql = sql, .what = asking}));
         return std::move(rows.rows);
+    };
+    asked.price = [&client, &jobs](const std::string& sql) -> Result<flow::Charge> {
+        PN_TRY(int64_t bytes, jobs.estimate({.sql = sql, .what = asking}));
+        auto tebibytes = static_cast<double>(bytes) / static_cast<double>(int64_t{1} << 40);
+        return flow::Charge{.bytes_billed = bytes, .usd = tebibytes * client.options().usd_per_tib};
     };
     return std::optional(std::move(asked));
 }
