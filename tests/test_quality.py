@@ -209,6 +209,10 @@ def test_parquet_has_the_same_verdicts(database, project):
     ({"between": {"column": "age", "min": "many"}}, ["expected a number, found 'many'"]),
     ({"between": {"column": "placed", "min": "yesterday"}}, ["cannot be asked", "yesterday"]),
     ({"sql": "SELECT 1"}, ["does not say {batch}"]),
+    ({"expect": {"type": "expect_column_kl_divergence_to_be_less_than", "column": "age", "threshold": 1,
+                 "partition_object": {"bins": [1, 2, 2], "weights": [0.5, 0.5]}}}, ["rising `bins`"]),
+    ({"expect": {"type": "expect_column_values_to_be_unique", "column": "age", "row_condition": 'col("aeg") > 1'}},
+     ["no column 'aeg'", "did you mean 'age'"]),
     ({"not_null": "id", "tables": "public.nothing"}, ["no table 'public.nothing'", "its tables: public.orders"]),
     ({"expect": {"type": "expect_column_mean_to_be_between", "column": "state", "min_value": 1}}, ["a column of numbers"])])
 def test_what_cannot_be_asked_is_refused_before_anything_is_read(check, says, database, project):
@@ -222,7 +226,8 @@ def test_what_cannot_be_asked_is_refused_before_anything_is_read(check, says, da
 
 @pytest.mark.parametrize("check, says", [
     ({"expect": {"type": "expect_column_values_to_be_unqiue", "column": "id"}}, ["did you mean 'expect_column_values_to_be_unique'"]),
-    ({"expect": {"type": "expect_column_kl_divergence_to_be_less_than", "column": "id"}}, ["is not available: distributions"]),
+    ({"expect": {"type": "expect_column_kl_divergence_to_be_less_than", "column": "id"}}, ["needs `partition_object`"]),
+    ({"expect": {"type": "expect_column_values_to_not_be_outliers", "column": "id"}}, ["is not available: use expect_column_value_z_scores"]),
     ({"expect": {"type": "expect_column_values_to_be_unique", "colunm": "id"}}, ["no argument 'colunm'", "did you mean 'column'"]),
     ({"expect": {"type": "expect_column_values_to_be_between", "column": "id"}}, ["needs `min_value`, `max_value` or both"]),
     ({"expect": {"column": "id"}}, ["needs the `type`"]),

@@ -26,7 +26,7 @@ def rejects(project: Project) -> list[tuple]:
 
 def verdicts(project: Project) -> list[tuple]:
     """Of each run that was committed and had rows, in the order of the runs."""
-    return project.duck("""SELECT v."check", v.success, v.unexpected_count, v.observed, v.published, count(*)
+    return project.duck("""SELECT v."check", v."rows", v.success, v.unexpected_count, v.observed, v.published, count(*)
         FROM penstock.validation_results v JOIN penstock.pipeline_metadata m USING (run_id) WHERE m.rows_read > 0
         GROUP BY ALL ORDER BY min(m.batch), v."check", v."rows", v.observed""")
 

@@ -95,13 +95,46 @@ def test_the_suite_that_great_expectations_wrote_is_read_as_it_is(database, proj
         assert severity == theirs[expectation]["expectation_config"]["severity"] and on_fail == ("stop" if severity == "critical" else "warn")
 
 
+CONDITIONS = [("col(\"age\") > 20", 3), ('col("state") == "new"', 2), ("col('x') >= 1", None), ('col("state")!=\'new\'', 3), ('col("email").notNull()', 4),
+              ('col("day") > date("2024-01-02")', 2), ("col(\"age\") <= 2e1", 2)]
+
+
+def test_conditions_as_great_expectations_writes_them_for_sql(database, project):
+    """In text, which its engine for pandas does not take."""
+    database.execute("CREATE TABLE t (age int, state text, email text, day date); INSERT INTO t VALUES (5,'new','a','2024-01-01'),"
+                     "(20,'paid',NULL,'2024-01-02'),(33,'new','b','2024-01-03'),(150,'void','c','2024-02-01'),(41,'O''Hara','d',NULL)")
+    for condition, rows in CONDITIONS:
+        kwargs = {"row_condition": condition, "condition_parser": "great_expectations"}
+        project.write(json.dumps({"name": "s", "expectations": [
+            {"type": "expect_table_row_count_to_equal", "kwargs": {"value": rows or 1, **kwargs}},
+            {"type": "expect_column_values_to_not_be_null", "kwargs": {"column": "state", **kwargs}}]}), "s.json")
+        project.pipeline(database, {"table": "public.t"}, {"table": "shop.t", "mode": "replace"}, checks=[{"suite": "s.json"}])
+        if not rows:
+            assert "is not understood" in project.run("run", "p", expect=2).err
+        else:
+            loaded = project.load()
+            assert [one["element_count"] for one in loaded.run()["tables"][0]["checks"]] == [rows, rows], condition
+    kwargs = {"column": "state", "value_set": ["new"], "row_condition": 'col("age") < 100', "condition_parser": "great_expectations"}
+    project.pipeline(database, {"table": "public.t"}, {"table": "shop.t", "mode": "replace"},
+                     checks=[{"expect": {"type": "expect_column_values_to_be_in_set", **kwargs}, "on_fail": "reject"}])
+    assert project.load().counts() == (5, 3, 2, 0)
+    assert project.duck("SELECT age FROM shop.t ORDER BY 1") == [(5,), (33,), (150,)]
+
+
 @pytest.mark.parametrize("suite, says", [
     ({"name": "s"}, ["no list of `expectations`"]),
     ({"expectations": [{"expectation_type": "expect_column_to_exist", "kwargs": {"column": "id"}}]}, ["versions before 1.0"]),
     ({"expectations": [{"type": "expect_column_to_exits", "kwargs": {"column": "id"}}]}, ["did you mean 'expect_column_to_exist'", "s.json:"]),
     ({"expectations": [{"type": "expect_column_values_to_be_dateutil_parseable", "kwargs": {"column": "id"}}]}, ["is not available", "s.json:"]),
-    ({"expectations": [{"type": "expect_column_values_to_be_unique", "kwargs": {"column": "id", "row_condition": "x"}}]},
-     ["`row_condition`", "not available", "say it as a `condition`"])])
+    *(({"expectations": [{"type": "expect_column_values_to_be_unique", "kwargs": {"column": "id", "row_condition": condition, **more}}]}, says)
+      for condition, more, says in (
+          ("x", {}, ["`row_condition` of unique of id is not understood: 'x'", "s.json:"]),
+          ("col(\"a\") > 1; DROP TABLE t", {}, ["is not understood", "col("]),
+          ("a > 1", {"condition_parser": "pandas"}, ["is for the parser 'pandas'", "condition_parser: great_expectations"]),
+          ({"type": "pass_through", "pass_through_filter": "a > 1"}, {}, ["pandas or Spark"]),
+          ({"type": "comparison", "column": {"name": "a"}, "operator": "LIKE", "parameter": 1}, {}, ["no condition of Great Expectations"]))),
+    ({"expectations": [{"type": "expect_table_column_count_to_equal", "kwargs": {"value": 1, "row_condition": "col(\"a\") > 1"}}]},
+     ["`row_condition` has no meaning for column_count"])])
 def test_what_of_a_suite_cannot_be_asked_is_refused_by_name(suite, says, database, project):
     project.write(json.dumps(suite, indent=1), "s.json")
     project.pipeline(database, {"table": "public.t"}, {"table": "shop.t"}, checks=[{"suite": "s.json"}])

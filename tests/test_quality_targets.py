@@ -41,6 +41,15 @@ EVERYTHING = [
         {"type": "expect_column_pair_values_to_be_in_set", "column_A": "age", "column_B": "state", "value_pairs_set": [[1, "paid"], [2, "void"]]},
         {"type": "expect_select_column_values_to_be_unique_within_record", "column_list": ["id", "age"]},
         {"type": "expect_multicolumn_sum_to_equal", "column_list": ["id", "age"], "sum_total": 4},
+        {"type": "expect_column_kl_divergence_to_be_less_than", "column": "state", "threshold": 0.1, "tail_weight_holdout": 0.3,
+         "partition_object": {"values": ["new", "paid"], "weights": [0.5, 0.5]}},
+        {"type": "expect_column_kl_divergence_to_be_less_than", "column": "age", "threshold": 0.01,
+         "partition_object": {"bins": [0, 30, 60, 89], "weights": [0.3, 0.3, 0.4]}},
+        {"type": "expect_column_mean_to_be_between", "column": "age", "max_value": 20, "row_condition": 'col("age") < 30'},
+        {"type": "expect_column_values_to_be_in_set", "column": "state", "value_set": ["new"],
+         "row_condition": {"type": "and", "conditions": [{"type": "nullity", "column": {"name": "email"}, "is_null": False},
+                                                         {"type": "comparison", "column": {"name": "placed"}, "operator": "IN",
+                                                          "parameter": ["2024-01-04", "2024-01-05"]}]}},
         {"type": "expect_table_column_count_to_equal", "value": 7}, {"type": "expect_column_to_exist", "column": "at", "column_index": 6}))]
 
 

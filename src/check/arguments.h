@@ -32,6 +32,7 @@ class Arguments {
     /// The column that an argument names.
     Result<const data::Field*> column(const char* name) const;
     Result<std::vector<const data::Field*>> columns(const char* name) const;
+    Result<const data::Field*> column_named(const config::Node& node) const;
     /// The column quoted.
     Result<std::string> quoted(const char* name) const;
 
@@ -46,8 +47,6 @@ class Arguments {
     Error wrong(const config::Node& node, std::string_view wanted) const;
 
   private:
-    Result<const data::Field*> column_named(const config::Node& node) const;
-
     const Expectation& expectation_;
     const data::Schema& schema_;
     const Dialect& dialect_;

@@ -7,6 +7,7 @@
 #include "check/compare.h"
 #include "check/json_of_node.h"
 #include "check/measure.h"
+#include "check/row_condition.h"
 #include "check/row_rule.h"
 
 namespace penstock::check {
@@ -91,7 +92,7 @@ Status judge_figure(const Arguments& arguments, const flow::AskedTable& table, c
     auto family = known_expectation(arguments.expectation().type)->family;
     auto measured = family == Family::table ? measure_table(arguments, table) : measure(arguments, table);
     if (!measured) return fail(std::move(measured.error()));
-    Json details = Json::object();
+    Json details = parsed(measured->details);
     PN_CHECK(compare(arguments, table, reference, *measured, validation, details));
     validation.success = measured->success;
     validation.observed = measured->observed;
@@ -141,7 +142,7 @@ std::string kwargs_json(const Expectation& expectation) {
 
 }  // namespace
 
-Result<flow::Validation> evaluate(const Expectation& expectation, const flow::AskedTable& table,
+Result<flow::Validation> evaluate(const Expectation& expectation, const flow::AskedTable& whole,
                                   const Reference& reference) {
     flow::Validation validation{.check = expectation.title(),
                                 .expectation = expectation.type,
@@ -150,12 +151,13 @@ Result<flow::Validation> evaluate(const Expectation& expectation, const flow::As
                                 .severity = std::string(config::to_string(expectation.severity)),
                                 .on_fail = std::string(config::to_string(expectation.on_fail)),
                                 .kwargs = kwargs_json(expectation),
-                                .series = series_of(expectation, table),
+                                .series = series_of(expectation, whole),
                                 .evaluated_at = now()};
-    const auto* dialect = dialect_named(table.dialect);
+    const auto* dialect = dialect_named(whole.dialect);
     if (dialect == nullptr)
-        return fail(Error{.kind = ErrorKind::internal, .code = "unknown_dialect", .message = table.dialect});
-    Arguments arguments(expectation, table.schema, *dialect);
+        return fail(Error{.kind = ErrorKind::internal, .code = "unknown_dialect", .message = whole.dialect});
+    Arguments arguments(expectation, whole.schema, *dialect);
+    PN_TRY(auto table, chosen_rows(arguments, whole));
     auto family = known_expectation(expectation.type)->family;
     Status judged;
     if (family == Family::rows) judged = judge_rows(arguments, table, validation);
@@ -172,6 +174,7 @@ Result<flow::Validation> evaluate(const Expectation& expectation, const flow::As
 Status try_out(const Expectation& expectation, const flow::AskedTable& none) {
     PN_TRY([[maybe_unused]] auto asked, evaluate(expectation, none, {}));
     Arguments arguments(expectation, none.schema, *dialect_named(none.dialect));
+    PN_TRY([[maybe_unused]] auto chosen, chosen_rows(arguments, none));
     auto family = known_expectation(expectation.type)->family;
     if (family == Family::rows) {
         PN_TRY([[maybe_unused]] auto rule, row_rule(arguments, none.name));
@@ -186,9 +189,10 @@ Result<std::string> rows_at_fault(const Expectation& expectation, const flow::As
                                   const std::string& row) {
     const auto* dialect = dialect_named(table.dialect);
     Arguments arguments(expectation, table.schema, *dialect);
-    PN_TRY(auto rule, row_rule(arguments, table.name));
+    PN_TRY(auto chosen, chosen_rows(arguments, table));
+    PN_TRY(auto rule, row_rule(arguments, chosen.name));
     return fmt::format("SELECT {} FROM {} WHERE {}", rule.window.empty() ? row : "penstock_row",
-                       source_of(rule, table, *dialect), at_fault(rule));
+                       source_of(rule, chosen, *dialect), at_fault(rule));
 }
 
 std::string in_words(const flow::Validation& validation) {

@@ -6,6 +6,7 @@
 
 #include "check/compare.h"
 #include "check/expectation.h"
+#include "check/row_condition.h"
 #include "config/suggest.h"
 
 namespace penstock::check {
@@ -79,6 +80,8 @@ constexpr std::array known = {
                      "distinct_equal"},
     KnownExpectation{"expect_column_most_common_value_to_be_in_set", F::measure, "column value_set", "ties_okay",
                      "most_common"},
+    KnownExpectation{"expect_column_kl_divergence_to_be_less_than", F::measure, "column partition_object threshold",
+                     "tail_weight_holdout internal_weight_holdout bucketize_data min_value max_value", "divergence"},
     KnownExpectation{"penstock_freshness", F::measure, "column max_age", "", "freshness"},
     KnownExpectation{"expect_table_row_count_to_be_between", F::table, "", of_a_number, "row_count"},
     KnownExpectation{"expect_table_row_count_to_equal_other_table", F::table, "other_table_name", "", "same_row_count"},
@@ -92,8 +95,7 @@ constexpr std::array known = {
 };
 
 /// Of Great Expectations' own, and why not.
-constexpr std::array<std::pair<std::string_view, std::string_view>, 13> refused = {{
-    {"expect_column_kl_divergence_to_be_less_than", "distributions are not compared in this version"},
+constexpr std::array<std::pair<std::string_view, std::string_view>, 14> refused = {{
     {"expect_column_type_to_be", "types are the target's: `schema_change: reject` holds them"},
     {"expect_column_values_to_be_of_type", "types are the target's: `schema_change: reject` holds them"},
     {"expect_column_values_to_be_in_type_list", "types are the target's: `schema_change: reject` holds them"},
@@ -101,11 +103,16 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 13> refused 
     {"expect_column_values_to_match_strftime_format", "what Python's strptime takes, no engine can say; use a regex"},
     {"expect_column_values_to_match_json_schema", "JSON Schema is not evaluated by engines of tables"},
     {"expect_column_values_to_not_be_outliers", "use expect_column_value_z_scores_to_be_less_than"},
-    {"expect_query_results_to_match_comparison", "queries of two systems are not compared in this version"},
+    {"expect_query_results_to_match_comparison", "rows of two queries are not compared; one number is, by `same_as`"},
+    {"expect_multicolumn_values_to_be_unique",
+     "use expect_select_column_values_to_be_unique_within_record or expect_compound_columns_to_be_unique"},
+    {"expect_column_parameterized_distribution_ks_test_p_value_to_be_greater_than",
+     "Great Expectations 1.x does not compute it either"},
     {"expect_column_values_to_be_valid_date", "what Python takes for a date, no engine can say"},
-    {"expect_column_pair_cramers_phi_value_to_be_less_than", "distributions are not compared in this version"},
-    {"expect_column_bootstrapped_ks_test_p_value_to_be_greater_than", "distributions are not compared in this version"},
-    {"expect_column_chisquare_test_p_value_to_be_greater_than", "distributions are not compared in this version"},
+    {"expect_column_pair_cramers_phi_value_to_be_less_than", "Great Expectations 1.x does not compute it either"},
+    {"expect_column_bootstrapped_ks_test_p_value_to_be_greater_than",
+     "Great Expectations 1.x does not compute it either"},
+    {"expect_column_chisquare_test_p_value_to_be_greater_than", "Great Expectations 1.x does not compute it either"},
 }};
 
 std::vector<std::string> words(std::string_view text) {
@@ -118,6 +125,12 @@ std::vector<std::string> words(std::string_view text) {
 /// Said of Great Expectations' own machinery, which changes no verdict.
 bool has_no_effect(const std::string& name) {
     return name == "batch_id" || name == "result_format" || name == "catch_exceptions";
+}
+
+/// What is asked of rows or of their values; not what has SQL of its own, and not the table's columns.
+bool takes_row_condition(const KnownExpectation& one) {
+    if (one.type == "penstock_condition") return false;
+    return one.family == F::rows || one.family == F::measure || one.short_name == "row_count";
 }
 
 Error unknown_type(const Expectation& expectation) {
@@ -157,10 +170,12 @@ Status check_arguments(const Expectation& expectation) {
     for (const auto& entry : expectation.kwargs.entries) {
         if (std::ranges::find(all, entry.key) != all.end() || entry.value.is_null() || has_no_effect(entry.key))
             continue;
-        if (entry.key == "row_condition" || entry.key == "condition_parser")
+        if (entry.key == "row_condition" || entry.key == "condition_parser") {
+            if (takes_row_condition(*of)) continue;
             return fail(mistake(entry.place, "expectation_not_available",
-                                fmt::format("`{}` of {} is not available in this version", entry.key, expectation.type),
-                                "say it as a `condition`: \"NOT (row condition) OR (what must hold)\""));
+                                fmt::format("`{}` has no meaning for {}", entry.key, expectation.title()),
+                                "leave it out, or write the condition into what is asked"));
+        }
         return fail(mistake(
             entry.place, "unknown_key",
             fmt::format("{} has no argument '{}'{}", expectation.type, entry.key, config::did_you_mean(entry.key, all)),
@@ -182,6 +197,7 @@ Status check_arguments(const Expectation& expectation) {
         return fail(mistake(expectation.place, "argument_missing",
                             fmt::format("{} needs `min_value`, `max_value` or both", expectation.type), "add a bound"));
     PN_CHECK(check_comparison(expectation));
+    PN_CHECK(check_row_condition(expectation));
     if (of->family != Family::rows && expectation.on_fail == OnFail::reject)
         return fail(
             mistake(expectation.place, "check_not_of_rows",

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "check/divergence.h"
+
 namespace penstock::check {
 namespace {
 
@@ -220,6 +222,7 @@ Result<Measured> measure(const Arguments& arguments, const flow::AskedTable& tab
     PN_TRY(const auto* field, arguments.column("column"));
     Asked asked{arguments, table, *field, arguments.dialect().name(field->name)};
     if (asked.type() == "penstock_freshness") return freshness(asked);
+    if (asked.type() == "expect_column_kl_divergence_to_be_less_than") return divergence(arguments, table);
     if (asked.type() == "expect_column_quantile_values_to_be_between") return quantiles(asked);
     PN_TRY(auto measured, figure(asked));
     if (measured) return std::move(*measured);

@@ -63,6 +63,49 @@ def of_numbers(name: str, values: list, generator: random.Random) -> list[dict]:
     return made
 
 
+def weights(parts: int, generator: random.Random, total: float = 1) -> list:
+    made = [generator.choice([0, 1, 2, 5]) for _ in range(parts)]
+    return [total * one / sum(made) for one in made] if sum(made) else [total / parts] * parts
+
+
+def of_distribution(name: str, values: list, kind: str, generator: random.Random) -> list[dict]:
+    there = sorted({value for value in values if value is not None})
+    kwargs = {"column": name, "threshold": generator.choice([0.1, 0.5, 3])}
+    if kind != "float":
+        named = generator.sample(there, generator.randint(1, len(there))) if there else [1 if kind == "int" else "new"]
+        named = named[:12] + generator.choice([[], [999 if kind == "int" else "never"]])
+        kwargs["tail_weight_holdout"] = generator.choice([0, 0.1, 1])
+        kwargs["partition_object"] = {"values": named, "weights": weights(len(named), generator)}
+        return [{"type": "expect_column_kl_divergence_to_be_less_than", "kwargs": kwargs}]
+    low, high = (there[0], there[-1]) if len(there) > 1 else (0, 1)
+    step = (high - low) / 4
+    bins = generator.choice([[low + step * i for i in range(5)], [low + step, low + 2 * step, high - step / 2], [low - 1, high + 1]])
+    partition = {"bins": bins, "weights": weights(len(bins) - 1, generator)}
+    shape = generator.choice(["plain", "tails", "open", "left", "right", "holdouts"])
+    if shape == "tails":
+        partition |= {"weights": weights(len(bins) - 1, generator, 0.8), "tail_weights": [0.15, 0.05]}
+    elif shape in ("open", "left", "right"):
+        bins = [*([] if shape == "right" else [float("-inf")]), *bins, *([] if shape == "left" else [float("inf")])]
+        partition = {"bins": bins, "weights": weights(len(bins) - 1, generator)}
+        kwargs["tail_weight_holdout"] = 0 if shape == "open" else generator.choice([0, 0.1])
+    elif shape == "holdouts":
+        kwargs |= {"tail_weight_holdout": 0.1, "internal_weight_holdout": 0.05}
+    return [{"type": "expect_column_kl_divergence_to_be_less_than", "kwargs": {**kwargs, "partition_object": partition}}]
+
+
+def row_condition(columns: dict, generator: random.Random) -> dict:
+    """Of columns without NULL, for Great Expectations has two opinions on NULL, one for pandas and one for SQL."""
+    def one() -> dict:
+        name = generator.choice([name for name, column in columns.items() if column["type"] == "int"])
+        there = columns[name]["values"] or [0]
+        sign = generator.choice(["==", "!=", "<", "<=", ">", ">=", "IN", "NOT_IN"])
+        value = generator.sample(there, min(3, len(there))) if "IN" in sign else generator.choice(there)
+        return {"type": "comparison", "column": {"name": name}, "operator": sign, "parameter": value}
+    name = generator.choice(list(columns))
+    nullity = {"type": "nullity", "column": {"name": name}, "is_null": generator.random() < 0.3}
+    return generator.choice([one(), nullity, {"type": "and", "conditions": [one(), nullity]}, {"type": "or", "conditions": [one(), one()]}])
+
+
 def of_text(name: str, generator: random.Random) -> list[dict]:
     pattern = generator.choice(["@", "^[a-z]+$", "^.{2,4}$", "[0-9]", "a|x", "^$", "é"])
     patterns = generator.sample(["@", "^[a-z]+$", "[0-9]", "a"], 2)
@@ -145,6 +188,8 @@ def case(number: int, expectations: int = 40) -> dict:
         made += of_any(name, column["values"], column["type"], generator)
         if column["type"] in ("int", "float"):
             made += of_numbers(name, column["values"], generator)
+        if column["type"] != "date":
+            made += of_distribution(name, column["values"], column["type"], generator)
         if column["type"] == "text":
             made += of_text(name, generator)
     made = generator.sample(made, min(expectations, len(made)))
@@ -152,6 +197,8 @@ def case(number: int, expectations: int = 40) -> dict:
     made = list({json.dumps(one, sort_keys=True): one for one in made}.values())  # said twice, Great Expectations says it once
     for index, one in enumerate(made):
         one["id"] = f"00000000-0000-0000-0000-{index:012}"
+        if "table" not in one["type"] and one["type"] != "expect_column_to_exist" and generator.random() < 0.2:
+            one["kwargs"]["row_condition"] = row_condition(columns, generator)
         one["severity"] = generator.choice(["critical", "warning", "info"])
         if any(words in one["type"] for words in by_rows) and not any(words in one["type"] for words in ("distinct", "quantile", "proportion")) \
                 and generator.random() < 0.4:
