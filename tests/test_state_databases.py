@@ -20,7 +20,7 @@ from support.serving import Serving
 from support.shop import MERGE, WHOLE, add_orders, assert_same, make_orders
 
 SLOW = {"PENSTOCK_FAILPOINT": "source_read_during=delay"}  # every block takes a second
-TABLES = {"runs", "locks", "seats", "checkpoints", "rejects", "messages", "spending", "bills", "watches", "intervals", "measures", "notices", "audit", "schema_version"}
+TABLES = {"runs", "locks", "seats", "checkpoints", "rejects", "messages", "spending", "bills", "watches", "intervals", "measures", "notices", "audit", "run_logs", "schema_version"}
 _numbers = itertools.count()
 
 
@@ -223,7 +223,7 @@ def test_messages_are_done_once_there_too(shop, state):
 
 def test_an_older_state_is_upgraded_and_a_newer_one_refused(shop, state):
     shop.load()
-    newer = [f"DROP TABLE penstock.{table}" for table in ("seats", "checkpoints", "rejects", "messages", "spending", "bills", "watches", "intervals", "measures", "notices", "audit")]
+    newer = [f"DROP TABLE penstock.{table}" for table in ("seats", "checkpoints", "rejects", "messages", "spending", "bills", "watches", "intervals", "measures", "notices", "audit", "run_logs")]
     columns = ("deferred_until", "origin", "window_start", "window_end", "token")
     for statement in (*newer, *(f"ALTER TABLE penstock.runs DROP COLUMN {name}" for name in columns), "UPDATE penstock.schema_version SET version = 1"):
         state.rows(statement)

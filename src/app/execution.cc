@@ -8,6 +8,7 @@
 #include <mutex>
 #include <thread>
 
+#include "app/operate/run_log.h"
 #include "app/operate/run_witness.h"
 #include "base/code_pages.h"
 #include "base/humane.h"
@@ -134,7 +135,7 @@ Result<state::Lock> lock_of(const flow::RunIdentity& run, bool shares, state::St
 
 /// The run itself, under its lock.
 flow::RunResult run_locked(const Pipeline& pipeline, flow::RunRequest request, state::Store& store, JobTables& jobs,
-                           std::stop_token stop, const Terms& terms) {
+                           std::stop_token stop, const Terms& terms, RunLog& own_log) {
     const auto identity = request.identity;
     auto sharing = sharing_of(pipeline);
     bool shares = terms.company == Company::allowed && sharing == Sharing::both;
@@ -142,6 +143,7 @@ flow::RunResult run_locked(const Pipeline& pipeline, flow::RunRequest request, s
     if (!lock) return failed(identity, in_company(std::move(lock.error()), terms.company, sharing));
     if (shares) seat(request, store, lock->seat());
     if (auto started = store.begin_run(identity, now()); !started) return failed(identity, std::move(started.error()));
+    own_log.begun();
     auto job = jobs.begin(pipeline.config(), identity);
     if (!job) {
         auto result = failed(identity, std::move(job.error()));
@@ -184,7 +186,9 @@ flow::RunResult execute(const Pipeline& pipeline, flow::RunRequest request, stat
     const auto& config = pipeline.config();
     log::Scope scope(identity.pipeline, identity.run_id);
     log::JobScope job(config.organization, config.jobs ? identity.run_id : "");
-    auto result = run_locked(pipeline, std::move(request), store, jobs, std::move(stop), terms);
+    RunLog own_log(identity, store.logs(), terms.shares_process);
+    auto result = run_locked(pipeline, std::move(request), store, jobs, std::move(stop), terms, own_log);
+    if (result.error) own_log.ended(*result.error);
     if (auto ended = jobs.end(config, result); !ended)
         log::warning("the run's end is not among the jobs: {}", ended.error().message);
     return result;

@@ -20,6 +20,7 @@ struct Terms {
     std::optional<std::chrono::microseconds> most;  ///< that it may take
     Company company = Company::alone;
     std::chrono::microseconds patience{0};  ///< with another run that has the pipeline
+    bool shares_process = false;            ///< other runs may go on in this process at the same time
 };
 
 /// Runs one pipeline: takes its lock, records its start, runs it, records its end, in the history and among its jobs. A

@@ -53,6 +53,7 @@ struct Options {
     std::string table;
     std::vector<std::string> ids;  ///< single rejects
     int64_t most = 20;
+    bool log = false;     ///< of a run
     bool closed = false;  ///< rejects that were replayed or discarded, too
 
     // replays

@@ -69,7 +69,7 @@ void ProgressDisplay::tables_planned(const std::vector<flow::TableTarget>& table
 }
 
 void ProgressDisplay::table_started(const flow::TableTarget& table, const flow::Progress& progress) {
-    if (style_ == Style::log) log::info("loading {} into {}", table.info.name, table.name);
+    log::info("loading {} into {}", table.info.name, table.name);
     std::lock_guard lock(mutex_);
     active_[table.info.name] = {.progress = &progress,
                                 .estimated_rows = table.info.estimated_rows,
@@ -83,12 +83,11 @@ void ProgressDisplay::table_ended(const flow::TableResult& result) {
         active_.erase(result.source);
         ++ended_;
     }
-    if (style_ == Style::log)
-        log::write(log::Level::info,
-                   fmt::format("loaded {}: {} rows read, {} written, {} rejected in {}", result.source,
-                               humane_count(result.counts.rows_read), humane_count(result.counts.rows_written),
-                               humane_count(result.counts.rows_rejected), humane_duration(result.duration)),
-                   counts_json(result));
+    log::write(log::Level::info,
+               fmt::format("loaded {}: {} rows read, {} written, {} rejected in {}", result.source,
+                           humane_count(result.counts.rows_read), humane_count(result.counts.rows_written),
+                           humane_count(result.counts.rows_rejected), humane_duration(result.duration)),
+               counts_json(result));
 }
 
 void ProgressDisplay::retrying(const Error& error, std::chrono::microseconds delay, int attempt, int max_attempts) {

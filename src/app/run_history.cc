@@ -9,8 +9,10 @@
 #include "app/output.h"
 #include "app/project.h"
 #include "app/run_json.h"
+#include "app/run_log_view.h"
 #include "app/run_text.h"
 #include "app/text_table.h"
+#include "app/usage_mistake.h"
 #include "base/humane.h"
 
 namespace penstock::app {
@@ -174,7 +176,14 @@ Result<int> command::runs(const Session& session) {
     if (!options.names.empty()) {
         if (!store) return fail(no_such_run(options.names.front()));
         PN_TRY(auto record, find_run(*store, options.names.front()));
+        if (options.log) {
+            PN_TRY(auto log, run_log_json(document, record, 0, most_log_lines));
+            PN_CHECK(session.json() ? print_json(log) : print(run_log_text(log)));
+            return 0;
+        }
         records.push_back(std::move(record));
+    } else if (options.log) {
+        return fail(misused("log_of_which", "`--log` shows the log of one run", "`penstock runs` lists their ids"));
     } else if (store) {
         PN_TRY(records,
                store->runs(static_cast<int>(std::min<int64_t>(options.most, searched_runs)), options.pipeline));

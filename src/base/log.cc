@@ -3,11 +3,14 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <atomic>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/job_scope.h"
+#include "base/log_listener.h"
 #include "base/secret.h"
 #include "base/visible.h"
 
@@ -18,6 +21,10 @@ Format active_format = Format::text;
 
 std::mutex interleave_mutex;
 std::function<void(const std::function<void()>&)> interleave;
+
+std::mutex listening_mutex;
+std::vector<const Listener*> listening;
+std::atomic<size_t> listeners = 0;  ///< so that nobody waits where nobody listens
 
 thread_local std::string scope_pipeline;
 thread_local std::string scope_run_id;
@@ -78,7 +85,40 @@ std::string text_line(Level level, std::string_view message) {
                        visible(message, Shown::line));
 }
 
+/// The text up to so many bytes, at the end of a character.
+std::string_view cut(std::string_view text, size_t most) {
+    if (text.size() <= most) return text;
+    while (most > 0 && (static_cast<unsigned char>(text[most]) & 0xC0) == 0x80) --most;
+    return text.substr(0, most);
+}
+
+/// Redacted before it is cut: half a secret would not be found.
+std::string heard_line(Level level, std::string_view message, std::string_view metadata_json) {
+    auto line = redact(json_line(level, message, metadata_json));
+    if (line.size() <= most_heard) return line;
+    auto whole = redact(std::string(message)), details = redact(std::string(metadata_json));
+    if (details.size() > most_heard / 2) details = fmt::format(R"({{"left_out_bytes": {}}})", details.size());
+    return json_line(level, fmt::format("{} …", cut(whole, most_heard / 4)), details);
+}
+
 }  // namespace
+
+Listener::Listener(std::string run_id, bool hears_strays, Hear hear)
+    : run_id_(std::move(run_id)), hears_strays_(hears_strays), hear_(std::move(hear)) {
+    std::lock_guard lock(listening_mutex);
+    listening.push_back(this);
+    ++listeners;
+}
+
+Listener::~Listener() {
+    std::lock_guard lock(listening_mutex);
+    std::erase(listening, this);
+    --listeners;
+}
+
+void Listener::hear(Level level, std::string_view message, std::string_view metadata_json) const {
+    hear_(heard_line(level, message, metadata_json));
+}
 
 void setup(Format format, Level level) {
     active_format = format;
@@ -112,6 +152,11 @@ JobScope::~JobScope() {
 }
 
 void write(Level level, std::string_view message, std::string_view metadata_json) {
+    if (listeners > 0 && level >= Level::info) {
+        std::lock_guard lock(listening_mutex);
+        for (const auto* one : listening)
+            if (one->hears(scope_run_id)) one->hear(level, message, metadata_json);
+    }
     if (!logger().should_log(spd_level(level))) return;
     std::string line =
         active_format == Format::json ? json_line(level, message, metadata_json) : text_line(level, message);

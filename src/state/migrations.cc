@@ -221,6 +221,15 @@ constexpr std::array steps = {
             answer            BIGINT NOT NULL
         ) {options};
     )"),
+    // What runs have logged (run_logs.h), a line of JSON each.
+    std::string_view(R"(
+        CREATE TABLE penstock.run_logs (
+            run_id            VARCHAR(64) NOT NULL,
+            line_number       BIGINT NOT NULL,
+            line              {text} NOT NULL,
+            PRIMARY KEY (run_id, line_number)
+        ) {options};
+    )"),
 };
 
 }  // namespace

@@ -60,10 +60,12 @@ void forget_runs(soci::session& sql, const std::string& pipeline, long long keep
            "DESC, run_id DESC LIMIT 1 OFFSET :keep",
         soci::use(pipeline), soci::use(keep), soci::into(started), soci::into(run_id, found);
     if (!sql.got_data()) return;
-    sql << "DELETE FROM penstock.runs WHERE pipeline = :pipeline AND status <> 'running' AND (started_at < :before OR "
-           "(started_at "
-           "= :started AND run_id <= :run_id))",
-        soci::use(pipeline), soci::use(started), soci::use(started), soci::use(run_id);
+    std::string which =
+        "FROM penstock.runs WHERE pipeline = :pipeline AND status <> 'running' AND (started_at < :before OR "
+        "(started_at = :started AND run_id <= :run_id))";
+    for (const auto& statement :
+         {"DELETE FROM penstock.run_logs WHERE run_id IN (SELECT run_id " + which + ")", "DELETE " + which})
+        sql << statement, soci::use(pipeline), soci::use(started), soci::use(started), soci::use(run_id);
 }
 
 /// Whether what became of the run is in the measures: done twice, its end is counted once.
@@ -189,6 +191,8 @@ Result<std::vector<LockHolder>> Store::holders() {
 std::unique_ptr<flow::SpendingBook> Store::spending(const flow::RunIdentity& run) const {
     return std::make_unique<RecordedSpending>(connection_->place(), run);
 }
+
+RunLogs Store::logs() const { return RunLogs(connection_->place()); }
 
 Result<flow::Charge> Store::spent_on_day(const std::string& pipeline, TimePoint at) {
     flow::Charge spent;

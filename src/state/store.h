@@ -11,6 +11,7 @@
 #include "flow/runner.h"
 #include "state/lock.h"
 #include "state/record.h"
+#include "state/run_logs.h"
 
 namespace penstock::state {
 
@@ -51,6 +52,8 @@ class Store {
 
     /// Where a run's spending is kept: a connection of its own, once something costs anything.
     std::unique_ptr<flow::SpendingBook> spending(const flow::RunIdentity& run) const;
+    /// Where what runs log is kept: a connection of its own, once there is something.
+    RunLogs logs() const;
     /// What the pipeline's runs have spent on that day (UTC), open bills at their most.
     Result<flow::Charge> spent_on_day(const std::string& pipeline, TimePoint at);
 

@@ -152,6 +152,7 @@ TEST_CASE("state of the version before is brought up to date") {
     folder.execute("DROP TABLE IF EXISTS penstock.measures");
     folder.execute("DROP TABLE IF EXISTS penstock.notices");
     folder.execute("DROP TABLE IF EXISTS penstock.audit");
+    folder.execute("DROP TABLE IF EXISTS penstock.run_logs");
     for (std::string column : {"deferred_until", "origin", "window_start", "window_end", "token"})
         folder.execute_once("ALTER TABLE penstock.runs DROP COLUMN " + column);
     folder.execute("UPDATE penstock.schema_version SET version = 1");

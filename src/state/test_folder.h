@@ -31,7 +31,7 @@ struct Folder {
         dialect.connect(sql, where);
         if (where.engine == Engine::postgres) sql << "DROP SCHEMA IF EXISTS penstock CASCADE";
         for (std::string table : {"runs", "locks", "seats", "checkpoints", "rejects", "messages", "spending", "bills",
-                                  "watches", "intervals", "measures", "notices", "audit", "schema_version"})
+                                  "watches", "intervals", "measures", "notices", "audit", "run_logs", "schema_version"})
             if (where.engine == Engine::mysql) sql << "DROP TABLE IF EXISTS penstock_" + table;
     }
     ~Folder() { std::filesystem::remove_all(path); }

@@ -68,9 +68,10 @@ class Delivery {
         for (const auto& pipeline : pipelines) {
             if (is_settled(pipeline.name())) continue;
             if (stop_.stop_requested() || !turns_.take(pipeline.name(), stop_)) return fail(stopped());
-            auto result =
-                execute(pipeline, pipeline.request(new_run_id()), store, jobs, stop_,
-                        {.most = narrow.scheduling_of(pipeline.config()).timeout, .company = Company::allowed});
+            auto result = execute(pipeline, pipeline.request(new_run_id()), store, jobs, stop_,
+                                  {.most = narrow.scheduling_of(pipeline.config()).timeout,
+                                   .company = Company::allowed,
+                                   .shares_process = true});
             turns_.leave(pipeline.name());
             News(narrow).run_ended(result, {.origin = schedule::Origin::trigger}, store);
             note(result);
