@@ -1,12 +1,14 @@
 """The dashboard as people meet it: Chromium, led through every page by mouse and by keyboard, at a desk and on a phone."""
 
 import hashlib
+import hmac
+import json
 
 import psycopg
 import pytest
 import yaml
 
-from support.backups import KEY
+from support.backups import KEY, own_folder, remove_meanwhile
 from support.browser import DESK, PHONE, Browser
 from support.postgres import LOADER, Database
 from support.program import Project
@@ -67,7 +69,9 @@ def shop(server, database, tmp_path_factory):
         "never": {"source": {"table": "public.orders"}, "target": {"table": "t.never"}, "schedule": "0 3 1 1 *", "after": ["report"]}},
         connections={"lake": {"type": "files", "url": "file:lake"}})
     path = project.folder / "penstock.yaml"
-    backups = {"shop_db": {"connection": "shop", "store": {"connection": "lake", "path": "backups", "encrypt": "${BACKUP_KEY}"}, "wal": {"stream": False}},
+    place = own_folder("penstock-drills-")
+    backups = {"shop_db": {"connection": "shop", "store": {"connection": "lake", "path": "backups", "encrypt": "${BACKUP_KEY}"}, "wal": {"stream": False}, "rto": "20s", "rpo": "1h",
+                           "full": {"schedule": "0 2 1 1 *"}, "drill": {"schedule": "0 5 1 1 *", "folder": str(place), "programs": str(server.bindir), "queries": ["SELECT count(*) FROM orders"]}},
                "untouched": {"connection": "shop", "store": {"connection": "lake", "path": "other", "encrypt": "${BACKUP_KEY}"}, "wal": {"stream": False}}}
     path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "backups": backups}))
     project.environment["BACKUP_KEY"] = KEY
@@ -78,7 +82,21 @@ def shop(server, database, tmp_path_factory):
     add_orders(database, 1000)
     project.load("orders")
     project.run("backup", "run", "shop_db")
-    return project
+    drilled_before(project, project.run("backup", "drill", "shop_db", "--json", timeout=120).json)
+    yield project
+    remove_meanwhile(place)
+
+
+def drilled_before(project, report):
+    """Reports of earlier drills, each signed as a drill signs its own: some slower than they should be, and one that found something."""
+    del report["report"]
+    for day, (rto, rpo) in enumerate([(9.5, 600), (11.2, 900), (24.8, 700), (None, 800), (12.1, 1500)], 1):
+        failures = ["query failed: SELECT count(*) FROM orders: relation \"orders\" does not exist"] if rto is None else []
+        text = json.dumps({**report, "id": f"202601{day:02}t030000_00000000000{day}", "ended_at": f"2026-01-{day:02}T03:00:00Z", "rto_seconds": rto, "rpo_seconds": rpo, "passed": not failures,
+                           "failures": failures, "queries": [{**report["queries"][0], "sql": HOSTILE, "first_value": HOSTILE_TABLE}]})
+        base = project.folder / "lake/backups/drills" / json.loads(text)["id"]
+        base.with_suffix(".json").write_text(text)
+        base.with_suffix(".hmac").write_text(f"{hmac.new(bytes.fromhex(KEY), text.encode(), hashlib.sha256).hexdigest()}  {base.name}.json\n")
 
 
 @pytest.fixture(scope="module")
@@ -127,9 +145,11 @@ def test_a_first_walk(visit, serving, database):
         page.locator("main tbody .running").wait_for()
         page.locator("main tbody tr", has=page.locator(".running")).get_by_role("link").click()
         page.get_by_text("It runs. Counts come when it ends.").wait_for()
+        page.get_by_role("table", name="Log").get_by_text("begins").wait_for()
         before = page.locator("dd", has_text=" try").inner_text()
         page.wait_for_function("(before) => ![...document.querySelectorAll('dd')].some((one) => one.textContent === before)", arg=before)
     page.locator("dd .success").wait_for()
+    page.get_by_role("table", name="Log").get_by_text("ends: success").wait_for()
     assert page.get_by_text(" read = ").inner_text() == "0 read = 0 written + 0 rejected + 0 filtered"
     page.get_by_role("link", name="orders", exact=True).click()
     page.get_by_role("button", name="Pause").click()
@@ -143,6 +163,7 @@ def test_a_first_walk(visit, serving, database):
         page.locator(".error", has_text=part).wait_for()
     page.locator("main tbody a[href^='#/run/']").click()
     assert "public.nowhere" in page.locator(".error strong").inner_text()
+    assert "public.nowhere" in page.get_by_role("table", name="Log").get_by_role("row", name="error").inner_text()
     anna.judge()
     anna.screenshot("failed-run")
     anna.leave("401 (Unauthorized)")
@@ -181,15 +202,6 @@ def test_the_other_pages(visit, serving):
     page.get_by_role("link", name="Slots").click()
     page.get_by_text("dashboard_slot").wait_for()
     anna.judge()
-    page.get_by_role("link", name="Backups").click()
-    page.get_by_text("none is known").wait_for()
-    anna.judge()
-    page.get_by_role("link", name="shop_db").click()
-    anna.heading("Backup shop_db")
-    assert page.locator("tbody tr").count() == 1
-    anna.judge()
-    anna.go("#/backup/untouched", "Backup untouched")
-    page.get_by_text("Nothing can be restored yet").wait_for()
     anna.go("#/audit", "Audit log")
     anna.judge()
     for lost in ("#/nothing", "#/constructor", "#/pipeline/%E0%A4%A", "#/run/x"):
@@ -199,6 +211,63 @@ def test_the_other_pages(visit, serving):
     anna.heading("Sign in")
     assert page.evaluate("() => sessionStorage.getItem('penstock-token')") is None
     anna.leave("404 (Not Found)", "401 (Unauthorized)")
+
+
+def test_backups_and_drills(visit, serving):
+    """How recovery stands, what drills have measured, and having things done; what the state knows comes at once, stores when they answer."""
+    otto = visit("operator")
+    page = otto.page
+    otto.go(heading="Pipelines")
+    page.get_by_role("link", name="Backups").click()
+    otto.heading("Backups")
+    row = lambda name: page.locator("main tr", has=page.locator(f"a[href='#/backup/{name}']"))
+    row("shop_db").get_by_text("as it should be").wait_for()
+    row("untouched").get_by_text("no goals are set").wait_for()
+    assert "none is known" in row("untouched").inner_text() and "passed" in row("shop_db").inner_text()
+    otto.judge()
+    page.get_by_role("link", name="shop_db").click()
+    otto.heading("Backup shop_db")
+    page.get_by_role("img", name="RTO of the last 6 drills: the goal, 20.0 s, was met by 4").wait_for()
+    page.get_by_role("img", name="RPO of the last 6 drills").wait_for()
+    page.get_by_role("table", name="What can be restored").wait_for()
+    assert page.get_by_role("table", name="Drills").locator("tbody tr").count() == 6
+    otto.judge()
+    page.set_viewport_size({"width": 1200, "height": 1150})
+    page.evaluate("() => scrollTo(0, 0)")
+    otto.screenshot("backup")
+    page.set_viewport_size(DESK)
+    otto.tab_through()
+    page.get_by_role("button", name="Pause drill").click()
+    otto.told("Drill is paused")
+    page.get_by_role("button", name="Resume drill").click()
+    otto.told("Drill goes on")
+    page.get_by_role("button", name="Take a full backup").click()
+    otto.told("as soon as a worker is free")
+    held = page.get_by_role("table", name="What can be restored").locator("tbody tr")
+    held.nth(1).wait_for(timeout=30_000)
+    page.get_by_role("table", name="Drills").get_by_role("link").first.click()
+    otto.heading("Drill of shop_db")
+    page.get_by_role("img", name="How long each phase took: plan").wait_for()
+    page.get_by_role("cell", name="SELECT count(*) FROM orders").wait_for()
+    otto.judge()
+    otto.go("#/drill/shop_db/20260104t030000_000000000004", "Drill of shop_db")
+    page.locator(".error", has_text="query failed").wait_for()
+    assert HOSTILE in page.get_by_role("table", name="Queries").inner_text() and page.locator("main img, main script, main i").count() == 0
+    otto.go("#/backup/untouched", "Backup untouched")
+    page.get_by_text("Nothing can be restored yet").wait_for()
+    page.get_by_text("There was no drill yet").wait_for()
+    otto.judge()
+    otto.go("#/drill/shop_db/nothing", "Drill of shop_db")
+    page.get_by_text("the store has no report of a drill").wait_for()
+    otto.judge()
+    otto.go("#/backup/nothing", "Not there")
+    otto.leave("404 (Not Found)")
+
+    vera = visit("viewer")
+    vera.go("#/backup/shop_db", "Backup shop_db")
+    vera.page.get_by_role("img", name="RTO of the last 6 drills").wait_for()
+    assert vera.page.locator("main button").count() == 0 and vera.page.locator("a[href^='#/drill/']").count() == 0
+    vera.leave()
 
 
 def test_rejected_rows_are_searched_and_read_again(visit, shop, database):

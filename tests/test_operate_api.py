@@ -100,7 +100,10 @@ def test_who_may_what(api):
         body = {"from": "2026-01-01", "to": "2026-01-02"} if path == "/backfill" else None
         answer = post(api, "/pipelines/orders" + path, body, "viewer")
         assert answer.status == 403 and "for the role" in answer.json["error"]["message"]
-    assert get(api, "/pipelines/bad/rejects", "viewer").status == 403
+    for job in ("run", "pause", "resume"):
+        assert post(api, "/backups/x/jobs/full/" + job, None, "viewer").status == 403
+    for values_of_rows in ("/pipelines/bad/rejects", "/runs/x/log", "/backups/x/drills/y"):
+        assert get(api, values_of_rows, "viewer").status == 403
     assert post(api, "/pipelines/bad/rejects/discard").status == 403
     assert get(api, "/audit", "operator").status == 403
     assert get(api, "/audit", "admin").json == {"audit": []}, "what was refused was not done"
@@ -118,7 +121,8 @@ def test_what_is_wrong_is_refused(api):
             ("/runs?limit=0", 400, "bad_parameter"), ("/runs?limit=1001", 400, "bad_parameter"), ("/runs?limit=x", 400, "bad_parameter"),
             ("/runs?limt=1", 400, "bad_parameter"), ("/runs?pipeline=", 400, "bad_parameter"), ("/runs?pipeline=" + "x" * 501, 400, "bad_parameter"),
             ("/runs?pipeline=%00", 400, "bad_parameter"), ("/runs?pipeline=%FF", 400, "bad_parameter"), ("/runs/nothing", 404, "not_found"),
-            ("/pipelines/ordrs", 404, "unknown_pipeline"), ("/pipelines/--help/rejects", 404, "unknown_pipeline"), ("/backups/x", 404, "not_found"),
+            ("/pipelines/ordrs", 404, "unknown_pipeline"), ("/pipelines/--help/rejects", 404, "unknown_pipeline"), ("/backups/x", 404, "not_found"), ("/backups/x/status", 404, "not_found"),
+            ("/backups/x/drills", 404, "not_found"), ("/backups/x/drills/..%2Fkey", 404, "not_found"), ("/runs/nothing/log", 404, "not_found"), ("/runs/x/log?limit=501", 400, "bad_parameter"),
             ("/pipelines/orders/schema", 400, "bad_parameter"), ("/pipelines/orders/schema?table=none", 404, "unknown_table"), ("/nowhere", 404, "not_found"), ("", 404, "not_found"), ("/pipelines/", 404, "not_found")]:
         answer = get(api, path, "admin")
         assert (answer.status, answer.json["error"]["code"]) == (status, code), path
@@ -137,6 +141,22 @@ def test_what_is_wrong_is_refused(api):
         answer = api.request("POST", "/api/v1/pipelines/bad/rejects/replay", '{"dry_run": true}', {"Authorization": "Bearer " + TOKENS["operator"], **({"Content-Type": kind} if kind else {})})
         assert answer.status == status, kind
     assert api.get("/api/v1x").status == 404 and api.get("/api").status == 404
+
+
+def test_a_run_keeps_what_it_has_said(api, project):
+    for pipeline, level in (("bad", "info"), ("broken", "error")):
+        (run,) = get(api, "/runs?pipeline=" + pipeline).json["runs"]
+        log = get(api, f"/runs/{run['run_id']}/log", "operator").json
+        assert log == project.run("runs", run["run_id"], "--log", "--output", "json").json
+        lines = log["lines"]
+        assert [line["number"] for line in lines] == list(range(1, len(lines) + 1)) and log["left_out"] == 0
+        assert {(line["pipeline"], line["run_id"], line["service"]) for line in lines} == {(pipeline, run["run_id"], "penstock")}
+        assert lines[0]["message"] == f"run {run['run_id']} begins" and lines[-1]["level"] == level
+        assert get(api, f"/runs/{run['run_id']}/log?after=1&limit=1", "operator").json["lines"] == lines[1:2]
+        if run["error"]:
+            assert lines[-1]["message"] == run["error"]["message"] and lines[-1]["metadata"] == {name: run["error"][name] for name in ("code", "where", "hint")}
+        else:
+            assert next(line["metadata"]["rows_read"] for line in lines if line["message"].startswith("loaded public.bad")) == 2
 
 
 def broken_runs(api) -> int:
@@ -232,13 +252,13 @@ def test_the_description_is_right(api):
     document = get(api, "/openapi.json").json
     validate(document)
     names = [operation["operationId"] for path in document["paths"].values() for operation in path.values()]
-    assert len(names) == len(set(names)) == 18
+    assert len(names) == len(set(names)) == 25
     for path, operations in document["paths"].items():
         operation = operations.get("get")
         if operation is None:
             continue
         for role in TOKENS:
-            answer = get(api, path.format(pipeline="bad", run="x", backup="x") + ("?table=t.bad" if path.endswith("schema") else ""), role)
+            answer = get(api, path.format(pipeline="bad", run="x", backup="x", drill="x", job="x") + ("?table=t.bad" if path.endswith("schema") else ""), role)
             described = operation["responses"][str(answer.status)]["content"]["application/json"]["schema"]
             jsonschema.validate(answer.json, {**described, "components": document["components"]})
 

@@ -83,17 +83,38 @@ def test_a_command_is_run_in_its_place_and_told_of_its_run(command):
 
 
 def test_what_a_failed_command_said_is_its_error_without_its_secrets(command):
-    text = 'for i in $(seq 1 500); do echo "line $i"; done; echo "no entry for $TOKEN"; head -c 300000 /dev/zero | tr "\\0" x; echo; exit 3'
+    text = 'for i in $(seq 1 600); do echo "line $i"; done; echo "no entry for $TOKEN"; head -c 300000 /dev/zero | tr "\\0" x; echo; exit 3'
     project = command("sh", "-c", text, env={"TOKEN": "${TOKEN}"}, after={"then": {"command": {"run": ["true"]}, "after": ["p"]}})
     output = project.load("--all", expect=1, env={"TOKEN": "hunter22"})
     run = output.run("p")
     assert run["status"] == "failed" and run["attempts"] == 1 and output.run("then")["status"] == "skipped"
     error = run["error"]
     assert error["code"] == "command_failed" and "sh ended with exit code 3: xxx" in error["message"]
-    assert "no entry for ***" in error["message"] and "line 500" in error["message"] and "line 400\n" not in error["message"]
+    assert "no entry for ***" in error["message"] and "line 600" in error["message"] and "line 400\n" not in error["message"]
     assert "penstock.yaml:" in error["where"] and len(error["message"]) < 20_000
     again = project.run("runs", run["run_id"], env={"TOKEN": "hunter22"})
     assert "hunter22" not in output.output.both + again.both and "no entry for ***" in output.output.err
+
+    log = project.run("runs", run["run_id"], "--log", "--output", "json", env={"TOKEN": "hunter22"}).json
+    said, numbers = [line["message"] for line in log["lines"]], [line["number"] for line in log["lines"]]
+    assert said[:3] == [f"run {run['run_id']} begins", "line 1", "line 2"] and "no entry for ***" in said
+    assert log["left_out"] == numbers[-1] - len(numbers) > 50 and len(numbers) == 500 and max(map(len, said)) < 5000
+    assert log["lines"][-1]["level"] == "error" and log["lines"][-1]["metadata"]["code"] == "command_failed"
+    assert {line["run_id"] for line in log["lines"]} == {run["run_id"]} and "hunter22" not in (project.folder / ".penstock/state.db").read_bytes().decode(errors="replace")
+    text = project.run("runs", run["run_id"], "--log", env={"TOKEN": "hunter22"}).out
+    assert f"… {log['left_out']} lines are left out\n" in text and "line 599" in text and "line 120\n" not in text
+    assert "log_of_which" in project.run("runs", "--log", expect=2, log_format="json", env={"TOKEN": "hunter22"}).err
+
+
+def test_what_a_run_says_can_be_read_while_it_runs_and_after_it_was_killed(command):
+    project = command("sh", "-c", "echo one; echo two >&2; sleep 60")
+    running = start(project, "p", "--quiet")
+    said = lambda: [line["message"] for run in project.run("runs", "--output", "json").json["runs"] for line in project.run("runs", run["run_id"], "--log", "--output", "json").json["lines"]]
+    wait_for(lambda: {"one", "two"} <= set(said()), "its lines are in the state", 10)
+    running.signal(signal.SIGKILL)
+    running.process.wait(10)
+    (run,) = project.run("runs", "--output", "json").json["runs"]
+    assert run["error"]["code"] == "crashed" and said()[0] == f"run {run['run_id']} begins" and {"one", "two"} <= set(said())
 
 
 @pytest.mark.parametrize("run, rest, says", [

@@ -4,10 +4,11 @@
 #include <nlohmann/json.hpp>
 
 #include "app/backup_place.h"
-#include "app/drill/last_drill.h"
+#include "app/drill/stored_drills.h"
 #include "app/output.h"
 #include "app/project.h"
 #include "app/run_history.h"
+#include "app/run_json.h"
 #include "backup/recovery.h"
 #include "base/humane.h"
 #include "connect/postgres/replication/slot.h"
@@ -112,9 +113,6 @@ Result<BackupStatus> look_at(const config::Document& document, const config::Bac
     PN_CHECK(measure_rto(catalog, *plan, status));
     return status;
 }
-
-Json known_json(const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); }
-Json known_json(const std::optional<TimePoint>& value) { return value ? Json(iso_time(*value)) : Json(nullptr); }
 
 Json goal_json(const Goal& goal) {
     auto holds = goal.holds();

@@ -217,6 +217,7 @@ class CommandLine {
         auto* runs = add_command(app_, "runs", "Show past runs, or one in detail");
         take_name(options_, runs, "ID", "The run; the beginning of its id will do", false);
         runs->add_option("--pipeline", options_.pipeline, "Only runs of this pipeline")->type_name("PIPELINE");
+        runs->add_flag("--log", options_.log, "What the run has said while it ran: its own lines of the log");
         take_most(options_, *runs, "How many");
     }
 

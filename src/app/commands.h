@@ -52,6 +52,7 @@ Result<int> backup_list(const Session& session);
 Result<int> backup_verify(const Session& session);
 Result<int> backup_status(const Session& session);
 Result<int> backup_drill(const Session& session);
+Result<int> backup_drills(const Session& session);
 Result<int> backup_restore(const Session& session);
 Result<int> export_airflow(const Session& session);
 Result<int> export_kubernetes(const Session& session);

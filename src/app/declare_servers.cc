@@ -20,10 +20,14 @@ void declare_backups(CLI::App& program, Options& options) {
     take_names(options, status, "NAME", "Only these of the configuration's `backups`");
     auto* drill =
         add_command(*backup, "drill", "Prove that a backup can be restored: restore, start, ask and check it");
+    auto* drills = add_command(*backup, "drills", "List what drills have found, or show one's report");
     auto* prune = add_command(*backup, "prune", "Remove what `keep` does not keep, and what killed runs left");
     prune->add_flag("--dry-run", options.dry_run, "Only say what would be removed");
     for (auto* made : {run, wal, list, verify, restore, drill, prune})
         take_name(options, made, "NAME", "One of the configuration's `backups`", true);
+    take_names(options, drills, "NAME ID", "One of the configuration's `backups`, and a drill of it", true)
+        ->expected(1, 2);
+    take_most(options, *drills, "How many");
     take_names(options, fetch, "NAME FILE PATH",
                "One of the configuration's `backups`, the file (%f), and where it goes (%p)", true)
         ->expected(3);

@@ -26,9 +26,9 @@ struct Streams {
 /// Starts it with nothing of ours but the environment, the folder and standard error.
 Result<pid_t> start_own(std::vector<std::string> words, Streams streams = {});
 
-/// Runs a command to its end and gives the JSON that it prints. One that fails gives the error that it says; one that takes
-/// longer than `most` is stopped, as by SIGTERM. Any thread.
+/// Runs a command to its end and gives the JSON that it prints. One that fails gives the error that it says, unless it is by the exit code
+/// that is `also_good`; one that takes longer than `most` is stopped, as by SIGTERM. Any thread.
 Result<nlohmann::ordered_json> ask_own(const Session& session, std::vector<std::string> command,
-                                       std::chrono::seconds most);
+                                       std::chrono::seconds most, int also_good = 0);
 
 }  // namespace penstock::app

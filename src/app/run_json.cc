@@ -60,6 +60,9 @@ Json decisions_json(const std::vector<flow::SchemaDecision>& decisions) {
 
 nlohmann::ordered_json text_or_null(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
 
+Json known_json(const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); }
+Json known_json(const std::optional<TimePoint>& value) { return value ? Json(iso_time(*value)) : Json(nullptr); }
+
 Json counts_json(const flow::Counts& counts) {
     return {{"rows_read", counts.rows_read},         {"rows_written", counts.rows_written},
             {"rows_rejected", counts.rows_rejected}, {"rows_filtered", counts.rows_filtered},

@@ -13,5 +13,8 @@ nlohmann::ordered_json counts_json(const flow::Counts& counts);
 nlohmann::ordered_json table_json(const flow::TableResult& table);
 
 nlohmann::ordered_json text_or_null(const std::string& text);
+/// null where it is not known.
+nlohmann::ordered_json known_json(const std::optional<double>& value);
+nlohmann::ordered_json known_json(const std::optional<TimePoint>& value);
 
 }  // namespace penstock::app

@@ -6,6 +6,7 @@
 
 #include "app/commands.h"
 #include "app/comparisons.h"
+#include "app/operate/backup_view.h"
 #include "app/output.h"
 #include "app/pipeline.h"
 #include "app/project.h"
@@ -243,12 +244,16 @@ Result<int> command::status(const Session& session) {
     ask_sources(document, pipelines, session.stop, all);
     if (auto noted = compare_notes(document, all); !noted)
         log::debug("what is measured is not known, nor the rejects to metrics: {}", noted.error().message);
+    std::vector<BackupView> backups;
+    if (session.options.names.empty()) {
+        PN_TRY(backups, view_backups(document));
+    }
     if (session.json()) {
         Json list = Json::array();
         for (const auto& status : all) list.push_back(status_json(status));
-        PN_CHECK(print_json({{"pipelines", list}}));
+        PN_CHECK(print_json({{"pipelines", list}, {"backups", backups_json(backups)}}));
     } else {
-        PN_CHECK(print(status_text(all)));
+        PN_CHECK(print(status_text(all) + backups_text(backups)));
     }
     return 0;
 }

@@ -1,14 +1,16 @@
 // Pictures of what is written beside them too: each is one image to a screen reader, with a sentence that says what it shows.
 
-import { address, count, draw, lasted } from "./elements.js";
+import { address, count, draw, el, lasted } from "./elements.js";
 
 const tall = 64, step = 12;
 
-/// Bars from left to right: {height, kind, text}. Heights from 0; what failed has a mark too, for whoever does not see its colour.
-function bars(label, all) {
-  const most = Math.max(...all.map((one) => one.height), 1e-9), wide = Math.max(all.length * step, 240);
+/// Bars from left to right: {height, kind, text}. Heights from 0; what failed has a mark too, for whoever does not see its colour. `goal`: a line
+/// that none should be above.
+function bars(label, all, goal) {
+  const most = Math.max(...all.map((one) => one.height), goal || 0, 1e-9), wide = Math.max(all.length * step, 240);
   return draw("svg", { class: "chart", role: "img", "aria-label": label, viewBox: `0 0 ${wide} ${tall + 12}`, width: wide, height: tall + 12 },
     draw("line", { class: "base", x1: 0, x2: wide, y1: tall + 11.5, y2: tall + 11.5 }),
+    goal ? draw("line", { class: "goal", x1: 0, x2: wide, y1: tall + 11 - goal / most * tall, y2: tall + 11 - goal / most * tall }) : null,
     all.map((one, i) => {
       const height = Math.max(2, one.height / most * tall);
       return draw("g", { class: "bar " + one.kind }, draw("title", {}, one.text), draw("rect", { x: i * step + 1, y: tall + 11 - height, width: step - 2, height }),
@@ -29,6 +31,25 @@ export function shareBars(name, all) {
   const failed = all.filter((one) => !one.success).length;
   return bars(`${name}: ${failed ? failed + " of " + all.length + " runs failed it" : "passed by all of " + all.length + " runs"}; the share of unexpected rows in each.`,
     all.map((one) => ({ height: one.share, kind: one.success ? "success" : "failed", text: `${one.at}: ${(one.share * 100).toFixed(2)}% unexpected` })));
+}
+
+/// {at, passed, seconds} of each drill, the oldest first; `seconds` null: not measured.
+export function goalBars(name, goal, all) {
+  const within = all.filter((one) => one.seconds != null && (goal == null || one.seconds <= goal)).length, newest = all.at(-1);
+  const counted = goal == null ? "no goal is set" : `the goal, ${lasted(goal)}, was met by ${within}`;
+  const said = `${name} of the last ${all.length} drills: ${counted}; the newest: ${newest.seconds == null ? "not measured" : lasted(newest.seconds)}.`;
+  return [bars(said, all.map((one) => ({ height: one.seconds || 0, kind: one.passed && one.seconds != null && (goal == null || one.seconds <= goal) ? "success" : "failed",
+    text: `${one.at}: ${one.seconds == null ? "not measured" : lasted(one.seconds)}, ${one.passed ? "passed" : "failed"}` })), goal), el("p", { class: "dim caption", "aria-hidden": "true" }, said)];
+}
+
+/// {name, begin_seconds, seconds}, one below the other on one scale.
+export function phaseBars(all) {
+  const end = Math.max(...all.map((one) => one.begin_seconds + one.seconds), 1e-3), high = 22, left = 90, wide = 420;
+  return draw("svg", { class: "chart", role: "img", "aria-label": "How long each phase took: " + all.map((one) => `${one.name} ${lasted(one.seconds)}`).join(", ") + ".", viewBox: `0 0 ${left + wide + 90} ${all.length * high}`, width: left + wide + 90 },
+    all.map((one, i) => {
+      const x = left + one.begin_seconds / end * wide, width = Math.max(2, one.seconds / end * wide);
+      return [draw("text", { class: "label", x: 0, y: i * high + 15 }, one.name), draw("rect", { class: "bar", x, y: i * high + 4, width, height: high - 8 }), draw("text", { class: "label", x: x + width + 6, y: i * high + 15 }, lasted(one.seconds))];
+    }));
 }
 
 /// read = written + rejected + filtered, as one bar.

@@ -1,13 +1,14 @@
 // One page on /api/v1: which view is shown, and when it is asked for again.
 
+import { backup, backups, drill } from "./backups.js";
 import { el, explained, patch, title } from "./elements.js";
-import { audit, backup, backups, rejects, schedule, schema, slots } from "./places.js";
+import { audit, rejects, schedule, schema, slots } from "./places.js";
 import { allRuns, pipeline, pipelines, quality, run } from "./runs.js";
 import { forget, may, token, told, whoAmI } from "./server.js";
 
-const views = { "": pipelines, pipeline, runs: allRuns, run, quality, rejects, schema, schedule, slots, backups, backup, audit };
-// What asks others than the state is not asked again and again.
-const polled = new Set(["", "pipeline", "runs", "run", "schedule"]);
+const views = { "": pipelines, pipeline, runs: allRuns, run, quality, rejects, schema, schedule, slots, backups, backup, drill, audit };
+// What asks others than the state is not asked again and again, or only now and then (slowly).
+const polled = new Set(["", "pipeline", "runs", "run", "schedule", "backups", "backup"]);
 // Whoever asks again has luck: a run holds the target, too many ask, something is down.
 const passing = new Set([409, 429, 503]);
 const pollEvery = 3000, pollRunning = 1000, patience = 400;

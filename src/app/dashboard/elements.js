@@ -7,7 +7,7 @@ function build(made, attributes, children) {
     if (key.startsWith("on")) made[key] = value;
     else if (value !== false && value != null) made.setAttribute(key, value === true ? "" : value);
   }
-  for (const child of children.flat(3)) if (child != null && child !== "") made.append(child);
+  for (const child of children.flat(Infinity)) if (child != null && child !== "") made.append(child);
   return made;
 }
 export const el = (name, attributes, ...children) => build(document.createElement(name), attributes, children);

@@ -1,7 +1,7 @@
-// What targets, sources and stores are asked for, and the order of things. Asked once, not again and again.
+// What targets and sources are asked for, and the order of things. Asked once, not again and again.
 
 import { graph } from "./charts.js";
-import { bytes, count, el, empty, explained, facts, lasted, link, state, table, title, when, written } from "./elements.js";
+import { bytes, count, el, empty, lasted, link, state, table, title, when, written } from "./elements.js";
 import { action, ask, may, of } from "./server.js";
 
 const perPage = 50;
@@ -56,22 +56,6 @@ export async function slots() {
     one.slot, one.connection, one.reader || (one.active ? "process " + one.active_pid : "nobody now"), bytes(one.retained_bytes), bytes(one.lag_bytes), one.wal_status || "",
     lasted(one.seconds_until_lost), one.concern ? el("span", {}, el("strong", {}, one.concern), one.fix ? " What to do: " + one.fix : "") : ""]))
     : empty(el("p", {}, "No source has a replication slot of a pipeline. Pipelines with ", el("code", {}, "changes:"), " make one."))];
-}
-
-export async function backups() {
-  const all = (await ask("/backups")).backups;
-  return [title("Backups"), all.length ? table("Backups", ["Backup", "Of", "In", "Newest", "#Age"], all.map((one) => [link(one.backup, "backup", one.backup), one.connection, one.store,
-    when(one.newest_at) || el("strong", {}, "none is known"), lasted(one.age_seconds)]))
-    : empty(el("p", {}, "The configuration has no backups. Write them under ", el("code", {}, "backups:"), "."))];
-}
-
-export async function backup(name) {
-  const all = (await ask("/backups/" + encodeURIComponent(name))).backups;
-  const until = (range) => !range ? "" : range.to_time ? when(range.to_time) : range.to_lsn || "";
-  return [title("Backup " + name), el("p", {}, link("Back to backups", "backups")),
-    all.length ? table("What can be restored", ["Backup", "Ended", "PostgreSQL", "Recoverable to", "#Files", "#Size", "#Stored", "Trouble"], all.map((one) => [one.id, when(one.ended_at), one.server_version || "",
-      until(one.recoverable), count(one.files), bytes(one.bytes), bytes(one.stored_bytes), one.error ? one.error.message : ""]))
-      : empty(el("p", {}, "Nothing can be restored yet: the store has no backup. ", el("code", {}, "penstock backup run " + name), " makes one."))];
 }
 
 export async function audit(before) {

@@ -60,8 +60,30 @@ function rowsOf(one) {
 
 const sample = (values) => !Array.isArray(values) ? written(values) : values.length ? written([...new Set(values.map((one) => JSON.stringify(one)))].slice(0, 5).join(", ")) : "";
 
+// What was read of the log of the run that is shown: only what is new is asked for.
+let logged = { id: null, lines: [] };
+
+async function logOf(id) {
+  if (!may("operator")) return [];
+  if (logged.id !== id) logged = { id, lines: [] };
+  const mine = logged, { lines } = await ask(`/runs/${encodeURIComponent(id)}/log?after=${mine.lines.length ? mine.lines.at(-1).number : 0}`);
+  const known = mine.lines.length ? mine.lines.at(-1).number : 0; // another look may have come first
+  mine.lines = [...mine.lines, ...lines.filter((line) => line.number > known)].slice(-2000);
+  return mine.lines;
+}
+
+function logTable(lines) {
+  let before = 0;
+  return table("Log", ["At", "Level", "Message"], lines.flatMap((line) => {
+    const gap = line.number - before - 1, details = line.metadata || {};
+    before = line.number;
+    return [gap > 0 ? [["", "", el("em", {}, `${count(gap)} lines are left out here.`)]] : [],
+      [[when(line.timestamp), state(line.level), [el("span", { class: "said" }, line.message), details.where ? el("p", {}, "Where: ", el("code", {}, details.where)) : null, details.hint ? el("p", {}, "What to do: " + details.hint) : null]]]].flat();
+  }));
+}
+
 export async function run(id) {
-  const one = await ask("/runs/" + encodeURIComponent(id));
+  const one = await ask("/runs/" + encodeURIComponent(id)), lines = await logOf(id);
   const checks = one.tables.flatMap((of) => of.checks.map((check) => [of.table, check.check, state(check.success ? "success" : "failed"), check.on_fail, count(check.unexpected_count),
     count(check.element_count), sample(check.unexpected_sample)]));
   const shapes = one.tables.flatMap((of) => of.decisions.map((made) => [of.target, made.column || "", made.change, made.decision, written(made.sql)]));
@@ -75,7 +97,8 @@ export async function run(id) {
   explained(one.error), el("h2", {}, "Rows"), rowsOf(one), rejects,
   notes.length ? [el("h2", {}, "Remarks"), el("ul", {}, notes)] : [],
   checks.length ? [el("h2", {}, "Checks"), table("Checks", ["Table", "Check", "Result", "When it fails", "#Unexpected", "#Of", "Such as"], checks)] : [],
-  shapes.length ? [el("h2", {}, "Changes of shape"), table("Changes of shape", ["Table", "Column", "Change", "Decision", "SQL"], shapes)] : []];
+  shapes.length ? [el("h2", {}, "Changes of shape"), table("Changes of shape", ["Table", "Column", "Change", "Decision", "SQL"], shapes)] : [],
+  may("operator") ? [el("h2", {}, "Log"), lines.length ? logTable(lines) : empty(el("p", {}, one.status === "running" ? "It has said nothing yet." : "Nothing is kept of what it has said."))] : []];
 }
 
 export async function quality(name) {

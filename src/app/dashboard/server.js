@@ -3,7 +3,9 @@
 import { el } from "./elements.js";
 
 const tokenName = "penstock-token", roles = ["viewer", "operator", "admin"];
-let me = null;
+const fresh = 10000;
+const looks = new Map();
+let me = null, turn = Promise.resolve();
 
 export const token = { get: () => sessionStorage.getItem(tokenName), set: (text) => sessionStorage.setItem(tokenName, text), drop: () => sessionStorage.removeItem(tokenName) };
 
@@ -23,8 +25,27 @@ export async function whoAmI() {
   me = me || await ask("/me");
   return me;
 }
-export function forget() { me = null; }
+export function forget() { me = null; looks.clear(); }
 export const may = (role) => me != null && roles.indexOf(me.role) >= roles.indexOf(role);
+
+/// What a slow place says, without waiting for it: `value` or `error` once it has answered, one question after the other. Whoever still looks
+/// at the page then sees it, and it is asked again when it is ten seconds old.
+export function slowly(path) {
+  if (!looks.has(path)) looks.set(path, {});
+  const look = looks.get(path), where = location.hash;
+  if (look.asking || Date.now() - look.at < fresh) return look;
+  look.asking = true;
+  turn = turn.then(async () => {
+    if (looks.get(path) !== look) return; // somebody else signs in
+    if (location.hash === where) {
+      try { look.value = await ask(path); look.error = null; } catch (wrong) { look.value = null; look.error = wrong.error || { message: "The server does not answer." }; }
+      look.at = Date.now();
+    }
+    look.asking = false;
+    if (location.hash === where && looks.get(path) === look) dispatchEvent(new Event("acted"));
+  });
+  return look;
+}
 
 export const told = (text) => { document.getElementById("told").textContent = text; };
 

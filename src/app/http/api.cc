@@ -45,7 +45,7 @@ bool is_of_this_machine(const Request& request) {
 }
 
 int status_of(const Error& error) {
-    static const std::set<std::string_view> missing = {"not_found", "unknown_reject", "unknown_table"};
+    static const std::set<std::string_view> missing = {"not_found", "unknown_reject", "unknown_table", "no_such_drill"};
     // What a command of ours says has no kind.
     static const std::set<std::string_view> in_the_way = {"already_running", "database_locked"};
     if (missing.contains(error.code)) return 404;
@@ -76,10 +76,16 @@ Response wrong_method(const std::set<std::string_view>& right) {
     return response;
 }
 
+/// "orders", "shop_db:full"
+std::string subject_of(const ApiCall& call) {
+    auto job = call.text("job");
+    return job.empty() ? call.text("pipeline") : call.text("backup") + ":" + job;
+}
+
 Ordered asked_json(const ApiCall& call) {
     Ordered json = Ordered::object();
     for (const auto& [name, value] : call.texts)
-        if (name != "pipeline" && name != "role") json[name] = value;
+        if (name != "pipeline" && name != "backup" && name != "job" && name != "role") json[name] = value;
     for (const auto& [name, value] : call.truths) json[name] = value;
     return json;
 }
@@ -131,8 +137,13 @@ Response Api::answer(const Request& request) {
         if (!places) continue;
         methods.insert(route.method);
         if (route.method != (is_head ? "GET" : request.method)) continue;
-        ApiCall call{
-            .session = session_, .document = document_, .actor = who->name, .texts = {}, .wholes = {}, .truths = {}};
+        ApiCall call{.session = session_,
+                     .document = document_,
+                     .kept = kept_,
+                     .actor = who->name,
+                     .texts = {},
+                     .wholes = {},
+                     .truths = {}};
         if (route.takes_body() && !request.body.empty() && !is_json(request))
             return error_answer(415, "not_json", "the body is not said to be JSON",
                                 "send Content-Type: application/json");
@@ -162,7 +173,7 @@ Response Api::carry_out(const ApiRoute& route, const ApiCall& call, const Asker&
                      .actor = asker.name,
                      .role = std::string(to_string(asker.role)),
                      .action = std::string(route.name),
-                     .subject = call.text("pipeline"),
+                     .subject = subject_of(call),
                      .detail = redact(asked_json(call).dump())};
     auto audit = state::Audit::open(document_.state.reveal(), document_.state_directory);
     auto begun = audit ? audit->begin(deed) : Status(fail(audit.error()));

@@ -6,6 +6,7 @@
 
 #include "app/commands.h"
 #include "app/http/api_route.h"
+#include "app/http/kept_answers.h"
 #include "app/http/server.h"
 
 namespace penstock::app::http {
@@ -34,6 +35,7 @@ class Api {
 
     const Session& session_;
     const config::Document& document_;
+    KeptAnswers kept_;
     std::atomic<int> asking_ = 0;  ///< other processes of ours
 };
 

@@ -25,10 +25,13 @@ struct ApiParameter {
     int64_t least = 0, most = 0;
 };
 
+class KeptAnswers;
+
 /// A request that its route fits, by somebody who may, with arguments that are right: what has a default is there.
 struct ApiCall {
     const Session& session;
     const config::Document& document;
+    KeptAnswers& kept;
     std::string actor;
     std::map<std::string, std::string, std::less<>> texts;
     std::map<std::string, int64_t, std::less<>> wholes;
@@ -58,6 +61,9 @@ struct ApiRoute {
         return std::ranges::any_of(parameters, [](const auto& one) { return one.in == ApiParameter::In::body; });
     }
 };
+
+/// What a path names is not there.
+Error not_found(std::string what);
 
 /// All of them: the one table.
 std::span<const ApiRoute> api_routes();

@@ -1,8 +1,10 @@
 #include <nlohmann/json.hpp>
 
 #include "app/http/api_actions.h"
+#include "app/http/api_backups.h"
 #include "app/http/api_route.h"
 #include "app/http/api_views.h"
+#include "app/run_log_view.h"
 
 namespace penstock::app::http {
 namespace {
@@ -16,6 +18,9 @@ const ApiParameter pipeline_in_path{"pipeline", In::path, Type::text, "The pipel
 ApiParameter limit(int64_t otherwise, int64_t most) {
     return {"limit", In::query, Type::whole, "How many at most.", false, otherwise, 1, most};
 }
+
+/// As JSON in a browser has it exactly.
+constexpr int64_t most_line_number = int64_t{1} << 53;
 
 std::vector<ApiRoute> looking() {
     return {
@@ -67,6 +72,17 @@ std::vector<ApiRoute> looking() {
          "run_id",
          "string",
          show_run},
+        {"GET",
+         "/runs/{run}/log",
+         "showRunLog",
+         Role::operate,
+         "What it has logged, from info on, also while it runs; `left_out` lines in the middle were not kept.",
+         {{"run", In::path, Type::text, "The run's id.", true},
+          {"after", In::query, Type::whole, "Only lines whose number is above this.", false, 0, 0, most_line_number},
+          limit(most_log_lines, most_log_lines)},
+         "lines",
+         "array",
+         show_run_log},
     };
 }
 
@@ -107,25 +123,6 @@ std::vector<ApiRoute> looking_elsewhere() {
          "slots",
          "array",
          list_slots,
-         true},
-        {"GET",
-         "/backups",
-         "listConfiguredBackups",
-         Role::viewer,
-         "The configuration's backups, and how old the newest of each is, of what the state knows.",
-         {},
-         "backups",
-         "array",
-         list_configured_backups},
-        {"GET",
-         "/backups/{backup}",
-         "listBackups",
-         Role::viewer,
-         "What can be restored. The store is asked.",
-         {{"backup", In::path, Type::text, "One of the configuration's backups.", true}},
-         "backups",
-         "array",
-         list_backups,
          true},
         {"GET",
          "/audit",
@@ -213,7 +210,7 @@ std::vector<ApiRoute> acting() {
 std::span<const ApiRoute> api_routes() {
     static const std::vector<ApiRoute> all = [] {
         std::vector<ApiRoute> routes;
-        for (const auto& part : {looking(), looking_elsewhere(), acting()})
+        for (const auto& part : {looking(), looking_elsewhere(), backup_routes(), acting()})
             routes.insert(routes.end(), part.begin(), part.end());
         return routes;
     }();

@@ -3,16 +3,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
 #include <nlohmann/json.hpp>
 
 #include "app/operate/overview.h"
 #include "app/own_process.h"
 #include "app/project.h"
 #include "app/run_history.h"
+#include "app/run_log_view.h"
 #include "base/letters.h"
 #include "state/audit.h"
-#include "state/measures.h"
 
 namespace penstock::app::http {
 namespace {
@@ -34,11 +33,21 @@ bool has(const Ordered& reject, const std::string& wanted) {
     return false;
 }
 
-Error not_found(std::string what) {
-    return {.kind = ErrorKind::usage, .code = "not_found", .message = std::move(what)};
+Result<state::RunRecord> run_in(const ApiCall& call) {
+    PN_TRY(auto store, look_at_state(call.document));
+    std::optional<state::RunRecord> record;
+    if (store) {
+        PN_TRY(record, store->run(call.text("run")));
+    }
+    if (record) return std::move(*record);
+    return fail(not_found(fmt::format("there is no run '{}' in the history", call.text("run"))));
 }
 
 }  // namespace
+
+Error not_found(std::string what) {
+    return {.kind = ErrorKind::usage, .code = "not_found", .message = std::move(what)};
+}
 
 std::string ApiCall::text(std::string_view name) const {
     auto found = texts.find(name);
@@ -77,13 +86,13 @@ Result<Ordered> list_runs(const ApiCall& call) {
 }
 
 Result<Ordered> show_run(const ApiCall& call) {
-    PN_TRY(auto store, look_at_state(call.document));
-    std::optional<state::RunRecord> record;
-    if (store) {
-        PN_TRY(record, store->run(call.text("run")));
-    }
-    if (!record) return fail(not_found(fmt::format("there is no run '{}' in the history", call.text("run"))));
-    return record_json(*record);
+    PN_TRY(auto record, run_in(call));
+    return record_json(record);
+}
+
+Result<Ordered> show_run_log(const ApiCall& call) {
+    PN_TRY(auto record, run_in(call));
+    return run_log_json(call.document, record, call.whole("after"), static_cast<int>(call.whole("limit")));
 }
 
 /// Paged by taking what is before the page, too: lists end at ten thousand.
@@ -109,35 +118,6 @@ Result<Ordered> list_schema(const ApiCall& call) {
 }
 
 Result<Ordered> list_slots(const ApiCall& call) { return ask_own(call.session, {"slots", "list"}, look_time); }
-
-Result<Ordered> list_configured_backups(const ApiCall& call) {
-    std::map<std::string, TimePoint> newest;
-    PN_TRY(auto measures, state::Measures::open_existing(call.document.state.reveal(), call.document.state_directory));
-    if (measures) {
-        PN_TRY(auto all, measures->all());
-        for (const auto& one : all)
-            if (one.kind == state::Measure::Kind::backup_at)
-                newest[one.owner] = TimePoint(std::chrono::microseconds(one.amount));
-    }
-    Ordered list = Ordered::array();
-    for (const auto& backup : call.document.backups) {
-        auto found = newest.find(backup.name);
-        bool known = found != newest.end();
-        auto age = known ? std::chrono::duration<double>(now() - found->second).count() : 0;
-        list.push_back({{"backup", backup.name},
-                        {"connection", backup.connection.value},
-                        {"store", backup.store.connection.value},
-                        {"newest_at", known ? Ordered(iso_time(found->second)) : Ordered(nullptr)},
-                        {"age_seconds", known ? Ordered(std::max(0.0, age)) : Ordered(nullptr)}});
-    }
-    return Ordered{{"backups", list}};
-}
-
-Result<Ordered> list_backups(const ApiCall& call) {
-    if (call.document.backup(call.text("backup")) == nullptr)
-        return fail(not_found(fmt::format("there is no backup '{}'", call.text("backup"))));
-    return ask_own(call.session, {"backup", "list", call.text("backup")}, look_time);
-}
 
 Result<Ordered> list_audit(const ApiCall& call) {
     PN_TRY(auto audit, state::Audit::open(call.document.state.reveal(), call.document.state_directory));

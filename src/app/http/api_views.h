@@ -13,11 +13,10 @@ Result<nlohmann::ordered_json> list_pipelines(const ApiCall& call);
 Result<nlohmann::ordered_json> show_pipeline(const ApiCall& call);
 Result<nlohmann::ordered_json> list_runs(const ApiCall& call);
 Result<nlohmann::ordered_json> show_run(const ApiCall& call);
+Result<nlohmann::ordered_json> show_run_log(const ApiCall& call);
 Result<nlohmann::ordered_json> list_rejects(const ApiCall& call);
 Result<nlohmann::ordered_json> list_schema(const ApiCall& call);
 Result<nlohmann::ordered_json> list_slots(const ApiCall& call);
-Result<nlohmann::ordered_json> list_configured_backups(const ApiCall& call);
-Result<nlohmann::ordered_json> list_backups(const ApiCall& call);
 Result<nlohmann::ordered_json> list_audit(const ApiCall& call);
 
 }  // namespace penstock::app::http

@@ -7,28 +7,39 @@
 namespace penstock::app {
 namespace {
 
-constexpr std::string_view full = "full", incremental = "incremental", drill = "drill";
+constexpr std::string_view full = backup_kinds[0], incremental = backup_kinds[1], drill = backup_kinds[2];
 
-Status add_job(const config::Backup& backup, std::string_view what, const config::Times& when, schedule::Jobs& jobs) {
-    if (when.schedule.empty()) return {};
-    auto times = schedule::Times::read(when.schedule.value, when.timezone.value);
-    if (!times) return fail(std::move(times.error()).at(when.schedule.place.text()));
-    schedule::Job job{.pipeline = backup.name + ":" + std::string(what),
-                      .times = *times,
+Status add_job(const config::Backup& backup, std::string_view kind, schedule::Jobs& jobs) {
+    schedule::Job job{.pipeline = backup_job(backup, kind),
+                      .times = {},
                       .catchup = config::Catchup::one,
                       .held_alone = "backup " + backup.name};
+    if (const auto* when = times_of(backup, kind)) {
+        auto times = schedule::Times::read(when->schedule.value, when->timezone.value);
+        if (!times) return fail(std::move(times.error()).at(when->schedule.place.text()));
+        job.times = *times;
+    }
     jobs.emplace(job.pipeline, job);
     return {};
 }
 
 }  // namespace
 
+std::string backup_job(const config::Backup& backup, std::string_view kind) {
+    return backup.name + ":" + std::string(kind);
+}
+
+const config::Times* times_of(const config::Backup& backup, std::string_view kind) {
+    auto where_given = [](const auto& times) { return times ? &*times : nullptr; };
+    const config::Times* times = kind == full          ? where_given(backup.full)
+                                 : kind == incremental ? where_given(backup.incremental)
+                                                       : &backup.drill;
+    return times == nullptr || times->schedule.empty() ? nullptr : times;
+}
+
 Status add_backup_jobs(const config::Document& document, schedule::Jobs& jobs) {
-    for (const auto& backup : document.backups) {
-        if (backup.full) PN_CHECK(add_job(backup, full, *backup.full, jobs));
-        if (backup.incremental) PN_CHECK(add_job(backup, incremental, *backup.incremental, jobs));
-        PN_CHECK(add_job(backup, drill, backup.drill, jobs));
-    }
+    for (const auto& backup : document.backups)
+        for (auto kind : backup_kinds) PN_CHECK(add_job(backup, kind, jobs));
     return {};
 }
 
@@ -56,7 +67,12 @@ Result<int> in_interval(const Session& session, const config::Document& document
     if (!done && !interval->is_tried_again(done.error())) tell(done.error());
     std::optional<Error> error;
     if (!done) error = done.error();
-    else if (*done != 0) error = Error{.kind = ErrorKind::check_failed, .code = "", .message = "a check failed"};
+    else if (*done != 0)
+        error = Error{.kind = ErrorKind::check_failed,
+                      .code = "",
+                      .message = is_drill(interval->interval().pipeline)
+                                     ? "it found something wrong, which its report names"
+                                     : "a check failed"};
     PN_CHECK(interval->end(error));
     return done;
 }

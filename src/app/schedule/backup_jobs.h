@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -11,8 +12,17 @@
 
 namespace penstock::app {
 
-/// Backups and drills that have times of their own, as the scheduler sees them: "shop_db:full". No pipeline has such a name. Of
-/// one backup only one thing is done at a time.
+/// What can be done of a backup.
+inline constexpr std::array<std::string_view, 3> backup_kinds = {"full", "incremental", "drill"};
+
+/// "shop_db:full". No pipeline has such a name.
+std::string backup_job(const config::Backup& backup, std::string_view kind);
+
+/// The times of one of the kinds; null where it has none.
+const config::Times* times_of(const config::Backup& backup, std::string_view kind);
+
+/// Backups and drills as the scheduler sees them, those without times for whoever asks for one. Of one backup only one thing is done
+/// at a time.
 Status add_backup_jobs(const config::Document& document, schedule::Jobs& jobs);
 
 /// The backup of such a job; nothing of a pipeline's.
