@@ -266,6 +266,27 @@ def test_pause_backfill_and_failure(database, project, serve):
     assert "no window" in project.load("orders", expect=2).error["message"]
 
 
+def test_waits_for_a_file_and_a_row(database, project, serve):
+    make_orders(database, 10)
+    row = {"connection": "shop", "table": "ops.loads", "where": "day = '{window.date}' AND state = 'done'", "every": "200ms"}
+    project.pipelines(database, {"orders": {"source": {"table": "public.orders"}, "target": {"table": "t.orders"}, "schedule": "@every 2s",
+                                            "wait_for": [row, {"file": "incoming/*", "every": "200ms"}]}})
+    server = serve(project)
+    wait_for(lambda: any("ops.loads" in one["message"] and "waits" in one["message"] for one in server.log()))  # there is no such table
+    (project.folder / "incoming").mkdir()
+    (project.folder / "incoming/_SUCCESS").touch()
+    database.execute("CREATE SCHEMA ops; CREATE TABLE ops.loads (day date, state text); INSERT INTO ops.loads SELECT current_date + i, 'begun' FROM generate_series(-1, 1) i")
+    wait_for(lambda: any("_SUCCESS" in one["message"] or "incoming/*" in one["message"] for one in server.log()))
+    time.sleep(1)
+    assert succeeded(project, "orders") == 0, "a file is there, and no row"
+    database.execute("UPDATE ops.loads SET state = 'done'")
+    wait_for(lambda: succeeded(project, "orders") >= 1)
+    assert server.stop() == 0
+    nowhere = project.folder / "penstock.yaml"
+    nowhere.write_text(nowhere.read_text().replace('"connection": "shop", "table": "ops.loads"', '"connection": "shap", "table": "ops.loads"'))
+    assert "did you mean 'shop'" in project.run("check", expect=2).both
+
+
 def test_a_stopped_server_gives_its_runs_back(database, project, serve):
     slow = {"query": "SELECT '{window.end}'::timestamptz AS at, pg_sleep(gate.seconds) IS NULL AS slept FROM gate"}
     database.execute("CREATE TABLE gate AS SELECT 60.0 AS seconds")

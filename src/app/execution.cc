@@ -11,6 +11,7 @@
 #include "app/operate/run_log.h"
 #include "app/operate/run_witness.h"
 #include "base/code_pages.h"
+#include "base/deadline.h"
 #include "base/humane.h"
 #include "base/job_scope.h"
 #include "base/log.h"
@@ -28,46 +29,12 @@ flow::RunResult failed(const flow::RunIdentity& identity, Error error) {
     return result;
 }
 
-/// Requested when either is.
-class EitherStop {
-  public:
-    EitherStop(std::stop_token one, std::stop_token other)
-        : one_(std::move(one), [this] { both_.request_stop(); }),
-          other_(std::move(other), [this] { both_.request_stop(); }) {}
-    std::stop_token token() const { return both_.get_token(); }
-
-  private:
-    std::stop_source both_;
-    std::stop_callback<std::function<void()>> one_;
-    std::stop_callback<std::function<void()>> other_;
-};
-
-/// Requests a stop when time is up.
-class Deadline {
-  public:
-    explicit Deadline(std::optional<std::chrono::microseconds> most) : most_(most) {
-        if (!most) return;
-        thread_ = std::jthread([this](std::stop_token ended) {
-            std::unique_lock lock(mutex_);
-            wake_.wait_for(lock, ended, *most_, [] { return false; });
-            if (!ended.stop_requested()) over_.request_stop();
-        });
-    }
-    std::stop_token token() const { return over_.get_token(); }
-    Error error(const std::string& pipeline) const {
-        return {.kind = ErrorKind::capacity,
-                .code = "run_timeout",
-                .message = fmt::format("{} was stopped after {}, its `timeout`", pipeline, humane_duration(*most_)),
-                .hint = "what was committed stays; raise `timeout`, or see in `penstock runs` what takes the time"};
-    }
-
-  private:
-    const std::optional<std::chrono::microseconds> most_;
-    std::stop_source over_;
-    std::mutex mutex_;
-    std::condition_variable_any wake_;
-    std::jthread thread_;
-};
+Error run_timeout(const std::string& pipeline, std::chrono::microseconds most) {
+    return {.kind = ErrorKind::capacity,
+            .code = "run_timeout",
+            .message = fmt::format("{} was stopped after {}, its `timeout`", pipeline, humane_duration(most)),
+            .hint = "what was committed stays; raise `timeout`, or see in `penstock runs` what takes the time"};
+}
 
 Error lock_lost_in_run(const state::Lock& lock, std::optional<Error> met) {
     Error lost = lock.loss();
@@ -168,7 +135,7 @@ flow::RunResult run_locked(const Pipeline& pipeline, flow::RunRequest request, s
     }
     if (deadline.token().stop_requested() && result.status != flow::RunStatus::success) {
         result.status = flow::RunStatus::failed;
-        result.error = deadline.error(identity.pipeline);
+        result.error = run_timeout(identity.pipeline, *terms.most);
     }
     witness.ended(result);
     // The rows are where they belong whatever becomes of the history, so that is no failure of the run.

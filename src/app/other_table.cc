@@ -28,17 +28,19 @@ const config::Place& place_of(const Node& same_as) {
 }
 
 /// By the names of the connection's own SQL.
-std::string query_on(std::string_view type, const Node& same_as) {
+std::string query_on(std::string_view type, const Node& same_as, OtherTable::Asks asks) {
     const auto* dialect = check::dialect_named(type);
-    return check::other_query(same_as, [&](std::string_view name) {
+    auto quoted = [&](std::string_view name) {
         return dialect == nullptr ? engine::quote_identifier(name) : dialect->name(name);
-    });
+    };
+    return asks == OtherTable::Asks::any_row ? check::any_row_query(same_as, quoted)
+                                             : check::other_query(same_as, quoted);
 }
 
 }  // namespace
 
 OtherTable::OtherTable(const config::Document& document, const config::PipelineConfig& pipeline, const Node& same_as,
-                       std::shared_ptr<flow::Purse> purse)
+                       std::shared_ptr<flow::Purse> purse, Asks asks)
     : document_(document),
       same_as_(same_as),
       connection_(connection_of(pipeline, same_as)),
@@ -46,7 +48,7 @@ OtherTable::OtherTable(const config::Document& document, const config::PipelineC
       purse_(std::move(purse)) {
     const auto* connection = document.connection(connection_);
     if (connection == nullptr) return;
-    auto query = Node::scalar(query_on(connection->type, same_as), true);
+    auto query = Node::scalar(query_on(connection->type, same_as, asks), true);
     query.place = same_as.place;
     auto name = Node::scalar(connection_, true);
     name.place = place_of(same_as);

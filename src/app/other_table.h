@@ -15,9 +15,11 @@ namespace penstock::app {
 /// source would be, so that time limits, retries of calls, prices and budgets are those of sources.
 class OtherTable {
   public:
+    enum class Asks { number, any_row };  ///< any_row: 1 where its table has one, else 0
+
     /// `purse` pays; null where nothing is run. All references are kept.
     OtherTable(const config::Document& document, const config::PipelineConfig& pipeline, const config::Node& same_as,
-               std::shared_ptr<flow::Purse> purse);
+               std::shared_ptr<flow::Purse> purse, Asks asks = Asks::number);
 
     /// Whether there is such a connection, and it can be asked. Connects to nobody.
     Status validate() const;

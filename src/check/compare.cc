@@ -147,6 +147,20 @@ Status compare_counts(const Arguments& arguments, const flow::AskedTable& table,
     return {};
 }
 
+/// Of the table of `same_as`.
+std::string table_and_where(const Node& same_as, const std::function<std::string(std::string_view)>& name) {
+    std::string quoted;
+    std::string_view rest = same_as.find("table")->text;
+    for (size_t dot = rest.find('.'); dot != rest.npos; dot = rest.find('.')) {
+        quoted += name(rest.substr(0, dot)) + ".";
+        rest.remove_prefix(dot + 1);
+    }
+    quoted += name(rest);
+    const auto* where = same_as.find("where");
+    std::string condition = where == nullptr || where->text.empty() ? "" : fmt::format(" WHERE ({}\n)", where->text);
+    return quoted + condition;
+}
+
 }  // namespace
 
 bool finds_a_number(const KnownExpectation& known) { return known.optional.find("last") != known.optional.npos; }
@@ -215,16 +229,12 @@ std::string other_query(const Node& same_as, const std::function<std::string(std
             text.pop_back();
         return text;
     }
-    std::string quoted;
-    std::string_view rest = same_as.find("table")->text;
-    for (size_t dot = rest.find('.'); dot != rest.npos; dot = rest.find('.')) {
-        quoted += name(rest.substr(0, dot)) + ".";
-        rest.remove_prefix(dot + 1);
-    }
-    quoted += name(rest);
-    const auto* where = same_as.find("where");
-    std::string condition = where == nullptr || where->text.empty() ? "" : fmt::format(" WHERE ({}\n)", where->text);
-    return fmt::format("SELECT count(*) AS n FROM {}{}", quoted, condition);
+    return "SELECT count(*) AS n FROM " + table_and_where(same_as, name);
+}
+
+std::string any_row_query(const Node& same_as, const std::function<std::string(std::string_view)>& name) {
+    return fmt::format("SELECT count(*) AS n FROM (SELECT 1 AS one FROM {} LIMIT 1) AS any_row",
+                       table_and_where(same_as, name));
 }
 
 std::string other_in_words(const Node& same_as) {

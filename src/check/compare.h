@@ -24,6 +24,8 @@ std::string series_of(const Expectation& expectation, const flow::AskedTable& ta
 Status compare(const Arguments& arguments, const flow::AskedTable& table, const Reference& reference,
                Measured& measured, flow::Validation& validation, nlohmann::ordered_json& details);
 
+/// A query that gives 1 where the table of `same_as` has a row that its `where` holds for, else 0.
+std::string any_row_query(const config::Node& same_as, const std::function<std::string(std::string_view)>& name);
 /// `same_as` as a query of one value. Names are quoted by `name`.
 std::string other_query(const config::Node& same_as, const std::function<std::string(std::string_view)>& name);
 

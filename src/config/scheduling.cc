@@ -39,8 +39,15 @@ const Spec<Sensor>& sensor_spec() {
             .field("http", &S::http, "An URL that must answer a GET with a status from 200 to 299.",
                    {.example = "https://example.com/ready"})
             .field("every", &S::every, "How long to wait before looking again.")
-            .unavailable("table", "the other two are there; a job that fills a table can leave a file")
-            .one_of({"file", "http"});
+            .field("table", &S::table, "A table that must have a row. It is asked for one alone.",
+                   {.example = "ops.loads"})
+            .field("connection", &S::connection, "The connection that the table is in.", {.example = "shop"})
+            .field("where", &S::where, "SQL that the row must meet, in the connection's own words.",
+                   {.example = "\"day = '{window.date}' AND state = 'done'\""})
+            .one_of({"file", "http", "table"})
+            .requires_other("table", "connection")
+            .requires_other("connection", "table")
+            .requires_other("where", "table");
     return made;
 }
 

@@ -18,6 +18,7 @@ struct Sensor {
     Text table;
     Text http;
     Text connection;  ///< of `table`
+    Text where;       ///< of its rows
     std::chrono::microseconds every = std::chrono::seconds(30);
 };
 

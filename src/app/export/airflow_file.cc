@@ -47,6 +47,15 @@ Status check_dag(const config::Document& document, const config::PipelineConfig&
     return {};
 }
 
+Status check_sensors(const config::Document& document, const config::PipelineConfig& pipeline) {
+    for (const auto& sensor : document.scheduling_of(pipeline).wait_for)
+        if (!sensor.value.table.empty())
+            return fail(not_exported(sensor.value.table.place,
+                                     fmt::format("{} waits for a table, which no DAG is made to ask", pipeline.name),
+                                     "leave it to `penstock serve`; or wait with a SqlSensor in a DAG of yours"));
+    return {};
+}
+
 Status check_verification(const config::Document& document, const config::PipelineConfig& pipeline) {
     const auto& verify = document.scheduling_of(pipeline).verify;
     if (!verify) return {};
@@ -129,7 +138,10 @@ Json dag_task(const config::Document& document, const config::Node& written, con
 
 Result<std::string> airflow_file(const config::Document& document, const config::Node& written, const Shards& shards) {
     for (const auto& pipeline : document.pipelines) PN_CHECK(check_dag(document, pipeline));
-    for (const auto& pipeline : document.pipelines) PN_CHECK(check_verification(document, pipeline));
+    for (const auto& pipeline : document.pipelines) {
+        PN_CHECK(check_sensors(document, pipeline));
+        PN_CHECK(check_verification(document, pipeline));
+    }
     for (const auto& backup : document.backups) PN_CHECK(check_backup(backup));
     std::string dags;
     for (const auto& group : run_groups(document)) {

@@ -2,6 +2,7 @@
 
 #include "app/components.h"
 #include "app/schedule/backup_jobs.h"
+#include "app/schedule/sensors.h"
 #include "app/schedule/verify_jobs.h"
 #include "app/work/work.h"
 
@@ -32,6 +33,7 @@ Result<schedule::Jobs> scheduled_jobs(const config::Document& document) {
     schedule::Jobs jobs;
     for (const auto& pipeline : document.pipelines) {
         const auto& more = document.scheduling_of(pipeline);
+        PN_CHECK(validate_sensors(document, pipeline));
         schedule::Job job{.pipeline = pipeline.name,
                           .pool = more.pool.value,
                           .priority = more.priority,

@@ -5,10 +5,14 @@
 
 #include <algorithm>
 
+#include "app/other_table.h"
+#include "app/pipeline.h"
 #include "app/schedule/interval_run.h"
 #include "app/schedule/jobs.h"
+#include "base/deadline.h"
+#include "base/ids.h"
 #include "base/log.h"
-#include "io/http.h"
+#include "check/compare.h"
 
 namespace penstock::app {
 namespace {
@@ -32,7 +36,20 @@ bool answers(io::HttpClient& client, const std::string& url, std::stop_token sto
     return response && response->good();
 }
 
-/// `{window.start}` and the like in a path or URL.
+/// A server that is away, and a table that is not there yet, are reasons to wait.
+bool has_row(const config::Document& document, const config::PipelineConfig& waiting, const config::Node& table,
+             const std::stop_token& stop) {
+    auto pipeline = Pipeline::find(document, waiting.name);
+    if (!pipeline) return false;
+    Deadline deadline(patience);
+    EitherStop either(stop, deadline.token());
+    OtherTable other(document, waiting, table, pipeline->request(new_run_id()).purse, OtherTable::Asks::any_row);
+    auto rows = other.number(either.token());
+    if (!rows) log::info("{} waits: {}", waiting.name, rows.error().message);
+    return rows && *rows > 0;
+}
+
+/// `{window.start}` and the like in a path, URL or condition.
 std::string filled(std::string text, const std::map<std::string, std::optional<std::string>>& values) {
     for (const auto& [name, value] : values) {
         std::string mark = fmt::format("{{window.{}}}", name);
@@ -41,14 +58,42 @@ std::string filled(std::string text, const std::map<std::string, std::optional<s
     return text;
 }
 
+/// As a check's `same_as` has it.
+config::Node asked_for(const config::Sensor& sensor, const std::map<std::string, std::optional<std::string>>& values) {
+    config::Node node = config::Node::map({});
+    node.place = sensor.table.place;
+    for (const auto& [name, text] :
+         {std::pair("connection", &sensor.connection), {"table", &sensor.table}, {"where", &sensor.where}}) {
+        if (text->empty()) continue;
+        auto value = config::Node::scalar(filled(text->value, values), true);
+        value.place = text->place;
+        node.entries.push_back({name, text->place, value});
+    }
+    return node;
+}
+
 }  // namespace
 
 struct Sensors::Sought {
     std::string file, url;
+    config::Node table{};
+    const config::PipelineConfig* waiting = nullptr;
     Clock::duration every{};
     Clock::time_point next{};
     bool is_found = false;
 };
+
+Status validate_sensors(const config::Document& document, const config::PipelineConfig& pipeline) {
+    for (const auto& sensor : document.scheduling_of(pipeline).wait_for) {
+        if (sensor.value.table.empty()) continue;
+        auto table = asked_for(sensor.value, {});
+        if (auto can = OtherTable(document, pipeline, table, {}, OtherTable::Asks::any_row).validate(); !can) {
+            can.error().hint = "name a connection that is read by SQL";
+            return can;
+        }
+    }
+    return {};
+}
 
 Sensors::Sensors(const config::Document& document)
     : document_(document), looking_([this](std::stop_token stop) { keep_looking(std::move(stop)); }) {}
@@ -75,6 +120,8 @@ bool Sensors::found(const schedule::Interval& interval) {
         if (!one.value.file.empty())
             made->file = config::relative_to_file(one.value.file.place, filled(one.value.file.value, values)).string();
         made->url = filled(one.value.http.value, values);
+        if (!one.value.table.empty()) made->table = asked_for(one.value, values);
+        made->waiting = pipeline;
         made->every = one.value.every;
         sought.push_back(std::move(made));
     }
@@ -85,6 +132,17 @@ bool Sensors::found(const schedule::Interval& interval) {
 void Sensors::forget_unasked(Clock::time_point now) {
     std::erase_if(sought_, [&](const auto& one) { return asked_[one.first] + remember < now; });
     std::erase_if(asked_, [&](const auto& one) { return one.second + remember < now; });
+}
+
+bool Sensors::is_there(const Sought& one, io::HttpClient& client, const std::stop_token& stop) const {
+    bool there = !one.file.empty()  ? file_is_there(one.file)
+                 : !one.url.empty() ? answers(client, one.url, stop)
+                                    : has_row(document_, *one.waiting, one.table, stop);
+    if (there)
+        log::info("{} is there", !one.file.empty()  ? one.file
+                                 : !one.url.empty() ? one.url
+                                                    : check::other_in_words(one.table));
+    return there;
 }
 
 void Sensors::keep_looking(std::stop_token stop) {
@@ -99,8 +157,7 @@ void Sensors::keep_looking(std::stop_token stop) {
                 if (!one->is_found && one->next <= now) due.push_back(one);
         lock.unlock();
         for (const auto& one : due) {
-            bool there = one->file.empty() ? answers(client, one->url, stop) : file_is_there(one->file);
-            if (there) log::info("{} is there", one->file.empty() ? one->url : one->file);
+            bool there = is_there(*one, client, stop);
             lock.lock();
             one->is_found = there;
             one->next = Clock::now() + one->every;

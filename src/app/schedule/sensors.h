@@ -10,9 +10,13 @@
 #include <vector>
 
 #include "config/document.h"
+#include "io/http.h"
 #include "schedule/interval.h"
 
 namespace penstock::app {
+
+/// What can be found wrong with a pipeline's `wait_for` without connecting.
+Status validate_sensors(const config::Document& document, const config::PipelineConfig& pipeline);
 
 /// Looks for what intervals wait for (`wait_for`): one thread for all of them, however many wait. What was found once stays found
 /// for that interval, as long as this process leads. Any thread.
@@ -28,6 +32,7 @@ class Sensors {
   private:
     struct Sought;
     using Key = std::pair<std::string, TimePoint>;  ///< pipeline, end of the window
+    bool is_there(const Sought& one, io::HttpClient& client, const std::stop_token& stop) const;
     void keep_looking(std::stop_token stop);
     void forget_unasked(std::chrono::steady_clock::time_point now);
 
