@@ -114,6 +114,8 @@ def test_bigquery_is_asked_about_the_whole_table_after_the_commit(database, proj
 def test_quality_run_asks_and_loads_nothing(database, project):
     make_orders(database, 100)
     project.pipeline(database, WHOLE, INTO, checks=[{"row_count": {"max": 100}}, {"not_null": "email", "on_fail": "warn"}])
+    early = project.run("quality", "run", "p", expect=1).err
+    assert "no check was asked" in early and "penstock run p" in early, "nothing asked is nothing proven"
     project.load()
     database.execute("INSERT INTO orders (id) VALUES (1000)")
     said = project.run("quality", "run", "p")

@@ -9,6 +9,7 @@
 #include "app/project.h"
 #include "app/text_table.h"
 #include "base/ids.h"
+#include "base/log.h"
 #include "check/checked_source.h"
 #include "check/evaluate.h"
 #include "check/report.h"
@@ -147,6 +148,15 @@ Error cannot_write(const std::string& file) {
             .hint = "its folder must be there, and writable"};
 }
 
+/// A verdict without a question would be one that cannot fail.
+Error nothing_asked(const std::vector<Pipeline>& pipelines) {
+    return {.kind = ErrorKind::refused,
+            .code = "nothing_asked",
+            .message = pipelines.empty() ? "no pipeline has checks" : "no check was asked: no table was loaded yet",
+            .hint = pipelines.empty() ? "add `checks:` to one; `penstock quality import` makes them of a suite"
+                                      : fmt::format("`penstock run {}` loads them", pipelines.front().name())};
+}
+
 }  // namespace
 
 Result<int> command::quality_run(const Session& session) {
@@ -155,8 +165,10 @@ Result<int> command::quality_run(const Session& session) {
     Records records;
     for (const auto& pipeline : pipelines) {
         PN_TRY(auto some, ask_pipeline(pipeline));
+        if (some.empty()) log::warning("{}: no check was asked, for it has loaded no table yet", pipeline.name());
         records.insert(records.end(), some.begin(), some.end());
     }
+    if (records.empty()) return fail(nothing_asked(pipelines));
     PN_CHECK(session.json() ? print_json(results_of(records)) : print(text_of(records)));
     bool failed = std::ranges::any_of(
         records, [](const auto& record) { return !record.validation.success && record.validation.on_fail != "warn"; });
