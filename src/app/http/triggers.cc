@@ -190,6 +190,8 @@ void Triggers::start(state::Message message, Parameters parameters, bool waits, 
     if (!claimed) return reply.send(later(503, claimed.error().code, claimed.error().message, claimed.error().hint));
     message = std::move(claimed->message);
     using Claim = Messages::Claim;
+    // Before the answer: whoever gets it may send the message again at once.
+    if (claimed->claim != Claim::ours) hold.reset();
     if (claimed->claim == Claim::busy) return reply.send(busy());
     if (claimed->claim == Claim::settled) return reply.send(message_answer(message));
     if (claimed->claim == Claim::other_body)
