@@ -124,10 +124,22 @@ class Demo {
         return count_events();
     }
 
+    Status verified() {
+        PN_CHECK(say("somebody bends an amount in the warehouse by a cent: a comparison finds it, and puts it right"));
+        PN_CHECK(in_warehouse("UPDATE shop.orders SET amount = amount + 0.01 WHERE id = 4711"));
+        Options orders = options_;
+        orders.names = {"orders"};
+        PN_CHECK(print("$ penstock verify orders\n"));
+        PN_CHECK(must_end_with(exit_code(ErrorKind::check_failed), command::verify(session_for(orders)), "verify"));
+        orders.repair = true;
+        PN_CHECK(print("$ penstock verify orders --repair\n"));
+        return must_end_well(command::verify(session_for(orders)), "verify --repair");
+    }
+
     Status recovered() {
         PN_CHECK(
-            say("the whole server is backed up, encrypted; a drill restores it into a sandbox and proves that it is "
-                "all there"));
+            say("the whole server is backed up, encrypted; a drill restores it into a sandbox, proves that it is all "
+                "there, and that the customers in the warehouse are its own at that place of the log"));
         fs::path key = folder_.path() / "backup.key";
         std::ofstream(key) << to_hex(backup::Key::random().bytes());
         fs::permissions(key, fs::perms::owner_read | fs::perms::owner_write);
@@ -136,6 +148,12 @@ class Demo {
         shop.names = {"shop"};
         PN_CHECK(print("$ penstock backup run shop\n"));
         PN_CHECK(must_end_well(command::backup_run(session_for(shop)), "backup run"));
+        PN_CHECK(server_.execute(std::string(sample_shop::visitors())));
+        PN_CHECK(run_one("customers_live"));
+        Options log = shop;
+        log.drain = true;
+        PN_CHECK(print("$ penstock backup wal shop --drain\n"));
+        PN_CHECK(must_end_well(command::backup_wal(session_for(log)), "backup wal"));
         PN_CHECK(print("$ penstock backup drill shop\n"));
         return must_end_well(command::backup_drill(session_for(shop)), "backup drill");
     }
@@ -158,8 +176,12 @@ class Demo {
     }
 
     static Status must_end_well(Result<int> code, std::string_view command) {
+        return must_end_with(0, std::move(code), command);
+    }
+
+    static Status must_end_with(int right, Result<int> code, std::string_view command) {
         if (!code) return fail(std::move(code.error()));
-        if (*code == 0) return {};
+        if (*code == right) return {};
         if (*code == exit_code(ErrorKind::interrupted))
             return fail(demo_error(ErrorKind::interrupted, "interrupted",
                                    "the demonstration was stopped; its server and folders are gone",
@@ -245,6 +267,7 @@ Status tour(const Session& session, const DemoFolder& folder) {
     PN_CHECK(demo.killed());
     PN_CHECK(demo.events());
     PN_CHECK(demo.replayed());
+    PN_CHECK(demo.verified());
     PN_CHECK(demo.recovered());
     return demo.farewell();
 }

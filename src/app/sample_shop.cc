@@ -118,7 +118,9 @@ backups:
     store: {connection: lake, path: backups, encrypt: "${file:backup.key}"}
     keep: {full: 4}
     rto: 10min
-    drill: {queries: ["SELECT count(*) FROM orders", "SELECT max(updated_at) FROM customers"]}
+    drill:
+      queries: ["SELECT count(*) FROM orders", "SELECT max(updated_at) FROM customers"]
+      verify: [customers_live]
 )";
 }
 
