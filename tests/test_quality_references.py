@@ -126,6 +126,25 @@ def test_a_count_is_held_against_another_system(database, project):
     assert project.duck_value("SELECT count(*) FROM shop.orders") == 100
 
 
+def test_what_cannot_be_compared_is_not_as_it_should_be(database, project):
+    make_orders(database, 10)
+    database.execute("CREATE TABLE nothing (id int); ALTER TABLE orders ADD ratio float8; UPDATE orders SET ratio = CASE WHEN id = 3 THEN 'NaN' ELSE 1 END")
+    one = {"connection": "shop", "query": "SELECT 1"}
+    checks = [{"row_count": {"same_as": {"connection": "shop", "table": "public.nothing"}, "within": "1%"}, "name": "none", "on_fail": "warn"},
+              {"expect": {"type": "expect_column_mean_to_be_between", "column": "ratio", "same_as": one, "within": "50%"}, "name": "no number", "on_fail": "warn"},
+              {"expect": {"type": "expect_column_min_to_be_between", "column": "id", "same_as": one}, "name": "least", "on_fail": "warn"}]
+    project.pipeline(database, WHOLE, dict(INTO), checks=checks)
+    loaded = project.load()
+    found = {name: check_of(loaded, name) for name in ("none", "no number", "least")}
+    assert [one["success"] for one in found.values()] == [False, False, True]
+    assert "0: the rows of public.nothing" in found["none"]["compared_with"] or "of 0" in found["none"]["compared_with"]
+    kept = dict(project.duck("SELECT \"check\", result FROM penstock.validation_results"))
+    assert compared(kept["no number"]) == {"not_compared": "what was found is no number"}
+    with duckdb.connect(str(project.warehouse)) as warehouse:
+        warehouse.execute("DROP TABLE shop.orders")
+    assert "shop.orders is not there" in project.run("quality", "run", "p", expect=3).err
+
+
 def test_great_expectations_other_table(database, project):
     make_orders(database, 10)
     project.pipeline(database, WHOLE, dict(INTO))

@@ -1,9 +1,9 @@
 #include "app/past_checks.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "app/project.h"
+#include "check/compare.h"
 
 namespace penstock::app {
 namespace {
@@ -16,8 +16,7 @@ std::optional<double> number_of(const state::RunRecord& run, const std::string& 
     for (const auto& of : run.tables)
         for (const auto& record : of.validations) {
             if (of.source != table || !record.published || record.validation.series != series) continue;
-            auto found = nlohmann::json::parse(record.validation.observed, nullptr, false);
-            if (found.is_number()) return found.get<double>();
+            if (auto found = check::number_found(record.validation.observed)) return found;
         }
     return {};
 }

@@ -101,6 +101,7 @@ class Pipeline {
 
   private:
     Status validate_checks() const;
+    Status validate_last(const check::Expectation& one) const;
     Result<std::unique_ptr<flow::Source>> with_checks(Result<std::unique_ptr<flow::Source>> source,
                                                       std::shared_ptr<flow::ValidationLog> log, bool some_rows,
                                                       std::shared_ptr<flow::Purse> purse = {}) const;

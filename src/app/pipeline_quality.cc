@@ -32,6 +32,7 @@ Status Pipeline::validate_checks() const {
             auto same_as = config::Node::map({{"table", other->place, *other}});
             PN_CHECK(OtherTable(*document_, *config_, same_as, {}).validate());
         }
+        PN_CHECK(validate_last(one));
         if (one.rows == config::CheckedRows::batch && is_stream() && one.kwargs.find("last") != nullptr)
             return fail(check::mistake(
                 one.place, "check_not_of_runs",
@@ -46,6 +47,22 @@ Status Pipeline::validate_checks() const {
                 "ask the target's table after each commit: `rows: table`"));
     }
     return {};
+}
+
+/// Runs that never end, or are forgotten, would leave it without anything to compare with, for ever.
+Status Pipeline::validate_last(const check::Expectation& one) const {
+    const auto* last = one.kwargs.find("last");
+    if (last == nullptr || last->is_null()) return {};
+    if (config_->run == config::RunKind::follow)
+        return fail(check::mistake(
+            one.place, "check_not_of_runs",
+            fmt::format("{}: one that follows its stream has no runs to compare (check {})", name(), one.title()),
+            "drain it by a schedule, or compare with another table: `same_as`"));
+    if (std::strtoll(last->text.c_str(), nullptr, 10) <= config_->keep_runs) return {};
+    return fail(
+        check::mistake(one.place, "check_not_of_runs",
+                       fmt::format("{}: only {} runs are kept (check {})", name(), config_->keep_runs, one.title()),
+                       "raise `keep_runs`, or compare with fewer"));
 }
 
 /// A check must not go unasked.

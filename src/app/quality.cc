@@ -67,7 +67,13 @@ Result<Records> ask_table(const Pipeline& pipeline, flow::CheckedLedger& ledger,
                           const std::string& run_id) {
     Records records;
     PN_TRY(auto table, ledger.asked(batch.target));
-    if (!table) return records;
+    if (!table)
+        return fail(Error{.kind = ErrorKind::check_failed,
+                          .code = "table_gone",
+                          .message = fmt::format("{}: {} is not there, which run {} has loaded", pipeline.name(),
+                                                 batch.target, batch.run_id),
+                          .where = "table " + batch.target,
+                          .hint = fmt::format("`penstock run {} --full-refresh` loads it anew", pipeline.name())});
     PN_TRY(auto all, pipeline.expectations());
     auto known = pipeline.reference({}).of(batch.source);
     auto of_table = known;

@@ -88,7 +88,7 @@ Error not_repaired(const std::string& pipeline) {
 
 /// For status, metrics, and the part that comes next.
 void keep_findings(const config::Document& document, const std::string& pipeline, const VerifyRequest& request,
-              const std::vector<VerifiedTable>& tables) {
+                   const std::vector<VerifiedTable>& tables) {
     if (!request.tables.empty() || request.fraction < 1 || request.sample_rows > 0) return;
     int64_t differences = 0;
     for (const auto& table : tables) differences += table.there ? table.outcome.total() + table.undecided : 1;

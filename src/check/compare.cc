@@ -65,6 +65,9 @@ double median(std::vector<double> numbers) {
     return numbers.size() % 2 == 1 ? numbers[half] : (numbers[half - 1] + numbers[half]) / 2;
 }
 
+/// And exact as a double.
+bool is_whole(double value) { return value == std::floor(value) && std::abs(value) < 9007199254740992.0; }
+
 /// One comparison on its way into the words and the figures of a validation.
 class Comparison {
   public:
@@ -72,13 +75,10 @@ class Comparison {
         : measured_(measured), found_(found), validation_(validation), details_(details) {}
 
     void hold(const std::string& what, double value, const Distance& within) {
-        if (within.share && value == 0 && within.amount > 0) {
-            say(fmt::format("anything: {} is 0, which has no shares", what));
-            return note({{"with", what}, {"value", value}, {"within", within.text}});
-        }
         double least = value - within.from(value), most = value + within.from(value);
         // Of what is a whole number on both sides nothing is lost; of others the last digits are the engines'.
-        double slack = 1e-9 * std::max(std::abs(value), std::abs(found_));
+        bool whole = is_whole(value) && is_whole(found_);
+        double slack = whole ? 0 : 1e-9 * std::max(std::abs(value), std::abs(found_));
         if (found_ < least - slack || found_ > most + slack) measured_.success = false;
         std::string range = least == most ? fmt::format("{}", value) : fmt::format("{} to {}", least, most);
         say(fmt::format("{}: {}{}", range, least == most ? "" : fmt::format("within {} of {}, ", within.text, value),
@@ -131,7 +131,12 @@ Status compare_runs(const Arguments& arguments, const Reference& reference, cons
     PN_TRY(auto numbers, reference.past(reference.table, validation.series, static_cast<size_t>(last)));
     auto known = static_cast<int64_t>(numbers.size());
     if (known < last) comparison.skip(fmt::format("{} of {} runs to compare with are there", known, last));
-    else comparison.hold(fmt::format("the median of the last {} runs", last), median(std::move(numbers)), within);
+    else {
+        double middle = median(std::move(numbers));
+        auto what = fmt::format("the median of the last {} runs", last);
+        if (within.share && middle == 0 && within.amount > 0) comparison.skip(what + " is 0, which has no shares");
+        else comparison.hold(what, middle, within);
+    }
     return {};
 }
 
@@ -162,6 +167,10 @@ std::string table_and_where(const Node& same_as, const std::function<std::string
 }
 
 }  // namespace
+
+bool compares_tables(const Expectation& expectation) {
+    return argument_of(expectation, "same_as") != nullptr || argument_of(expectation, "other_table_name") != nullptr;
+}
 
 bool finds_a_number(const KnownExpectation& known) { return known.optional.find("last") != known.optional.npos; }
 
@@ -209,17 +218,33 @@ Status compare(const Arguments& arguments, const flow::AskedTable& table, const 
         PN_TRY(const auto* field, arguments.column("column"));
         if (!is_number(field->type)) return fail(arguments.wrong(*arguments.find("column"), "a column of numbers"));
     }
-    auto found = Json::parse(measured.observed, nullptr, false);
-    if (!found.is_number()) return {};  // of no rows: failed already
+    auto found = number_found(measured.observed);
+    if (!found) {  // of no rows, or beyond numbers (NaN): what cannot be compared is not as it should be
+        measured.success = false;
+        details["compared_with"].push_back({{"not_compared", "what was found is no number"}});
+        return {};
+    }
     Distance within{.text = "0"};
     if (const auto* said = arguments.find("within")) within = distance_of(*said).value_or(within);
-    Comparison comparison(measured, found.get<double>(), validation, details);
+    Comparison comparison(measured, *found, validation, details);
     if (runs) PN_CHECK(compare_runs(arguments, reference, within, validation, comparison));
     if (!other || !reference.elsewhere) return {};
     const auto& named = *arguments.find("same_as");
     PN_TRY(double value, value_of(arguments, named, table, reference));
     comparison.hold(other_in_words(named), value, within);
     return {};
+}
+
+std::optional<double> number_found(const std::string& observed) {
+    auto found = Json::parse(observed, nullptr, false);
+    if (found.is_number()) return found.get<double>();
+    if (!found.is_string()) return {};
+    const auto& text = found.get_ref<const std::string&>();
+    char* end = nullptr;
+    double value = std::strtod(text.c_str(), &end);
+    bool plain = !text.empty() && text.find_first_not_of("0123456789.+-eE") == text.npos;
+    if (!plain || *end != 0 || !std::isfinite(value)) return {};
+    return value;
 }
 
 std::string other_query(const Node& same_as, const std::function<std::string(std::string_view)>& name) {

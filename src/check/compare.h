@@ -1,6 +1,7 @@
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 
 #include "check/arguments.h"
@@ -24,6 +25,10 @@ std::string series_of(const Expectation& expectation, const flow::AskedTable& ta
 Status compare(const Arguments& arguments, const flow::AskedTable& table, const Reference& reference,
                Measured& measured, flow::Validation& validation, nlohmann::ordered_json& details);
 
+/// Whether it is about a table as a whole, and so about the target's where nothing else is said: another one is compared with it.
+bool compares_tables(const Expectation& expectation);
+/// What an expectation has found (flow::Validation::observed) where that is one finite number; BigQuery writes exact ones as texts.
+std::optional<double> number_found(const std::string& observed);
 /// A query that gives 1 where the table of `same_as` has a row that its `where` holds for, else 0.
 std::string any_row_query(const config::Node& same_as, const std::function<std::string(std::string_view)>& name);
 /// `same_as` as a query of one value. Names are quoted by `name`.

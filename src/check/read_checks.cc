@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "check/compare.h"
 #include "check/expectation.h"
 
 namespace penstock::check {
@@ -130,6 +131,7 @@ Status add_expect(const config::Located<Check>& check, Made& made, std::vector<E
             return fail(mistake(mostly->place, "wrong_type", "`mostly` is a share from 0 to 1", "such as 0.95"));
         all.back().mostly = share;
     }
+    if (compares_tables(all.back()) && !check.value.rows) all.back().rows = CheckedRows::table;
     return {};
 }
 

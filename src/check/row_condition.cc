@@ -105,6 +105,14 @@ std::string text_of(const Node& map, const char* name) {
     return found == nullptr ? "" : found->text;
 }
 
+/// `is_null`, in JSON's words or Python's.
+std::optional<bool> truth_of(const Node& condition) {
+    auto said = text_of(condition, "is_null");
+    if (said == "true" || said == "True") return true;
+    if (said == "false" || said == "False") return false;
+    return {};
+}
+
 /// The map's shape alone, for there is no table yet.
 Status check_shape(const Expectation& expectation, const Node& condition) {
     auto type = text_of(condition, "type");
@@ -117,7 +125,7 @@ Status check_shape(const Expectation& expectation, const Node& condition) {
     }
     const auto* column = condition.find("column");
     bool named = column != nullptr && column->find("name") != nullptr;
-    if (named && type == "nullity") return {};
+    if (named && type == "nullity" && truth_of(condition)) return {};
     if (named && type == "comparison") {
         const auto* value = condition.find("parameter");
         auto sign = text_of(condition, "operator");
@@ -143,8 +151,7 @@ Result<std::string> sql_of(const Arguments& arguments, const Node& condition) {
     }
     PN_TRY(const auto* field, arguments.column_named(*condition.find("column")->find("name")));
     auto column = arguments.dialect().name(field->name);
-    if (type == "nullity")
-        return fmt::format("{} IS {}NULL", column, text_of(condition, "is_null") == "true" ? "" : "NOT ");
+    if (type == "nullity") return fmt::format("{} IS {}NULL", column, *truth_of(condition) ? "" : "NOT ");
     auto sign = text_of(condition, "operator");
     const auto& parameter = *condition.find("parameter");
     if (sign != "IN" && sign != "NOT_IN") {

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "check/compare.h"
 #include "check/expectation.h"
 
 namespace penstock::check {
@@ -58,7 +59,7 @@ Result<Expectation> read_one(const Node& one, const std::string& file, const con
     made.on_fail = manner.on_fail.value_or(stops ? OnFail::stop : OnFail::warn);
     // Of a suite whose rows are to be rejected, what is not of rows stops.
     if (made.on_fail == OnFail::reject && !of_rows) made.on_fail = stops ? OnFail::stop : OnFail::warn;
-    made.rows = manner.rows.value_or(CheckedRows::batch);
+    made.rows = manner.rows.value_or(compares_tables(made) ? CheckedRows::table : CheckedRows::batch);
     return made;
 }
 

@@ -64,10 +64,12 @@ Error Purse::refused(Error error) {
 /// What a day of its own could not pay either is no matter of waiting.
 Error Purse::over_day(const std::string& what, double usd, const std::string& size, const Charge& today, TimePoint at) {
     auto until = end_of_day(at);
-    bool defer = limits_.defers && usd + own_on_day(at) <= *limits_.day_usd;
+    bool defer = limits_.defers && usd + aside_.usd + own_on_day(at) <= *limits_.day_usd;
     std::string sentence =
         fmt::format("to {} would cost {} USD ({}), and pipeline {} has spent {} USD of the {} USD it may in a day",
                     what, usd_text(usd), size, run_.pipeline, usd_text(today.usd), usd_text(*limits_.day_usd));
+    if (aside_.usd > 0)
+        sentence += fmt::format("; {} USD are set aside for what comes behind it", usd_text(aside_.usd));
     if (defer) return deferred(sentence, at);
     return {.kind = ErrorKind::budget,
             .code = "daily_budget_exceeded",

@@ -50,8 +50,10 @@ Result<Json> stored_drill(const backup::Catalog& catalog, const std::string& id)
     if (!sealed) return fail(std::move(sealed.error()));
     PN_TRY(auto text, catalog.store().get(name));
     auto json = sealed->starts_with(catalog.key().sign(text) + "  ") ? Json::parse(text, nullptr, false) : Json();
-    if (json.is_object()) return json;
-    return fail(backup::damaged_object(catalog.store().url(name), "is damaged: its signature does not hold"));
+    if (!json.is_object())
+        return fail(backup::damaged_object(catalog.store().url(name), "is damaged: its signature does not hold"));
+    if (json.value("id", "") == id) return json;
+    return fail(backup::damaged_object(catalog.store().url(name), "is the report of another drill"));
 }
 
 Result<std::optional<LastDrill>> last_drill(const backup::Catalog& catalog) {

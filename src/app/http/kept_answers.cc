@@ -1,5 +1,7 @@
 #include "app/http/kept_answers.h"
 
+#include <fmt/format.h>
+
 #include <chrono>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -15,6 +17,18 @@ namespace {
 
 constexpr std::chrono::seconds fresh_for{30}, not_asked_again{10};
 constexpr size_t most_kept = 500;
+
+/// Others wait for the answer, whatever becomes of the question.
+Result<nlohmann::ordered_json> asked_safely(const KeptAnswers::Ask& ask) {
+    try {
+        return ask();
+    } catch (const std::exception& error) {
+        return fail({.kind = ErrorKind::internal,
+                     .code = "unexpected_exception",
+                     .message = fmt::format("the answer could not be had: {}", error.what()),
+                     .hint = "this is a fault of penstock: please report it"});
+    }
+}
 
 }  // namespace
 
@@ -49,7 +63,7 @@ Result<KeptAnswers::Json> KeptAnswers::get(const std::string& key, const std::st
     kept->being_asked = true;
     lock.unlock();
     auto asked_at = iso_time(now());
-    auto answer = ask();
+    auto answer = asked_safely(ask);
     lock.lock();
     kept->being_asked = false;
     kept->version = version;
