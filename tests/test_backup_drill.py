@@ -159,6 +159,16 @@ def test_captured_tables_are_compared_at_the_position_of_their_stream(project, s
         change("UPDATE captured SET what = 'second' WHERE id % 3 = 0")
         change("DELETE FROM captured WHERE id % 50 = 7")
         project.run("run", "captured", "--drain")
+        project.run("backup", "wal", "shop_db", "--drain")  # up to the very place
+        bend = "UPDATE main.captured SET what = '{}' WHERE id = 3"
+        with duckdb.connect(str(project.folder / "w.duckdb")) as warehouse:
+            warehouse.execute(bend.format("bent"))
+        failed = drill(project, expect=3)
+        assert failed["compared"][0]["tables"][0]["differences"] == {"missing": 0, "extra": 0, "changed": 1}
+        assert "pipeline captured differs" in failed["failures"][0]
+
+        with duckdb.connect(str(project.folder / "w.duckdb")) as warehouse:
+            warehouse.execute(bend.format("second"))
         change("INSERT INTO captured SELECT i, 'third' FROM generate_series(501, 600) i")
         change("DELETE FROM captured WHERE id % 50 = 8")
         project.run("backup", "wal", "shop_db", "--drain")
@@ -172,12 +182,6 @@ def test_captured_tables_are_compared_at_the_position_of_their_stream(project, s
         paused = report["phases"][3]
         assert paused["seconds"] > 0 and report["rto_seconds"] < report["phases"][5]["begin_seconds"] - paused["seconds"] + 0.01
         assert compared["as_of"] in sealed(project, report)
-
-        with duckdb.connect(str(project.folder / "w.duckdb")) as warehouse:
-            warehouse.execute("UPDATE main.captured SET what = 'bent' WHERE id = 3")
-        failed = drill(project, expect=3)
-        assert failed["compared"][0]["tables"][0]["differences"] == {"missing": 0, "extra": 0, "changed": 1}
-        assert "pipeline captured differs" in failed["failures"][0]
 
         change("INSERT INTO captured VALUES (1000, 'on its way')")
         project.run("run", "captured", "--drain")  # and nobody keeps the log

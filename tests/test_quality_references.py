@@ -128,7 +128,7 @@ def test_a_count_is_held_against_another_system(database, project):
 
 def test_what_cannot_be_compared_is_not_as_it_should_be(database, project):
     make_orders(database, 10)
-    database.execute("CREATE TABLE nothing (id int); ALTER TABLE orders ADD ratio float8; UPDATE orders SET ratio = CASE WHEN id = 3 THEN 'NaN' ELSE 1 END")
+    database.execute("CREATE TABLE nothing (id int); ALTER TABLE orders ADD ratio float8; UPDATE orders SET ratio = CASE WHEN id = 3 THEN 'NaN'::float8 ELSE 1 END")
     one = {"connection": "shop", "query": "SELECT 1"}
     checks = [{"row_count": {"same_as": {"connection": "shop", "table": "public.nothing"}, "within": "1%"}, "name": "none", "on_fail": "warn"},
               {"expect": {"type": "expect_column_mean_to_be_between", "column": "ratio", "same_as": one, "within": "50%"}, "name": "no number", "on_fail": "warn"},

@@ -282,8 +282,7 @@ def test_waits_for_a_file_and_a_row(database, project, serve):
     database.execute("UPDATE ops.loads SET state = 'done'")
     wait_for(lambda: succeeded(project, "orders") >= 1)
     assert server.stop() == 0
-    nowhere = project.folder / "penstock.yaml"
-    nowhere.write_text(nowhere.read_text().replace('"connection": "shop", "table": "ops.loads"', '"connection": "shap", "table": "ops.loads"'))
+    project.pipelines(database, {"orders": {"source": {"table": "public.orders"}, "target": {"table": "t.orders"}, "schedule": "@daily", "wait_for": [{**row, "connection": "shap"}]}})
     assert "did you mean 'shop'" in project.run("check", expect=2).both
 
 

@@ -69,8 +69,8 @@ std::set<Lsn> CapturedPipelines::places() const {
 
 void CapturedPipelines::leave_out(Lsn first, Lsn last) {
     for (auto& one : all_) {
-        if (one.is_over || (one.place >= first && one.place <= last)) continue;
-        bool early = one.place < first;
+        if (one.is_over || (one.place > first && one.place <= last)) continue;
+        bool early = one.place <= first;
         one.found.error = not_comparable(
             fmt::format("its target stands at {}, and the {} at {}", one.place.text(),
                         early ? "restored backup ends" : "stored log ends", (early ? first : last).text()),

@@ -24,7 +24,7 @@ class CapturedPipelines {
     bool empty() const { return all_.empty(); }
     /// Where recovery pauses; the last of them is the farthest.
     std::set<postgres::Lsn> places() const;
-    /// Those that cannot be compared, for recovery does not come by: before `first` nobody is let in, and the log ends at `last`.
+    /// Those that cannot be compared, for recovery does not come by: up to `first` nobody is let in, and the log ends at `last`.
     void leave_out(postgres::Lsn first, postgres::Lsn last);
     /// Compares those that stand there, and gives up their locks.
     void compare(postgres::Lsn place, const Sandbox& sandbox, const std::stop_token& stop);

@@ -94,7 +94,10 @@ class Drill {
         double compared = 0;
         for (auto place : captured.places()) {
             begin_phase("recovery");
-            PN_CHECK(sandbox_.start_paused(plan_, server_, place, stop_));
+            backup::RecoveryTarget there{.kind = backup::RecoveryTarget::Kind::lsn, .text = place.text(), .lsn = place};
+            PN_TRY(auto way, backup::plan_recovery(place_.catalog, report_.record->id, there));
+            PN_ASSERT(way.recovery && way.recovery->record);  // leave_out()
+            PN_CHECK(sandbox_.start_paused(plan_, server_, {.last = *way.recovery->record, .place = place}, stop_));
             begin_phase("compare");
             captured.compare(place, sandbox_, stop_);
             PN_CHECK(sandbox_.stop());

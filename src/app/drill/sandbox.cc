@@ -145,16 +145,17 @@ Status Sandbox::start(const backup::RestorePlan& plan, const SandboxServer& serv
     return {};
 }
 
-Status Sandbox::start_paused(const backup::RestorePlan& plan, const SandboxServer& server, postgres::Lsn place,
+Status Sandbox::start_paused(const backup::RestorePlan& plan, const SandboxServer& server, const Pause& pause,
                              const std::stop_token& stop) {
     // In the file, and behind what the plan says of targets: on the command line the two would exclude each other.
     auto file = data() / "postgresql.auto.conf";
     auto before = backup::read_small_file(file);
     backup::FolderWriter::Owner owner{.user = account_.user, .group = account_.group};
+    // By the last record: a place at the very end of the log has none behind it, by which recovery would know that it is there.
     PN_CHECK(backup::write_small_file(file,
                                       before + fmt::format("recovery_target_lsn = '{}'\nrecovery_target_inclusive = "
-                                                           "'off'\nrecovery_target_action = 'pause'\n",
-                                                           place.text()),
+                                                           "'on'\nrecovery_target_action = 'pause'\n",
+                                                           pause.last.text()),
                                       owner));
     auto started = launch(plan, server, true);
     if (started)
@@ -167,17 +168,18 @@ Status Sandbox::start_paused(const backup::RestorePlan& plan, const SandboxServe
                                    stop);
     PN_CHECK(backup::write_small_file(file, before, owner));  // read once, when it starts
     PN_CHECK(started);
-    return check_place(place, stop);
+    return check_place(pause, stop);
 }
 
-Status Sandbox::check_place(postgres::Lsn place, const std::stop_token& stop) const {
+Status Sandbox::check_place(const Pause& pause, const std::stop_token& stop) const {
     PN_TRY(auto session, connect("template1", stop));
     PN_TRY(auto rows, session->query("SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.pg_last_wal_replay_lsn()"));
-    if (rows.truth(0, 0) && postgres::Lsn::parse(rows.text(0, 1)) == place) return {};
+    auto at = postgres::Lsn::parse(rows.text(0, 1)).value_or(postgres::Lsn());
+    if (rows.truth(0, 0) && at > pause.last && at <= pause.place) return {};
     return fail({.kind = ErrorKind::check_failed,
                  .code = "recovery_not_paused",
-                 .message = fmt::format("recovery was to pause at {} and is at {}{}", place.text(), rows.text(0, 1),
-                                        rows.truth(0, 0) ? "" : ", where it ended"),
+                 .message = fmt::format("recovery was to pause at {} and is at {}{}", pause.place.text(),
+                                        rows.text(0, 1), rows.truth(0, 0) ? "" : ", where it ended"),
                  .where = data().string(),
                  .hint = "`penstock backup drill --keep` leaves its folder, with all that it said in `log`"});
 }

@@ -44,9 +44,13 @@ class Sandbox {
                                         const std::stop_token& stop);
     /// Starts the server and waits until recovery has ended and a query was answered.
     Status start(const backup::RestorePlan& plan, const SandboxServer& server, const std::stop_token& stop);
+    /// Where recovery pauses: behind the record that begins at `last`, which is the last one before `place`.
+    struct Pause {
+        postgres::Lsn last, place;
+    };
     /// Starts the server and waits until recovery has come to this place, where it pauses and readers are let in; stop() it, and
     /// recovery can be gone on with. For plans whose target is the latest state.
-    Status start_paused(const backup::RestorePlan& plan, const SandboxServer& server, postgres::Lsn place,
+    Status start_paused(const backup::RestorePlan& plan, const SandboxServer& server, const Pause& pause,
                         const std::stop_token& stop);
     /// An orderly end: everything is on disk.
     Status stop();
@@ -68,7 +72,7 @@ class Sandbox {
     Status launch(const backup::RestorePlan& plan, const SandboxServer& server, bool readers);
     /// For a session that answers `ready` with true, and who the superuser is.
     Status wait_until_ready(const SandboxServer& server, const std::string& ready, const std::stop_token& stop);
-    Status check_place(postgres::Lsn place, const std::stop_token& stop) const;
+    Status check_place(const Pause& pause, const std::stop_token& stop) const;
     Error did_not_start() const;
     bool stays_closed();
     bool has_ended();
