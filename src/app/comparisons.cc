@@ -97,16 +97,16 @@ Status record_comparison(const config::Document& document, const std::string& pi
     PN_TRY(auto measures, open_measures(document));
     PN_TRY(auto all, measures->all());
     auto at = now();
+    // What was found of parts of another size, or of parts where all was compared now, does not hold any more.
+    bool others = std::ranges::any_of(all, [&](const Measure& one) {
+        bool ours =
+            one.owner == pipeline && (one.kind == Measure::Kind::differences || one.kind == Measure::Kind::compared_at);
+        return ours && (part.all() || (one.subject != all_at_once && parts_in(one.subject) != part.of));
+    });
     for (auto [kind, amount] : {std::pair(Measure::Kind::differences, differences),
                                 std::pair(Measure::Kind::compared_at, int64_t{at.time_since_epoch().count()})}) {
-        std::vector<Measure> kept = {
-            {.owner = pipeline, .kind = kind, .subject = text_of(part), .amount = amount, .measured_at = at}};
-        for (const auto& one : all) {
-            bool other = one.owner == pipeline && one.kind == kind && one.subject != text_of(part);
-            bool holds = one.subject == all_at_once || parts_in(one.subject) == part.of;
-            if (other && holds && !part.all()) kept.push_back(one);
-        }
-        PN_CHECK(measures->replace(pipeline, kind, kept));
+        Measure now{.owner = pipeline, .kind = kind, .subject = text_of(part), .amount = amount, .measured_at = at};
+        PN_CHECK(others ? measures->replace(pipeline, kind, std::span(&now, 1)) : measures->set(now));
     }
     return {};
 }

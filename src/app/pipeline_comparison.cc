@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "app/pipeline.h"
+#include "app/project.h"
 #include "base/ids.h"
 
 namespace penstock::app {
@@ -33,7 +34,10 @@ Result<std::unique_ptr<flow::ComparedSource>> Pipeline::compare_source(std::stop
 
 Result<std::unique_ptr<flow::ComparedTarget>> Pipeline::compare_target(std::stop_token stop) const {
     auto context = target_;
-    context.purse = request(new_run_id()).purse;  // what a run may bill, a comparison may
+    auto may = request(new_run_id());  // what a run may bill, a comparison may, and it is on record
+    PN_TRY(auto store, open_state(*document_));
+    may.purse->keep_in(store.spending(may.identity));
+    context.purse = may.purse;
     return target_component_->compare_target(context, std::move(stop));
 }
 

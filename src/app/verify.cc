@@ -22,7 +22,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr int64_t most_repaired = 10'000;
-constexpr int64_t most_parts = 10'000;
+constexpr int64_t most_parts = 1'000;
 constexpr std::string_view next = "next";
 
 /// A fraction below 1 ("0.01"), a share ("1%") or a number of rows.

@@ -37,9 +37,13 @@ class Verifying {
         std::vector<VerifiedTable> tables;
         for (const auto& info : infos) {
             PN_TRY(auto table, compare(info));
-            for (int attempt = 1; !pipeline_.is_stream() && attempt < most_attempts; ++attempt) {
+            for (int attempt = 1; !pipeline_.is_stream(); ++attempt) {
                 PN_TRY(bool same, unmoved(table));
                 if (same) break;
+                if (attempt == most_attempts) {
+                    give_up(table);
+                    break;
+                }
                 log::info("{}: a run has committed meanwhile; it is compared once more", info.name);
                 PN_CHECK(look());
                 PN_TRY(table, compare(info));
@@ -82,6 +86,13 @@ class Verifying {
         PN_TRY(target_, pipeline_.compare_target(stop_));
         PN_TRY(ledger_, pipeline_.open_ledger());
         return {};
+    }
+
+    /// What differs may be what runs have committed meanwhile.
+    static void give_up(VerifiedTable& table) {
+        table.undecided += table.outcome.total();
+        table.outcome.counts.clear();
+        table.outcome.differences.clear();
     }
 
     Result<std::optional<flow::BatchRecord>> batch_of(const flow::TableTarget& target) {
@@ -194,7 +205,8 @@ class Verifying {
         table.undecided = static_cast<int64_t>(moving.size());
         table.outcome.counts.clear();
         for (const auto& one : proven) ++table.outcome.counts[one.kind];
-        // Those that are too many to be known one by one are counted as they were.
+        // Those that are too many to be known one by one are counted as they were; where none of the others stood, nobody knows.
+        if (beyond > 0 && proven.empty()) table.undecided += beyond;
         if (beyond > 0 && !proven.empty()) {
             table.outcome.counts[proven.front().kind] += beyond;
             table.outcome.counted_all = false;

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/job_scope.h"
 #include "base/log_listener.h"
+#include "base/redacted.h"
 #include "base/secret.h"
 #include "base/visible.h"
 
@@ -64,6 +65,7 @@ std::string_view name(Level level) {
     std::unreachable();
 }
 
+/// Redacted value by value: in JSON's own text a secret with quotes is not found, and a short one blots out what is none.
 std::string json_line(Level level, std::string_view message, std::string_view metadata_json) {
     nlohmann::ordered_json line = {{"timestamp", iso_time(now())},
                                    {"level", name(level)},
@@ -72,9 +74,9 @@ std::string json_line(Level level, std::string_view message, std::string_view me
                                    {"organization_id", text_or_null(scope_organization)},
                                    {"job_id", text_or_null(scope_job)},
                                    {"run_id", scope_run_id},
-                                   {"message", message}};
+                                   {"message", redact(std::string(message))}};
     auto metadata = nlohmann::ordered_json::parse(metadata_json, nullptr, false);
-    line["metadata"] = metadata.is_object() ? metadata : nlohmann::ordered_json::object();
+    line["metadata"] = metadata.is_object() ? redacted(std::move(metadata)) : nlohmann::ordered_json::object();
     // A library's message may hold bytes that are not UTF-8; a log line must not fail over them.
     return line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }
@@ -94,9 +96,9 @@ std::string_view cut(std::string_view text, size_t most) {
 
 /// Redacted before it is cut: half a secret would not be found.
 std::string heard_line(Level level, std::string_view message, std::string_view metadata_json) {
-    auto line = redact(json_line(level, message, metadata_json));
+    auto line = json_line(level, message, metadata_json);
     if (line.size() <= most_heard) return line;
-    auto whole = redact(std::string(message)), details = redact(std::string(metadata_json));
+    auto whole = redact(std::string(message)), details = std::string(metadata_json);
     if (details.size() > most_heard / 2) details = fmt::format(R"({{"left_out_bytes": {}}})", details.size());
     return json_line(level, fmt::format("{} …", cut(whole, most_heard / 4)), details);
 }
@@ -159,8 +161,8 @@ void write(Level level, std::string_view message, std::string_view metadata_json
     }
     if (!logger().should_log(spd_level(level))) return;
     std::string line =
-        active_format == Format::json ? json_line(level, message, metadata_json) : text_line(level, message);
-    auto write_line = [&] { logger().log(spd_level(level), "{}", redact(std::move(line))); };
+        active_format == Format::json ? json_line(level, message, metadata_json) : redact(text_line(level, message));
+    auto write_line = [&] { logger().log(spd_level(level), "{}", line); };
     std::lock_guard lock(interleave_mutex);
     if (interleave) interleave(write_line);
     else write_line();

@@ -1,8 +1,36 @@
 #include "state/run_logs.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+
 #include "state/connection.h"
 
 namespace penstock::state {
+namespace {
+
+constexpr size_t lines_at_once = 100, lines_a_statement = 20;
+
+void insert(soci::session& sql, const std::string& run_id, std::span<const RunLogLine> lines) {
+    std::string values;
+    std::vector<long long> numbers;
+    for (size_t i = 0; i < lines.size(); ++i) {
+        values += fmt::format("{}(:run{}, :number{}, :line{})", i == 0 ? "" : ", ", i, i, i);
+        numbers.push_back(lines[i].number);
+    }
+    soci::statement statement(sql);
+    for (size_t i = 0; i < lines.size(); ++i) {
+        statement.exchange(soci::use(run_id));
+        statement.exchange(soci::use(numbers[i]));
+        statement.exchange(soci::use(lines[i].json));
+    }
+    statement.alloc();
+    statement.prepare("INSERT INTO penstock.run_logs (run_id, line_number, line) VALUES " + values);
+    statement.define_and_bind();
+    statement.execute(true);
+}
+
+}  // namespace
 
 RunLogs::RunLogs(Place place) : place_(std::move(place)) {}
 RunLogs::~RunLogs() = default;
@@ -22,6 +50,13 @@ Status RunLogs::add(const std::string& run_id, std::span<const RunLogLine> lines
         PN_TRY(connection_, Connection::open(place_, Connection::Create::no));
         if (connection_ == nullptr) return {};  // the state has gone, and the run's record with it
     }
+    // Everybody who writes waits for the others: a little at a time.
+    for (size_t from = 0; from < lines.size(); from += lines_at_once)
+        PN_CHECK(add_some(run_id, lines.subspan(from, std::min(lines_at_once, lines.size() - from)), head, tail));
+    return {};
+}
+
+Status RunLogs::add_some(const std::string& run_id, std::span<const RunLogLine> lines, int64_t head, int64_t tail) {
     return connection_->write_again([&](soci::session& sql) -> Status {
         long long known = 0, from = lines.front().number, above = head, below = tail;
         sql << "SELECT count(*) FROM penstock.runs WHERE run_id = :run_id", soci::use(run_id), soci::into(known);
@@ -29,11 +64,8 @@ Status RunLogs::add(const std::string& run_id, std::span<const RunLogLine> lines
         sql << "DELETE FROM penstock.run_logs WHERE run_id = :run_id AND (line_number >= :from OR (line_number > "
                ":above AND line_number < :below))",
             soci::use(run_id), soci::use(from), soci::use(above), soci::use(below);
-        for (const auto& line : lines) {
-            long long number = line.number;
-            sql << "INSERT INTO penstock.run_logs (run_id, line_number, line) VALUES (:run_id, :number, :line)",
-                soci::use(run_id), soci::use(number), soci::use(line.json);
-        }
+        for (size_t i = 0; i < lines.size(); i += lines_a_statement)
+            insert(sql, run_id, lines.subspan(i, std::min(lines_a_statement, lines.size() - i)));
         return {};
     });
 }

@@ -38,6 +38,7 @@ class RunLogs {
     Result<std::vector<RunLogLine>> lines(const std::string& run_id, int64_t after, int most);
 
   private:
+    Status add_some(const std::string& run_id, std::span<const RunLogLine> lines, int64_t head, int64_t tail);
     Place place_;
     std::unique_ptr<Connection> connection_;
 };

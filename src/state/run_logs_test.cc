@@ -45,6 +45,9 @@ TEST_CASE("what a run logs is kept with it, trimmed in the middle, and goes with
     REQUIRE(logs.add("r1", lines(7, 7), 2, 7));
     CHECK(numbers_in(folder, "r1") == std::vector<int64_t>{1, 2, 7});
     CHECK(numbers_in(folder, "r2").empty());
+    REQUIRE(logs.add("r1", lines(7, 257), 2, 7));  // more than goes at once
+    CHECK(numbers_in(folder, "r1", 2, 500).size() == 251);
+    REQUIRE(logs.add("r1", lines(258, 258), 2, 258));
 
     result.started_at = TimePoint(std::chrono::seconds(1));
     REQUIRE(store.end_run(result, 1));

@@ -22,14 +22,32 @@ Error not_comparable(std::string message, std::string hint) {
             .hint = std::move(hint)};
 }
 
+/// A table that was read after the stream's place holds what came in between.
+Status check_tables(const StreamPosition& stream, const std::vector<flow::BatchRecord>& batches,
+                    const std::string& name) {
+    std::string behind = stream.unread.empty() ? "" : stream.unread.begin()->first;
+    for (const auto& batch : batches) {
+        if (batch.source == flow::stream_row) continue;
+        auto table = postgres::ChangePosition::from_json(batch.checkpoint.position);
+        if (table && table->from > stream.streamed) behind = batch.source;
+    }
+    if (behind.empty()) return {};
+    return fail(not_comparable(fmt::format("its table {} is not at the place of its stream yet", behind),
+                               fmt::format("`penstock run {} --drain` brings it there", name)));
+}
+
 /// Where the pipeline's target stands.
 Result<StreamPosition> position_of(const config::Document& document, const std::string& name) {
     PN_TRY(auto pipeline, Pipeline::find(document, name));
     PN_TRY(auto ledger, pipeline.open_ledger());
     if (ledger != nullptr) {
         PN_TRY(auto batches, ledger->checkpoints(name));
-        for (const auto& batch : batches)
-            if (batch.source == flow::stream_row) return StreamPosition::from_json(batch.checkpoint.position);
+        auto stream = std::ranges::find(batches, flow::stream_row, &flow::BatchRecord::source);
+        if (stream != batches.end()) {
+            PN_TRY(auto position, StreamPosition::from_json(stream->checkpoint.position));
+            PN_CHECK(check_tables(position, batches, name));
+            return position;
+        }
     }
     return fail(not_comparable("its target has no position of a stream yet",
                                fmt::format("`penstock run {}` brings it to one", name)));
@@ -76,6 +94,15 @@ void CapturedPipelines::leave_out(Lsn first, Lsn last) {
                         early ? "restored backup ends" : "stored log ends", (early ? first : last).text()),
             early ? fmt::format("`penstock run {}` brings it further; or drill an older backup", one.found.name)
                   : "`penstock backup wal` must be running, and not be far behind");
+        one.is_over = true;
+        one.lock.reset();
+    }
+}
+
+void CapturedPipelines::leave_out(Lsn place, const Error& why) {
+    for (auto& one : all_) {
+        if (one.is_over || one.place != place) continue;
+        one.found.error = why;
         one.is_over = true;
         one.lock.reset();
     }

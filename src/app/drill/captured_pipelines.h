@@ -26,6 +26,8 @@ class CapturedPipelines {
     std::set<postgres::Lsn> places() const;
     /// Those that cannot be compared, for recovery does not come by: up to `first` nobody is let in, and the log ends at `last`.
     void leave_out(postgres::Lsn first, postgres::Lsn last);
+    /// Nor those that stand there, for this reason.
+    void leave_out(postgres::Lsn place, const Error& why);
     /// Compares those that stand there, and gives up their locks.
     void compare(postgres::Lsn place, const Sandbox& sandbox, const std::stop_token& stop);
     std::vector<ComparedPipeline> outcome() const;

@@ -177,7 +177,7 @@ Status Sandbox::check_place(const Pause& pause, const std::stop_token& stop) con
     auto at = postgres::Lsn::parse(rows.text(0, 1)).value_or(postgres::Lsn());
     if (rows.truth(0, 0) && at > pause.last && at <= pause.place) return {};
     return fail({.kind = ErrorKind::check_failed,
-                 .code = "recovery_not_paused",
+                 .code = rows.truth(0, 0) ? "recovery_not_paused" : "recovery_ended",
                  .message = fmt::format("recovery was to pause at {} and is at {}{}", pause.place.text(),
                                         rows.text(0, 1), rows.truth(0, 0) ? "" : ", where it ended"),
                  .where = data().string(),

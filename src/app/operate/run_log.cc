@@ -51,6 +51,7 @@ void RunLog::keep_writing(const std::stop_token& stop) {
         wake_.wait_for(lock, stop, write_every, [] { return false; });
         write_out(lock);
     } while (!stop.stop_requested());
+    write_out(lock);  // what came while the last ones were written
 }
 
 void RunLog::write_out(std::unique_lock<std::mutex>& lock) {

@@ -7,6 +7,7 @@
 
 #include "app/other_table.h"
 #include "app/pipeline.h"
+#include "app/project.h"
 #include "app/schedule/interval_run.h"
 #include "app/schedule/jobs.h"
 #include "base/deadline.h"
@@ -43,9 +44,16 @@ bool has_row(const config::Document& document, const config::PipelineConfig& wai
     if (!pipeline) return false;
     Deadline deadline(patience);
     EitherStop either(stop, deadline.token());
-    OtherTable other(document, waiting, table, pipeline->request(new_run_id()).purse, OtherTable::Asks::any_row);
-    auto rows = other.number(either.token());
-    if (!rows) log::info("{} waits: {}", waiting.name, rows.error().message);
+    auto may = pipeline->request(new_run_id());  // what a run may bill, and on record
+    auto store = open_state(document);
+    if (store) may.purse->keep_in(store->spending(may.identity));
+    OtherTable other(document, waiting, table, may.purse, OtherTable::Asks::any_row);
+    auto rows = store ? other.number(either.token()) : fail(store.error());
+    if (!rows) {
+        bool costs = rows.error().kind == ErrorKind::budget;
+        log::write(costs ? log::Level::warning : log::Level::info,
+                   fmt::format("{} waits: {}", waiting.name, rows.error().message));
+    }
     return rows && *rows > 0;
 }
 
