@@ -222,7 +222,7 @@ def test_tables_are_compared_by_schedule_part_by_part(orders, project):
 
 @pytest.mark.parametrize("pipeline, says", [
     ({"source": {"table": "public.orders"}, "target": REPLACE, "verify": {"schedule": "* * * *"}}, "cron expression"),
-    ({"command": {"run": ["true"]}, "verify": {"schedule": "@daily"}}, "cannot be compared"),
+    ({"command": {"run": ["true"]}, "verify": {"schedule": "@daily"}}, "is work of another program"),
     ({"source": {"table": "public.orders"}, "target": REPLACE, "verify": {"parts": 3}}, "schedule")])
 def test_what_cannot_be_compared_by_schedule_is_found_by_check(pipeline, says, orders, project):
     if "command" in pipeline:

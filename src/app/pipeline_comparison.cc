@@ -19,7 +19,8 @@ Error not_comparable(const Pipeline& pipeline, std::string_view side, std::strin
 }  // namespace
 
 Status Pipeline::check_comparable() const {
-    if (is_work()) return fail(not_comparable(*this, "pipeline", source_component_->type));
+    if (is_work())  // which says so itself
+        if (auto none = source_component_->compare_source(source_, {}); !none) return fail(std::move(none.error()));
     if (source_component_->compare_source == nullptr || is_routed())
         return fail(not_comparable(*this, "source", source_component_->type));
     if (target_component_->compare_target == nullptr)
