@@ -1,7 +1,5 @@
 #include "state/run_logs.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 
 #include "state/connection.h"
@@ -9,26 +7,7 @@
 namespace penstock::state {
 namespace {
 
-constexpr size_t lines_at_once = 100, lines_a_statement = 20;
-
-void insert(soci::session& sql, const std::string& run_id, std::span<const RunLogLine> lines) {
-    std::string values;
-    std::vector<long long> numbers;
-    for (size_t i = 0; i < lines.size(); ++i) {
-        values += fmt::format("{}(:run{}, :number{}, :line{})", i == 0 ? "" : ", ", i, i, i);
-        numbers.push_back(lines[i].number);
-    }
-    soci::statement statement(sql);
-    for (size_t i = 0; i < lines.size(); ++i) {
-        statement.exchange(soci::use(run_id));
-        statement.exchange(soci::use(numbers[i]));
-        statement.exchange(soci::use(lines[i].json));
-    }
-    statement.alloc();
-    statement.prepare("INSERT INTO penstock.run_logs (run_id, line_number, line) VALUES " + values);
-    statement.define_and_bind();
-    statement.execute(true);
-}
+constexpr size_t lines_at_once = 50;
 
 }  // namespace
 
@@ -64,8 +43,11 @@ Status RunLogs::add_some(const std::string& run_id, std::span<const RunLogLine> 
         sql << "DELETE FROM penstock.run_logs WHERE run_id = :run_id AND (line_number >= :from OR (line_number > "
                ":above AND line_number < :below))",
             soci::use(run_id), soci::use(from), soci::use(above), soci::use(below);
-        for (size_t i = 0; i < lines.size(); i += lines_a_statement)
-            insert(sql, run_id, lines.subspan(i, std::min(lines_a_statement, lines.size() - i)));
+        for (const auto& line : lines) {
+            long long number = line.number;
+            sql << "INSERT INTO penstock.run_logs (run_id, line_number, line) VALUES (:run_id, :number, :line)",
+                soci::use(run_id), soci::use(number), soci::use(line.json);
+        }
         return {};
     });
 }
